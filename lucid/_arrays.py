@@ -1,0 +1,204 @@
+"""The one file that knows array libraries apart.
+
+An operation asks `namespace(x1, x2)` for the module that has `multiply`, `sum`, … for these
+arrays, in the names of the Python array API standard. NumPy (from 2.0), JAX and
+array_api_strict say it themselves; PyTorch and CuPy spell some names differently and are
+reached through the package `array-api-compat`, imported when their first array arrives.
+"""
+
+from __future__ import annotations
+
+import sys
+from functools import cache
+from math import prod
+from typing import Any, TypeAlias
+
+import numpy as np
+
+from ._errors import DTypeError, LibraryError, ShapeError
+
+Array: TypeAlias = Any
+"""An array of any library. The standard has no type for it that a checker could use."""
+
+DType: TypeAlias = Any
+Device: TypeAlias = Any
+Namespace: TypeAlias = Any
+
+_SCALARS = (bool, int, float, complex, type(None))
+
+# type of an array → the module with its functions. `lucid` adds Tensor → itself.
+array_types: dict[type, Namespace] = {np.ndarray: np}
+array_types.update(dict.fromkeys(set(np.sctypeDict.values()), np))
+
+
+def namespace(first: Array, *others: Array) -> Namespace:
+    """The module whose functions take these arrays; Python scalars and None go with any."""
+    kind = type(first)
+    xp = array_types.get(kind) or _discover(first)
+    for other in others:
+        if type(other) is not kind:
+            xp = _common(xp, first, other)
+    return xp
+
+
+def is_array(value: object) -> bool:
+    """Whether `value` is an array (or a NumPy scalar) of a library known or discoverable."""
+    kind = type(value)
+    if kind in array_types:
+        return True
+    return kind not in _SCALARS and kind not in (list, tuple, str) and _lookup(value) is not None
+
+
+def library(array: Array) -> str:
+    """The name of an array's library, for messages: 'numpy', 'torch', 'jax', …"""
+    return type(array).__module__.partition(".")[0].removesuffix("lib")
+
+
+def _common(xp: Namespace, first: Array, other: Array) -> Namespace:
+    if isinstance(other, _SCALARS) and not isinstance(other, np.generic):
+        return xp
+    found = array_types.get(type(other)) or _discover(other)
+    if xp is None or xp is found:
+        return found
+    tensors = sys.modules["lucid"]
+    if xp is tensors or found is tensors:  # a recorded rule, with constants beside its Tensors
+        return tensors
+    raise LibraryError(
+        f"arrays of two libraries: {library(first)} {tuple(first.shape)} and "
+        f"{library(other)} {tuple(other.shape)}.\nConvert one of them first, "
+        "for example with lucid.from_dlpack."
+    )
+
+
+def _discover(value: Any) -> Namespace:
+    if isinstance(value, _SCALARS):
+        return None
+    xp = _lookup(value)
+    if xp is None:
+        raise LibraryError(
+            f"expected an array or a number, got {type(value).__name__}.\n"
+            "Lists become Tensors with lucid.asarray."
+        )
+    return xp
+
+
+def _lookup(value: Any) -> Namespace:
+    kind = type(value)
+    root = kind.__module__.partition(".")[0]
+    if root in ("torch", "cupy"):
+        xp = _compat(root)
+    elif isinstance(value, np.ndarray):
+        xp = np
+    elif hasattr(value, "__array_namespace__"):
+        xp = value.__array_namespace__()
+    else:
+        return None
+    array_types[kind] = xp
+    return xp
+
+
+@cache
+def _compat(library: str) -> Namespace:
+    try:
+        import array_api_compat  # noqa: F401
+    except ImportError:
+        raise LibraryError(
+            f"{library} arrays need the package array-api-compat: "
+            'pip install "lucid-nn[arrays]"'
+        ) from None
+    return __import__(f"array_api_compat.{library}", fromlist=["__name__"])
+
+
+@cache
+def is_complex(dtype: DType) -> bool:
+    """Whether numbers of this dtype have an imaginary part."""
+    return "complex" in str(dtype)
+
+
+@cache
+def is_differentiable(dtype: DType) -> bool:
+    """Whether numbers of this dtype can have a gradient: real or complex floating point."""
+    name = str(dtype)
+    return "float" in name or "complex" in name
+
+
+def asarray(value: Any) -> Array:
+    """Numbers and nested lists as a NumPy array: floats become float32, complex complex64."""
+    if is_array(value):
+        return value
+    try:
+        array = np.asarray(value)
+    except ValueError as error:
+        raise ShapeError(f"nested lists of unequal lengths make no array: {error}") from None
+    narrow = {"float64": np.float32, "complex128": np.complex64}.get(array.dtype.name)
+    if narrow is not None and not _holds_arrays(value):
+        array = array.astype(narrow)
+    if array.dtype.kind not in "biufc":
+        raise DTypeError(
+            f"expected numbers, got {type(value).__name__} of dtype {array.dtype}: {value!r:.60}"
+        )
+    return array
+
+
+def _holds_arrays(value: Any) -> bool:
+    if isinstance(value, (list, tuple)):
+        return any(map(_holds_arrays, value))
+    return isinstance(value, (np.ndarray, np.generic))
+
+
+_PYTHON_DTYPES = {bool: "bool", int: "int64", float: "float32", complex: "complex64"}
+
+
+def native_dtype(xp: Namespace, dtype: DType | None) -> DType | None:
+    """A dtype, given as `lucid.float32`, "float32", `float` or a library's own, in `xp`'s terms."""
+    if dtype is None or (xp is not np and type(dtype) is type(xp.float32)):
+        return dtype
+    name = _PYTHON_DTYPES.get(dtype) if isinstance(dtype, type) else None
+    name = name or str(dtype).rpartition(".")[2]
+    if isinstance(dtype, type) and issubclass(dtype, np.generic):
+        name = np.dtype(dtype).name
+    if xp is np:
+        return np.dtype(name)
+    return getattr(xp, name)
+
+
+def with_item(x: Array, index: Any, value: Array) -> Array:
+    """A copy of x with `value` at an index."""
+    if hasattr(x, "at"):  # JAX, whose arrays cannot be written to
+        return x.at[index].set(value)
+    result = namespace(x).asarray(x, copy=True)
+    result[index] = value
+    return result
+
+
+def scatter_add(
+    values: Array, index: Any, shape: tuple[int, ...], *, repeats: bool
+) -> Array:
+    """Zeros of a shape with `values` added at an index, which may name an element repeatedly."""
+    xp = namespace(values)
+    if not repeats:
+        return with_item(xp.zeros(shape, dtype=values.dtype, device=values.device), index, values)
+    if hasattr(values, "at"):
+        return xp.zeros(shape, dtype=values.dtype).at[index].add(values)
+    # which element, counted through the whole array, each value goes to
+    device = values.device
+    places = xp.reshape(xp.arange(prod(shape), device=device), shape)[index]
+    places, flat = xp.reshape(places, (-1,)), xp.reshape(values, (-1,))
+    name = type(values).__module__.partition(".")[0]
+    if name == "torch":
+        total = xp.zeros(prod(shape), dtype=values.dtype, device=device)
+        return xp.reshape(total.index_add(0, places, flat), shape)
+    if name == "cupy":
+        total = xp.zeros(prod(shape), dtype=values.dtype)
+        xp.add.at(total, places, flat)
+        return xp.reshape(total, shape)
+    result = _scatter_add_numpy(np.from_dlpack(places), np.from_dlpack(flat), prod(shape))
+    return xp.reshape(xp.asarray(result, device=device), shape)
+
+
+def _scatter_add_numpy(places: Array, values: Array, size: int) -> Array:
+    if values.dtype in (np.float32, np.float64):  # bincount adds up in float64, and fast
+        return np.bincount(places, values, size).astype(values.dtype)
+    total = np.zeros(size, values.dtype)
+    np.add.at(total, places, values)
+    return total

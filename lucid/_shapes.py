@@ -1,0 +1,106 @@
+"""Shapes: the check by axis name, and undoing a broadcast."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from functools import cache
+from itertools import zip_longest
+from math import prod
+
+from ._arrays import Array, namespace
+from ._errors import ShapeError
+
+Shape = tuple[int, ...]
+
+
+def bind_axes(function: str, **arguments: tuple[Array, str]) -> Mapping[str, int]:
+    """Give every named axis its size, or say which two arguments disagree.
+
+    Each argument comes with the names of its axes, `"out in1 in2"`; a leading `...` stands for
+    any number of further axes, which must broadcast between the arguments that have them.
+
+    >>> import numpy as np
+    >>> dict(bind_axes("dot", x=(np.ones((2, 3)), "... n"), y=(np.ones(3), "n")))
+    {'n': 3}
+    >>> bind_axes("dot", x=(np.ones((2, 3)), "... n"), y=(np.ones(4), "n"))
+    Traceback (most recent call last):
+    ...
+    lucid.ShapeError: dot: axis 'n' is 3 in x (2, 3) but 4 in y (4,)
+    """
+    sizes: dict[str, int] = {}
+    owner: dict[str, tuple[str, Shape]] = {}
+    leading: tuple[str, Shape, Shape] | None = None
+    for name, (array, axes) in arguments.items():
+        shape = tuple(array.shape)
+        names, open_ended = _parse(axes)
+        rank = len(names)
+        if len(shape) < rank if open_ended else len(shape) != rank:
+            raise ShapeError(
+                f"{function}: {name} needs {'at least ' if open_ended else ''}"
+                f"{rank} {'axis' if rank == 1 else 'axes'} ({', '.join(axes.split())}), "
+                f"but has shape {shape}"
+            )
+        head = len(shape) - rank
+        for axis, size in zip(names, shape[head:], strict=True):
+            if sizes.setdefault(axis, size) != size:
+                other, other_shape = owner[axis]
+                raise ShapeError(
+                    f"{function}: axis '{axis}' is {sizes[axis]} in {other} {other_shape} "
+                    f"but {size} in {name} {shape}"
+                )
+            owner.setdefault(axis, (name, shape))
+        if open_ended:
+            if leading is not None and not _broadcastable(leading[2], shape[:head]):
+                other, other_shape, other_head = leading
+                raise ShapeError(
+                    f"{function}: the leading axes {other_head} of {other} {other_shape} and "
+                    f"{shape[:head]} of {name} {shape} do not broadcast; "
+                    "aligned at the right, each pair must be equal or contain a 1"
+                )
+            leading = leading or (name, shape, shape[:head])
+    return sizes
+
+
+@cache
+def _parse(axes: str) -> tuple[tuple[str, ...], bool]:
+    names = axes.split()
+    open_ended = names[:1] == ["..."]
+    return tuple(names[open_ended:]), open_ended
+
+
+def _broadcastable(first: Shape, second: Shape) -> bool:
+    pairs = zip(reversed(first), reversed(second), strict=False)
+    return all(m == n or m == 1 or n == 1 for m, n in pairs)
+
+
+def broadcast_shapes(*shapes: Shape) -> Shape:
+    """The shape that these shapes broadcast to."""
+    result: list[int] = []
+    for sizes in zip_longest(*(reversed(shape) for shape in shapes), fillvalue=1):
+        wide = {size for size in sizes if size != 1}
+        if len(wide) > 1:
+            listed = " and ".join(str(tuple(shape)) for shape in shapes)
+            raise ShapeError(
+                f"shapes {listed} do not broadcast; "
+                "aligned at the right, each pair must be equal or contain a 1"
+            )
+        result.append(wide.pop() if wide else 1)
+    return tuple(reversed(result))
+
+
+def unbroadcast(array: Array, shape: Shape) -> Array:
+    """Sum over the axes along which an array of `shape` was broadcast to the shape of `array`."""
+    new = len(array.shape) - len(shape)
+    axes = (*range(new), *(
+        axis + new for axis, size in enumerate(shape) if size == 1 != array.shape[axis + new]
+    ))
+    if axes:
+        array = namespace(array).sum(array, axis=axes, keepdims=True, dtype=array.dtype)
+    if new:
+        array = namespace(array).reshape(array, shape)
+    return array
+
+
+def size_of(shape: Shape) -> int:
+    """How many elements an array of this shape has."""
+    return prod(shape)

@@ -1,0 +1,617 @@
+"""Tensor: an array, its gradient, and operators that only call operations."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any
+from weakref import ref
+
+import numpy as np
+
+from . import _arrays, _op, _printing
+from ._arrays import Array, Device, DType, Namespace, is_differentiable, namespace, native_dtype
+from ._errors import ArgumentError, DTypeError, GraphError, ShapeError
+from ._tape import (
+    Hook,
+    Hooks,
+    Leaf,
+    Place,
+    Traced,
+    accumulate,
+    add_gradient,
+    mode,
+    new_tensor,
+    propagate,
+)
+from .ops import _create, _elementwise, _index, _linalg, _movement, _reduce, _search
+
+
+class Tensor(Traced):
+    """An array that remembers how it was computed, so that gradients can be computed from it.
+
+    `data` is copied: an array of any library that follows the array API standard, a Tensor, a
+    number, or nested lists of numbers (floats become float32, integers int64, truth values bool).
+    With `requires_grad=True` the Tensor is a leaf: `backward()` of a result that was computed from
+    it adds to its `.grad`. Raises DTypeError if its dtype is not floating point, real or complex.
+
+    >>> x = lucid.Tensor([1.0, 2.0, 3.0], requires_grad=True)
+    >>> y = (x * x).sum()
+    >>> y.backward()
+    >>> x.grad
+    Tensor([2.0, 4.0, 6.0])
+    """
+
+    __slots__ = ()
+
+    def __init__(
+        self,
+        data: Any,
+        requires_grad: bool = False,
+        dtype: DType | None = None,
+        device: Device | None = None,
+    ) -> None:
+        array = data._array if isinstance(data, Traced) else _arrays.asarray(data)
+        xp = namespace(array)
+        self._array = xp.asarray(array, dtype=native_dtype(xp, dtype), device=device, copy=True)
+        self._node = None
+        self._grad = None
+        self.requires_grad_(requires_grad)
+
+    # What it is
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """The size of each axis."""
+        return tuple(self._array.shape)
+
+    @property
+    def ndim(self) -> int:
+        """The number of axes."""
+        return len(self._array.shape)
+
+    @property
+    def size(self) -> int:
+        """The number of elements."""
+        return int(np.prod(self._array.shape, dtype=np.int64))
+
+    @property
+    def dtype(self) -> DType:
+        """The data type of the elements, in the terms of the array's library."""
+        return self._array.dtype
+
+    @property
+    def device(self) -> Device:
+        """Where the array is, in the terms of its library; "cpu" with NumPy."""
+        return self._array.device
+
+    @property
+    def requires_grad(self) -> bool:
+        """Whether operations on this Tensor are recorded."""
+        return self._node is not None
+
+    @property
+    def is_leaf(self) -> bool:
+        """Whether this Tensor was made by the user, not by a recorded operation."""
+        return self._node is None or type(self._node) is Leaf
+
+    @property
+    def grad(self) -> Tensor | None:
+        """The gradient that backward passes have added up here; None before the first."""
+        return self._grad
+
+    @grad.setter
+    def grad(self, gradient: Tensor | None) -> None:
+        if gradient is not None:
+            if not isinstance(gradient, Tensor):
+                raise ArgumentError(
+                    f"grad: expected a Tensor or None, got {type(gradient).__name__}"
+                )
+            if gradient.shape != self.shape or gradient.dtype != self.dtype:
+                raise ShapeError(
+                    f"grad: a gradient has the shape and dtype of its tensor, {self.shape} "
+                    f"{self.dtype}, but got {gradient.shape} {gradient.dtype}"
+                )
+        self._grad = gradient
+
+    # The tape
+
+    def requires_grad_(self, requires_grad: bool = True) -> Tensor:
+        """Make this Tensor a leaf that gets a gradient, or one that does not; returns itself.
+
+        Raises DTypeError if the dtype is not floating point, and GraphError if it is asked to
+        forget the graph of a result (`detach()` gives a Tensor without it).
+        """
+        if requires_grad and self._node is None:
+            if not is_differentiable(self._array.dtype):
+                raise DTypeError(
+                    f"requires_grad: only floating-point tensors can have a gradient, this one is "
+                    f"{self._array.dtype}.\nGive it a dtype, as in Tensor(data, dtype=float), or "
+                    "write its numbers with a decimal point."
+                )
+            self._node = Leaf(self)
+        elif not requires_grad and self._node is not None:
+            if not self.is_leaf:
+                raise GraphError(
+                    "requires_grad_: this tensor is the result of a recorded operation.\n"
+                    "Use detach() for its values without the graph."
+                )
+            self._node = None
+        return self
+
+    def backward(
+        self,
+        gradient: Any = None,
+        retain_graph: bool = False,
+        create_graph: bool = False,
+    ) -> None:
+        """Compute the gradient of this result in all leaves it was computed from, add to `.grad`.
+
+        `gradient` is the gradient of the final quantity in this result, of exactly its shape;
+        None stands for ones, that is for the gradient of the sum of its elements. The graph is
+        freed on the way unless `retain_graph` keeps it for another pass. With `create_graph` the
+        gradients are recorded themselves, and so can be differentiated; that keeps the graph too.
+
+        Raises GraphError if nothing was recorded or the graph has been freed, ShapeError if
+        `gradient` has another shape.
+        """
+        place = self._node
+        if place is None:
+            raise GraphError(
+                "backward: this tensor does not require a gradient: nothing it was computed from "
+                "does, or it was computed under no_grad.\nMake a leaf with "
+                "Tensor(data, requires_grad=True) and compute the result from it."
+            )
+        start = seed("backward", self, gradient, create_graph)
+        leaves = propagate(
+            [(place, start)], retain_graph=retain_graph, create_graph=create_graph
+        )
+        for leaf, value in leaves.items():
+            accumulate(leaf, value)
+
+    def detach(self) -> Tensor:
+        """The same values, shared, without the graph."""
+        return new_tensor(self._array)
+
+    def retain_grad(self) -> None:
+        """Have backward passes put the gradient of this result into its `.grad`, as of a leaf."""
+        place = self._require_place("retain_grad")
+        if self.is_leaf:
+            return
+        tensor = ref(self)
+
+        def keep(gradient: Tensor) -> None:
+            owner = tensor()
+            if owner is not None:
+                add_gradient(owner, gradient if gradient.requires_grad else gradient._array)
+
+        if place.hooks is None:
+            place.hooks = Hooks()
+        place.hooks.keep = keep
+
+    def register_hook(self, hook: Hook) -> Callable[[], None]:
+        """Call `hook(gradient)` when a backward pass has the gradient of this Tensor.
+
+        The hook may return a Tensor to go on with instead. Returns a function that removes it.
+
+        >>> x = lucid.Tensor([1.0], requires_grad=True)
+        >>> remove = x.register_hook(lambda gradient: gradient * 10)
+        >>> (x * 2).backward()
+        >>> x.grad
+        Tensor([20.0])
+        """
+        place = self._require_place("register_hook")
+        if place.hooks is None:
+            place.hooks = Hooks()
+        hooks = place.hooks
+        hooks.append(hook)
+
+        def remove() -> None:
+            if hook in hooks:
+                hooks.remove(hook)
+
+        return remove
+
+    def _require_place(self, function: str) -> Place:
+        if self._node is None:
+            raise GraphError(
+                f"{function}: this tensor does not require a gradient.\n"
+                "Call requires_grad_() on it, or compute it from one that does."
+            )
+        return self._node
+
+    # Values
+
+    def numpy(self) -> np.ndarray[Any, Any]:
+        """The values as a read-only NumPy array, shared where the library allows it."""
+        array = self._array
+        values = np.asarray(array) if isinstance(array, (np.ndarray, np.generic)) else _host(array)
+        values = values.view()
+        values.flags.writeable = False
+        return values
+
+    def item(self) -> Any:
+        """The value of a Tensor of one element, as a Python number."""
+        if self.size != 1:
+            raise ShapeError(f"item: only one element becomes a number, this has {self.shape}")
+        return self.numpy().item()
+
+    def tolist(self) -> Any:
+        """The values as nested lists of Python numbers."""
+        return self.numpy().tolist()
+
+    def __array__(self, dtype: Any = None, copy: bool | None = None) -> np.ndarray[Any, Any]:
+        if self._node is not None:
+            raise GraphError(
+                "a tensor that requires a gradient does not turn into an array by itself, because "
+                "the gradient would be lost.\nUse lucid's functions, or numpy() for the values."
+            )
+        return np.array(self.numpy(), dtype=dtype, copy=copy)
+
+    __array_ufunc__ = None  # so that `array * tensor` comes to __rmul__
+
+    def __array_namespace__(self, /, *, api_version: str | None = None) -> Namespace:
+        return namespace(self)
+
+    def __dlpack__(self, **options: Any) -> Any:
+        if self._node is not None:
+            raise GraphError(
+                "a tensor that requires a gradient is not exported, because the gradient would be "
+                "lost.\nExport its detach()."
+            )
+        array = self._array
+        return (np.asarray(array) if isinstance(array, np.generic) else array).__dlpack__(**options)
+
+    def __dlpack_device__(self) -> Any:
+        array = self._array
+        return (
+            np.asarray(array) if isinstance(array, np.generic) else array
+        ).__dlpack_device__()
+
+    def to_device(self, device: Device, /, *, stream: Any = None) -> Tensor:
+        """The same values on another device of the array's library, without the graph."""
+        if self._node is not None:
+            raise GraphError(
+                "to_device: a tensor that requires a gradient stays on its device.\n"
+                "Move its detach(), and call requires_grad_() on the result."
+            )
+        return new_tensor(self._array.to_device(device, stream=stream))
+
+    def __len__(self) -> int:
+        if not self.shape:
+            raise DTypeError("len: a tensor without axes has no length")
+        return self.shape[0]
+
+    def __iter__(self) -> Iterator[Tensor]:
+        if not self.shape:
+            raise DTypeError("iteration over a tensor without axes")
+        return iter(_movement.unstack(self))
+
+    def __bool__(self) -> bool:
+        if self.size != 1:
+            raise ArgumentError(
+                f"the truth of a tensor of shape {self.shape} is ambiguous; use all() or any()"
+            )
+        return bool(self.item())
+
+    def __float__(self) -> float:
+        return float(self.item())
+
+    def __int__(self) -> int:
+        return int(self.item())
+
+    def __complex__(self) -> complex:
+        return complex(self.item())
+
+    def __index__(self) -> int:
+        if "int" not in str(self.dtype):
+            raise DTypeError(f"only a tensor of an integer dtype is an index, not {self.dtype}")
+        return int(self.item())
+
+    def __contains__(self, value: Any) -> bool:
+        return bool(_reduce.any(_elementwise.equal(self, value)))
+
+    def __repr__(self) -> str:
+        return _printing.describe(self, with_dtype=True)
+
+    def __str__(self) -> str:
+        return _printing.describe(self, with_dtype=False)
+
+    def __format__(self, spec: str) -> str:
+        return format(self.item(), spec) if spec else str(self)
+
+    # Copies. A copy in memory or in a file is a leaf: a graph belongs to its process.
+
+    def __copy__(self) -> Tensor:
+        result = new_tensor(self._array, self._node)
+        result._grad = self._grad
+        return result
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> Tensor:
+        self._refuse_to_leave_graph("deepcopy")
+        result = type(self).__new__(type(self))
+        memo[id(self)] = result
+        result._restore(namespace(self._array).asarray(self._array, copy=True), self)
+        return result
+
+    def _restore(self, array: Array, like: Tensor) -> None:
+        self._array = array
+        self._node = Leaf(self) if like._node is not None else None
+        self._grad = None if like._grad is None else like._grad.detach()
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        self._refuse_to_leave_graph("pickle")
+        gradient = None if self._grad is None else self._grad.detach()
+        return _unpickled, (type(self), self._array, self.requires_grad, gradient)
+
+    def _refuse_to_leave_graph(self, function: str) -> None:
+        if not self.is_leaf:
+            raise GraphError(
+                f"{function}: this tensor is the result of a recorded operation, and its graph "
+                "cannot be copied.\nCopy its detach()."
+            )
+
+    __hash__ = object.__hash__
+
+    # Operators
+
+    __add__ = _elementwise.add
+    __sub__ = _elementwise.subtract
+    __mul__ = _elementwise.multiply
+    __truediv__ = _elementwise.divide
+    __pow__ = _elementwise.pow
+    __matmul__ = _linalg.matmul
+    __neg__ = _elementwise.negative
+    __abs__ = _elementwise.abs
+    __invert__ = _elementwise.logical_not
+
+    def __radd__(self, other: Any) -> Tensor:
+        return _elementwise.add(other, self)
+
+    def __rsub__(self, other: Any) -> Tensor:
+        return _elementwise.subtract(other, self)
+
+    def __rmul__(self, other: Any) -> Tensor:
+        return _elementwise.multiply(other, self)
+
+    def __rtruediv__(self, other: Any) -> Tensor:
+        return _elementwise.divide(other, self)
+
+    def __rpow__(self, other: Any) -> Tensor:
+        return _elementwise.pow(other, self)
+
+    def __rmatmul__(self, other: Any) -> Tensor:
+        return _linalg.matmul(other, self)
+
+    def __pos__(self) -> Tensor:
+        return self
+
+    def __eq__(self, other: object) -> Any:
+        return _elementwise.equal(self, other) if _comparable(other) else NotImplemented
+
+    def __ne__(self, other: object) -> Any:
+        return _elementwise.not_equal(self, other) if _comparable(other) else NotImplemented
+
+    __lt__ = _elementwise.less
+    __le__ = _elementwise.less_equal
+    __gt__ = _elementwise.greater
+    __ge__ = _elementwise.greater_equal
+    __and__ = __rand__ = _elementwise.logical_and
+    __or__ = __ror__ = _elementwise.logical_or
+
+    # Assignment gives this object a new array; nothing that a tape has saved is written to
+
+    def __iadd__(self, other: Any) -> Tensor:
+        return self._become("+=", _elementwise.add(self, other))
+
+    def __isub__(self, other: Any) -> Tensor:
+        return self._become("-=", _elementwise.subtract(self, other))
+
+    def __imul__(self, other: Any) -> Tensor:
+        return self._become("*=", _elementwise.multiply(self, other))
+
+    def __itruediv__(self, other: Any) -> Tensor:
+        return self._become("/=", _elementwise.divide(self, other))
+
+    def __ipow__(self, other: Any) -> Tensor:
+        return self._become("**=", _elementwise.pow(self, other))
+
+    def __getitem__(self, index: Any) -> Tensor:
+        return _index.getitem(self, _index.plain_index(index))
+
+    def __setitem__(self, index: Any, value: Any) -> None:
+        self._refuse_to_overwrite("[] =")
+        self._become("[] =", _index.setitem(self, _index.plain_index(index), value))
+
+    def copy_(self, values: Any) -> Tensor:
+        """Give this Tensor other values, of its shape, converted to its dtype; returns itself.
+
+        Raises GraphError for a leaf that requires a gradient while operations are recorded.
+        """
+        return self._become("copy_", _create.asarray(values))
+
+    def _become(self, what: str, result: Tensor) -> Tensor:
+        self._refuse_to_overwrite(what)
+        if result.shape != self.shape:
+            raise ShapeError(
+                f"{what}: a tensor keeps its shape, {self.shape}, but the new values have "
+                f"{result.shape}"
+            )
+        if result.dtype != self.dtype:
+            if is_differentiable(result.dtype) and not is_differentiable(self.dtype):
+                raise DTypeError(
+                    f"{what}: a tensor keeps its dtype, {self.dtype}, which cannot hold "
+                    f"{result.dtype}"
+                )
+            result = _create.astype(result, self.dtype)
+        self._array = result._array
+        if type(self._node) is not Leaf:
+            self._node = result._node
+        return self
+
+    def _refuse_to_overwrite(self, what: str) -> None:
+        if type(self._node) is Leaf and mode.recording:
+            raise GraphError(
+                f"{what}: this tensor is a leaf that requires a gradient; overwriting it while "
+                "operations are recorded would lose what its gradient is of.\n"
+                "Update it under lucid.no_grad(), or compute a new tensor."
+            )
+
+    # The familiar methods
+
+    def sum(self, axis: Any = None, keepdims: bool = False) -> Tensor:
+        """The sum over `axis`; see `lucid.sum`."""
+        return _reduce.sum(self, axis=axis, keepdims=keepdims)
+
+    def mean(self, axis: Any = None, keepdims: bool = False) -> Tensor:
+        """The mean over `axis`; see `lucid.mean`."""
+        return _reduce.mean(self, axis=axis, keepdims=keepdims)
+
+    def var(self, axis: Any = None, correction: float = 0.0, keepdims: bool = False) -> Tensor:
+        """The variance over `axis`; see `lucid.var`."""
+        return _reduce.var(self, axis=axis, correction=correction, keepdims=keepdims)
+
+    def std(self, axis: Any = None, correction: float = 0.0, keepdims: bool = False) -> Tensor:
+        """The standard deviation over `axis`; see `lucid.std`."""
+        return _reduce.std(self, axis=axis, correction=correction, keepdims=keepdims)
+
+    def prod(self, axis: Any = None, keepdims: bool = False) -> Tensor:
+        """The product over `axis`; see `lucid.prod`."""
+        return _reduce.prod(self, axis=axis, keepdims=keepdims)
+
+    def max(self, axis: Any = None, keepdims: bool = False) -> Tensor:
+        """The largest element over `axis`; see `lucid.max`."""
+        return _reduce.max(self, axis=axis, keepdims=keepdims)
+
+    def min(self, axis: Any = None, keepdims: bool = False) -> Tensor:
+        """The smallest element over `axis`; see `lucid.min`."""
+        return _reduce.min(self, axis=axis, keepdims=keepdims)
+
+    def all(self, axis: Any = None, keepdims: bool = False) -> Tensor:
+        """Whether all elements over `axis` are true; see `lucid.all`."""
+        return _reduce.all(self, axis=axis, keepdims=keepdims)
+
+    def any(self, axis: Any = None, keepdims: bool = False) -> Tensor:
+        """Whether any element over `axis` is true; see `lucid.any`."""
+        return _reduce.any(self, axis=axis, keepdims=keepdims)
+
+    def argmax(self, axis: int | None = None, keepdims: bool = False) -> Tensor:
+        """The index of the largest element; see `lucid.argmax`."""
+        return _search.argmax(self, axis=axis, keepdims=keepdims)
+
+    def argmin(self, axis: int | None = None, keepdims: bool = False) -> Tensor:
+        """The index of the smallest element; see `lucid.argmin`."""
+        return _search.argmin(self, axis=axis, keepdims=keepdims)
+
+    def reshape(self, *shape: int | Sequence[int]) -> Tensor:
+        """The elements in another shape, given as numbers or as one tuple; see `lucid.reshape`."""
+        return _movement.reshape(self, _flat(shape))
+
+    def permute(self, *axes: int | Sequence[int]) -> Tensor:
+        """The axes in another order, given as numbers or as one tuple; see `lucid.permute_dims`."""
+        return _movement.permute_dims(self, _flat(axes))
+
+    def squeeze(self, axis: int | tuple[int, ...]) -> Tensor:
+        """Without the axes of size 1 at `axis`; see `lucid.squeeze`."""
+        return _movement.squeeze(self, axis=axis)
+
+    def unsqueeze(self, axis: int) -> Tensor:
+        """With a new axis of size 1 at `axis`; see `lucid.expand_dims`."""
+        return _movement.expand_dims(self, axis=axis)
+
+    def flatten(self) -> Tensor:
+        """All elements in one axis."""
+        return _movement.reshape(self, (-1,))
+
+    def astype(self, dtype: DType, *, copy: bool = True) -> Tensor:
+        """In another dtype; see `lucid.astype`."""
+        result: Tensor = _create.astype(self, dtype, copy=copy)
+        return result
+
+    def exp(self) -> Tensor:
+        """The exponential; see `lucid.exp`."""
+        return _elementwise.exp(self)
+
+    def log(self) -> Tensor:
+        """The natural logarithm; see `lucid.log`."""
+        return _elementwise.log(self)
+
+    def sqrt(self) -> Tensor:
+        """The square root; see `lucid.sqrt`."""
+        return _elementwise.sqrt(self)
+
+    def tanh(self) -> Tensor:
+        """The hyperbolic tangent; see `lucid.tanh`."""
+        return _elementwise.tanh(self)
+
+    def sigmoid(self) -> Tensor:
+        """The logistic function; see `lucid.sigmoid`."""
+        return _elementwise.sigmoid(self)
+
+    def abs(self) -> Tensor:
+        """The absolute value; see `lucid.abs`."""
+        return _elementwise.abs(self)
+
+    @property
+    def T(self) -> Tensor:  # noqa: N802 (the standard's name)
+        """A matrix with its two axes exchanged."""
+        if self.ndim != 2:
+            raise ShapeError(
+                f"T: only a matrix, not a tensor of shape {self.shape}, has a transpose; "
+                "use mT or permute_dims"
+            )
+        return _movement.matrix_transpose(self)
+
+    @property
+    def mT(self) -> Tensor:  # noqa: N802 (the standard's name)
+        """The last two axes exchanged."""
+        return _movement.matrix_transpose(self)
+
+
+def seed(function: str, result: Tensor, gradient: Any, recorded: bool) -> Any:
+    """What a backward pass starts from: ones, or the given gradient if it fits the result."""
+    xp = namespace(result._array)
+    if gradient is None:
+        start = xp.ones_like(result._array)
+        return new_tensor(start) if recorded else start
+    given = gradient if isinstance(gradient, Tensor) else Tensor(gradient)
+    if given.shape != result.shape:
+        raise ShapeError(
+            f"{function}: the gradient has shape {given.shape}, but the result has {result.shape}; "
+            "they must be equal"
+        )
+    if given.dtype != result.dtype:
+        given = _create.astype(given, result.dtype)
+    return given if recorded else given._array
+
+
+def _host(array: Array) -> np.ndarray[Any, Any]:
+    """The values of another library's array in NumPy; bfloat16 needs the package ml_dtypes."""
+    if "bfloat16" in str(array.dtype) and hasattr(array, "float"):  # torch has no way of its own
+        import ml_dtypes
+
+        return np.asarray(array.detach().cpu().float()).astype(ml_dtypes.bfloat16)
+    try:
+        return np.asarray(array)
+    except (TypeError, RuntimeError):
+        return np.from_dlpack(array, device="cpu")
+
+
+def _unpickled(kind: type[Tensor], array: Array, requires_grad: bool, grad: Tensor | None) -> Tensor:
+    result = kind.__new__(kind)
+    result._array = array
+    result._node = None
+    result._grad = grad
+    return result.requires_grad_(requires_grad)
+
+
+def _comparable(other: object) -> bool:
+    return isinstance(other, (Traced, int, float, complex, list)) or _arrays.is_array(other)
+
+
+def _flat(numbers: tuple[Any, ...]) -> tuple[int, ...]:
+    """`x.reshape(2, 3)` and `x.reshape((2, 3))` mean the same."""
+    return tuple(numbers[0]) if len(numbers) == 1 and not isinstance(numbers[0], int) else numbers
+
+
+Traced.public = Tensor
+_op.serve(Tensor)

@@ -1,0 +1,14 @@
+"""The bilinear contraction and its gradients on raw arrays of any library.
+
+    out[..., o] = Σ_ij x1[..., i] · W[o, i, j] · x2[..., j] + bias[o]
+
+Nothing is conjugated, nothing repeated along broadcast axes, and beside its arguments and
+results a call needs at most 64 MiB. `README.md` derives the plans and measures them.
+"""
+
+from __future__ import annotations
+
+from ._contract import bilinear as bilinear
+from ._contract import gradients as gradients
+from ._plan import Plan as Plan
+from ._plan import plan as plan

@@ -1,0 +1,192 @@
+"""Where tiles are computed and where they go: reused scratch, and results of either kind."""
+
+from __future__ import annotations
+
+from math import prod
+from operator import itemgetter
+from typing import Any
+
+import numpy as np
+
+from .._arrays import Array, DType, Namespace, library, namespace
+from .._shapes import Shape
+from ._layout import Box, extent, permuted
+from ._plan import TILE
+
+Axes = tuple[int, ...]
+Ranges = tuple[tuple[int, int], ...]
+
+
+class Workspace:
+    """Products of tiles in any array library, in the dtype that sums are accumulated in."""
+
+    tile_bytes = 2 * TILE  # where a call costs more, or the device is wider
+
+    def __init__(self, xp: Namespace, dtype: DType) -> None:
+        self.xp = xp
+        self.dtype = dtype
+        self.itemsize = 16 if xp.isdtype(dtype, "complex floating") else 8
+
+    def tile(self, part: Array, shape: Shape) -> Array:
+        """A part of an argument as a tile: reshaped, converted, copied where it must be."""
+        if part.dtype != self.dtype:
+            part = self.xp.astype(part, self.dtype)
+        return self.xp.reshape(part, shape)
+
+    matrix = tile
+
+    def multiply(self, name: str, x1: Array, x2: Array) -> Array:
+        return self.xp.multiply(x1, x2)
+
+    def matmul(self, name: str, x1: Array, x2: Array) -> Array:
+        return self.xp.matmul(x1, x2)
+
+    def sum_products(self, name: str, total: Array | None, x1: Array, x2: Array) -> Array:
+        """Add a matrix product to a total, which it becomes where there is none yet."""
+        if total is None:
+            return self.product(name, x1, x2)
+        total += self.product(name + " more", x1, x2)
+        return total
+
+    def product(self, name: str, x1: Array, x2: Array) -> Array:
+        """A matrix product, which is no more than a multiplication where one thing is summed."""
+        if x1.shape[-1] == 1:
+            return self.multiply(name, x1, x2)
+        return self.matmul(name, x1, x2)
+
+
+class NumPyWorkspace(Workspace):
+    """Products written into scratch memory under a name; the next one of that name reuses it.
+
+    The C library gives blocks of this size back to the system whenever they are freed, and
+    then every page of the next one is a page fault.
+    """
+
+    tile_bytes = TILE
+
+    def __init__(self, dtype: DType) -> None:
+        self.xp = np
+        self.dtype = dtype
+        self.itemsize = dtype.itemsize
+        self._scratch: dict[str, np.ndarray[Any, Any]] = {}
+
+    def _empty(self, name: str, shape: Shape) -> Array:
+        size = prod(shape)
+        scratch = self._scratch.get(name)
+        if scratch is None or scratch.size < size:
+            scratch = self._scratch[name] = np.empty(size, self.dtype)
+        return scratch[:size].reshape(shape)
+
+    def tile(self, part: Array, shape: Shape) -> Array:
+        # Contiguous, because matmul copies whatever BLAS does not take, or is slow on it.
+        return np.ascontiguousarray(part.reshape(shape), self.dtype)
+
+    def matrix(self, part: Array, shape: Shape) -> Array:
+        matrix = part.reshape(shape)
+        if matrix.dtype == self.dtype and _blas_takes(matrix):
+            return matrix
+        return np.ascontiguousarray(matrix, self.dtype)
+
+    def multiply(self, name: str, x1: Array, x2: Array) -> Array:
+        shape = (*x1.shape[:-1], x2.shape[-1])
+        return np.multiply(x1, x2, out=self._empty(name, shape))
+
+    def matmul(self, name: str, x1: Array, x2: Array) -> Array:
+        shape = (*x1.shape[:-1], x2.shape[-1])
+        return np.matmul(x1, x2, out=self._empty(name, shape))
+
+
+def _blas_takes(matrix: Array) -> bool:
+    """Whether one axis is contiguous and the other one has a positive, large enough stride."""
+    (rows, columns), (row, column) = matrix.shape, matrix.strides
+    size = matrix.itemsize
+    return bool(
+        (column == size and row >= columns * size) or (row == size and column >= rows * size)
+    )
+
+
+class Result:
+    """A result made tile by tile, seen with its axes in the order that a plan works in.
+
+    It starts as zeros, or as the bias in every position. The plan sees it after `order`, a
+    permutation of its axes; the first few, of size 1, which the plan does not know, are left out.
+    """
+
+    def __init__(
+        self, like: Array, dtype: DType, shape: Shape, order: Axes, left_out: int = 0,
+        bias: Array | None = None,
+    ) -> None:  # fmt: skip
+        xp = namespace(like)
+        self.started = bias is not None
+        self._array = xp.zeros(shape, dtype=dtype, device=like.device)
+        if bias is not None:
+            self._array[...] = bias
+        self._view = permuted(self._array, order, left_out)
+
+    def put(self, box: Box, tile: Array) -> None:
+        """Write a part that no other tile contributes to."""
+        xp = namespace(tile)
+        self._view[box] = xp.astype(xp.reshape(tile, extent(box)), self._view.dtype, copy=False)
+
+    def add(self, box: Box, tile: Array) -> None:
+        part = self._view[box]
+        part += namespace(tile).reshape(tile, extent(box))
+
+    def finish(self) -> Array:
+        return self._array
+
+
+class ImmutableResult(Result):
+    """The same for a library whose arrays cannot be written into: pieces, joined at the end."""
+
+    def __init__(
+        self, like: Array, dtype: DType, shape: Shape, order: Axes, left_out: int = 0,
+        bias: Array | None = None,
+    ) -> None:  # fmt: skip
+        self.started = False
+        self._xp = namespace(like)
+        self._dtype, self._shape, self._order, self._bias = dtype, shape, order, bias
+        self._pieces: dict[Ranges, Array] = {}
+
+    def put(self, box: Box, tile: Array) -> None:
+        self._pieces[_ranges(box)] = self._xp.reshape(tile, extent(box))
+
+    def add(self, box: Box, tile: Array) -> None:
+        tile = self._xp.reshape(tile, extent(box))
+        earlier = self._pieces.get(_ranges(box))
+        self._pieces[_ranges(box)] = tile if earlier is None else earlier + tile
+
+    def finish(self) -> Array:
+        xp = self._xp
+        if not self._pieces:
+            array = xp.zeros(self._shape, dtype=self._dtype)
+        else:
+            seen = tuple(self._shape[axis] for axis in self._order)
+            back = tuple(self._order.index(axis) for axis in range(len(seen)))
+            array = xp.permute_dims(xp.reshape(_joined(xp, self._pieces, 0), seen), back)
+        if self._bias is not None:
+            array = array + self._bias
+        return xp.astype(array, self._dtype)
+
+
+def _ranges(box: Box) -> Ranges:
+    return tuple((part.start, part.stop) for part in box)
+
+
+def _joined(xp: Namespace, pieces: dict[Ranges, Array], axis: int) -> Array:
+    """Put pieces together that are a grid: each range of an axis with each of the others."""
+    if len(pieces) == 1:
+        return next(iter(pieces.values()))
+    along: dict[tuple[int, int], dict[Ranges, Array]] = {}
+    for ranges, piece in sorted(pieces.items(), key=itemgetter(0)):
+        along.setdefault(ranges[axis], {})[ranges] = piece
+    return xp.concat([_joined(xp, some, axis + 1) for some in along.values()], axis=axis)
+
+
+def result(
+    like: Array, dtype: DType, shape: Shape, order: Axes, left_out: int = 0,
+    bias: Array | None = None,
+) -> Result:  # fmt: skip
+    """A result to fill, in the library and on the device of another array."""
+    kind = ImmutableResult if library(like) == "jax" else Result
+    return kind(like, dtype, shape, order, left_out, bias)

@@ -1,0 +1,3 @@
+"""Layers, losses and initialisation."""
+
+from . import functional as functional

@@ -1,0 +1,1 @@
+"""Operations on Tensors, by family; `lucid` exports them."""

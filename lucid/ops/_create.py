@@ -1,0 +1,243 @@
+"""New Tensors, arrays like another, and conversion between dtypes."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from .. import _arrays
+from .._arrays import Array, Device, DType, is_differentiable, namespace, native_dtype
+from .._errors import ArgumentError
+from .._op import op
+from .._tape import Traced, new_tensor
+
+if TYPE_CHECKING:
+    from .._tensor import Tensor
+
+Shape = int | Sequence[int]
+
+# New Tensors: NumPy arrays, of dtype float32 unless said otherwise
+
+
+def zeros(shape: Shape, *, dtype: DType | None = None, device: Device | None = None) -> Tensor:
+    """A Tensor of this shape full of zeros, float32 unless `dtype` says otherwise.
+
+    >>> lucid.zeros((2, 2))
+    Tensor([[0.0, 0.0], [0.0, 0.0]])
+    """
+    return new_tensor(np.zeros(shape, _dtype(dtype), device=device))
+
+
+def ones(shape: Shape, *, dtype: DType | None = None, device: Device | None = None) -> Tensor:
+    """A Tensor of this shape full of ones, float32 unless `dtype` says otherwise.
+
+    >>> lucid.ones(3)
+    Tensor([1.0, 1.0, 1.0])
+    """
+    return new_tensor(np.ones(shape, _dtype(dtype), device=device))
+
+
+def full(
+    shape: Shape,
+    fill_value: complex,
+    *,
+    dtype: DType | None = None,
+    device: Device | None = None,
+) -> Tensor:
+    """A Tensor of this shape full of one number, in that number's dtype unless `dtype` says so.
+
+    >>> lucid.full(3, 2.5)
+    Tensor([2.5, 2.5, 2.5])
+    """
+    dtype = _arrays.asarray(fill_value).dtype if dtype is None else _dtype(dtype)
+    return new_tensor(np.full(shape, fill_value, dtype, device=device))
+
+
+def eye(
+    n_rows: int,
+    n_cols: int | None = None,
+    /,
+    *,
+    k: int = 0,
+    dtype: DType | None = None,
+    device: Device | None = None,
+) -> Tensor:
+    """A matrix with ones on its k-th diagonal and zeros elsewhere.
+
+    >>> lucid.eye(2)
+    Tensor([[1.0, 0.0], [0.0, 1.0]])
+    """
+    return new_tensor(np.eye(n_rows, n_cols, k=k, dtype=_dtype(dtype), device=device))
+
+
+def arange(
+    start: float,
+    /,
+    stop: float | None = None,
+    step: float = 1,
+    *,
+    dtype: DType | None = None,
+    device: Device | None = None,
+) -> Tensor:
+    """The numbers from `start` to before `stop` by `step`; of one number n: 0, 1, …, n - 1.
+
+    >>> lucid.arange(3)
+    Tensor([0, 1, 2])
+    """
+    if stop is None:
+        start, stop = 0, start
+    if dtype is None:
+        dtype = _arrays.asarray([start, stop, step]).dtype
+    return new_tensor(np.arange(start, stop, step, _dtype(dtype), device=device))
+
+
+def linspace(
+    start: float,
+    stop: float,
+    /,
+    num: int,
+    *,
+    dtype: DType | None = None,
+    device: Device | None = None,
+    endpoint: bool = True,
+) -> Tensor:
+    """`num` numbers evenly spaced from `start` to `stop`, which `endpoint=False` leaves out.
+
+    >>> lucid.linspace(0, 1, 3)
+    Tensor([0.0, 0.5, 1.0])
+    """
+    values = np.linspace(start, stop, num, endpoint=endpoint, dtype=_dtype(dtype), device=device)
+    return new_tensor(values)
+
+
+def _dtype(dtype: DType | None) -> DType:
+    return np.dtype(np.float32) if dtype is None else native_dtype(np, dtype)
+
+
+def asarray(
+    obj: Any,
+    /,
+    *,
+    dtype: DType | None = None,
+    device: Device | None = None,
+    copy: bool | None = None,
+) -> Tensor:
+    """A Tensor for an array, sharing its memory where possible; a Tensor keeps its graph.
+
+    With `copy=True` the values are always copied, with `copy=False` a needed copy is an error.
+    A shared array must not be written to as long as a gradient may be computed from it.
+
+    >>> import numpy as np
+    >>> lucid.asarray(np.arange(3.0))
+    Tensor([0.0, 1.0, 2.0], dtype=float64)
+    """
+    if isinstance(obj, Traced):
+        if dtype is not None and obj._array.dtype != native_dtype(namespace(obj._array), dtype):
+            _refuse_copy(copy, "a change of dtype copies")
+            return astype(obj, dtype)
+        return copy_of(obj) if copy else obj  # type: ignore[return-value]
+    if not _arrays.is_array(obj):
+        _refuse_copy(copy, f"a {type(obj).__name__} is no array")
+        obj = _arrays.asarray(obj)
+    xp = namespace(obj)
+    return new_tensor(xp.asarray(obj, dtype=native_dtype(xp, dtype), device=device, copy=copy))
+
+
+def _refuse_copy(copy: bool | None, reason: str) -> None:
+    if copy is False:
+        raise ArgumentError(f"asarray: copy=False, but {reason}; leave out copy=False")
+
+
+def from_dlpack(x: Any, /, *, device: Device | None = None, copy: bool | None = None) -> Tensor:
+    """A Tensor of NumPy's for an array of any library, through DLPack, sharing its memory.
+
+    >>> import numpy as np
+    >>> lucid.from_dlpack(np.ones(2))
+    Tensor([1.0, 1.0], dtype=float64)
+    """
+    return new_tensor(np.from_dlpack(x, device=device, copy=copy))
+
+
+# Arrays like another
+
+
+@op
+def zeros_like(x: Array, /, *, dtype: DType | None = None) -> Array:
+    """Zeros in the shape, dtype and library of x.
+
+    >>> lucid.zeros_like(lucid.Tensor([1.0, 2.0]))
+    Tensor([0.0, 0.0])
+    """
+    xp = namespace(x)
+    return xp.zeros_like(x, dtype=native_dtype(xp, dtype))
+
+
+@op
+def ones_like(x: Array, /, *, dtype: DType | None = None) -> Array:
+    """Ones in the shape, dtype and library of x.
+
+    >>> lucid.ones_like(lucid.Tensor([1.0, 2.0]))
+    Tensor([1.0, 1.0])
+    """
+    xp = namespace(x)
+    return xp.ones_like(x, dtype=native_dtype(xp, dtype))
+
+
+@op
+def full_like(x: Array, /, fill_value: complex, *, dtype: DType | None = None) -> Array:
+    """One number everywhere, in the shape, dtype and library of x.
+
+    >>> lucid.full_like(lucid.Tensor([1.0, 2.0]), 5.0)
+    Tensor([5.0, 5.0])
+    """
+    xp = namespace(x)
+    return xp.full_like(x, fill_value, dtype=native_dtype(xp, dtype))
+
+
+zeros_like.gradient(x=None)
+ones_like.gradient(x=None)
+full_like.gradient(x=None)
+
+# Conversion
+
+
+@op
+def _cast(x: Array, dtype: DType, /) -> Array:
+    return namespace(x).astype(x, dtype)
+
+
+_cast.gradient(x=lambda g: g)  # the tape brings a gradient to the dtype of its argument
+
+
+@op
+def _discretise(x: Array, dtype: DType, /) -> Array:
+    return namespace(x).astype(x, dtype)
+
+
+_discretise.gradient(x=None)
+
+
+def astype(x: Any, dtype: DType, /, *, copy: bool = True) -> Any:
+    """x in another dtype; to integers and truth values there is no gradient.
+
+    With `copy=False`, x itself where it has that dtype already.
+
+    >>> lucid.astype(lucid.Tensor([1.5, 2.5]), lucid.int64)
+    Tensor([1, 2])
+    """
+    array = x._array if isinstance(x, Traced) else _arrays.asarray(x)
+    dtype = native_dtype(namespace(array), dtype)
+    if array.dtype == dtype and not copy:
+        return x
+    return (_cast if is_differentiable(dtype) else _discretise)(x, dtype)
+
+
+@op
+def copy_of(x: Array, /) -> Array:
+    """A copy of x with memory of its own, on the graph."""
+    return namespace(x).asarray(x, copy=True)
+
+
+copy_of.gradient(x=lambda g: g)

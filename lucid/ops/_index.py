@@ -1,0 +1,105 @@
+"""Parts of an array: indexing, assignment to a part, and gathering along an axis."""
+
+from __future__ import annotations
+
+from math import prod
+from typing import Any
+
+from .._arrays import Array, asarray, is_array, namespace, scatter_add, with_item
+from .._errors import DTypeError, OutOfRangeError
+from .._op import op
+from .._tape import Traced
+from ._create import zeros_like
+from ._elementwise import where
+
+
+def plain_index(index: Any) -> Any:
+    """An index with the arrays of its Tensors."""
+    if isinstance(index, tuple):
+        return tuple(map(plain_index, index))
+    if isinstance(index, Traced):
+        return index._array
+    if isinstance(index, list):  # an empty list means no elements, not a float array
+        return asarray(index) if index else asarray([0])[:0]
+    return index
+
+
+def _may_repeat(index: Any) -> bool:
+    """Whether an index can name an element twice: only arrays of integers can."""
+    parts = index if isinstance(index, tuple) else (index,)
+    return any(
+        is_array(part) and len(part.shape) > 0 and "bool" not in str(part.dtype) for part in parts
+    )
+
+
+@op
+def getitem(x: Array, index: Any, /) -> Array:
+    """x[index], for every index that the array library has: what `Tensor.__getitem__` calls."""
+    try:
+        return x[index]
+    except IndexError as error:
+        raise OutOfRangeError(f"getitem: x {tuple(x.shape)}: {error}") from None
+
+
+getitem.gradient(x=lambda g, index, x_shape: _scatter(g, index, x_shape))
+
+
+@op
+def _scatter(values: Array, index: Any, shape: tuple[int, ...], /) -> Array:
+    """Zeros of a shape, with `values` added at an index; the transpose of `getitem`."""
+    return scatter_add(values, index, shape, repeats=_may_repeat(index))
+
+
+_scatter.gradient(values=lambda g, index: getitem(g, index))
+
+
+@op
+def setitem(x: Array, index: Any, value: Array, /) -> Array:
+    """A copy of x with `value` at an index: what `Tensor.__setitem__` calls.
+
+    Where an index names an element several times the last value stays, and alone has a gradient.
+    """
+    if is_array(value) and namespace(x).result_type(x, value) != x.dtype:
+        raise DTypeError(
+            f"setitem: a value of dtype {value.dtype} does not go into a Tensor of dtype "
+            f"{x.dtype}; convert one with astype"
+        )
+    return with_item(x, index, value)
+
+
+def _kept_values(g: Array, index: Any) -> Array:
+    kept = getitem(g, index)
+    if not _may_repeat(index):
+        return kept
+    # number the assignments, assign the numbers, and see which of them are left
+    plain = kept._array if isinstance(kept, Traced) else kept
+    xp = namespace(plain)
+    numbers = xp.reshape(xp.arange(prod(kept.shape)), tuple(kept.shape))
+    left = with_item(xp.zeros(tuple(g.shape), dtype=numbers.dtype), index, numbers)[index]
+    return where(left == numbers, kept, zeros_like(kept))
+
+
+setitem.gradient(x=lambda g, index: setitem(g, index, 0), value=_kept_values)
+
+
+@op
+def take(x: Array, indices: Array, /, *, axis: int | None = None) -> Array:
+    """The parts of x at `indices` along `axis` (which may be left out in one dimension).
+
+    Raises OutOfRangeError (an IndexError) for an index outside the axis.
+
+    >>> lucid.take(lucid.Tensor([1.0, 2.0, 3.0]), [2, 0])
+    Tensor([3.0, 1.0])
+    """
+    try:
+        return namespace(x, indices).take(x, indices, axis=axis)
+    except IndexError as error:
+        raise OutOfRangeError(f"take: {error}, x has shape {tuple(x.shape)}") from None
+
+
+def _take_gradient(g: Array, indices: Array, axis: int | None, x_shape: tuple[int, ...]) -> Array:
+    where_from = (slice(None),) * (0 if axis is None else axis % len(x_shape))
+    return _scatter(g, (*where_from, indices), x_shape)
+
+
+take.gradient(x=_take_gradient, indices=None)

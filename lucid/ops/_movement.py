@@ -1,0 +1,170 @@
+"""The same elements in another shape or order."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from math import prod
+
+from .._arrays import Array, namespace
+from .._errors import ArgumentError, ShapeError
+from .._op import op
+
+
+@op
+def reshape(x: Array, /, shape: tuple[int, ...], *, copy: bool | None = None) -> Array:
+    """The elements of x, in order, in another shape; one size may be -1, the rest decides it.
+
+    >>> lucid.reshape(lucid.Tensor([1.0, 2.0, 3.0, 4.0]), (2, -1))
+    Tensor([[1.0, 2.0], [3.0, 4.0]])
+    """
+    shape = (shape,) if isinstance(shape, int) else tuple(shape)
+    known = prod(size for size in shape if size != -1)
+    total = prod(x.shape)
+    if shape.count(-1) > 1 or (total % known if -1 in shape and known else total != known):
+        raise ShapeError(
+            f"reshape: x {tuple(x.shape)} has {total} elements, which do not fit shape {shape}"
+        )
+    return namespace(x).reshape(x, shape, copy=copy)
+
+
+reshape.gradient(x=lambda g, x_shape: reshape(g, x_shape))
+
+
+@op
+def permute_dims(x: Array, /, axes: tuple[int, ...]) -> Array:
+    """x with its axes in the order `axes`.
+
+    >>> lucid.permute_dims(lucid.zeros((2, 3, 4)), (2, 0, 1)).shape
+    (4, 2, 3)
+    """
+    return namespace(x).permute_dims(x, axes)
+
+
+def _permute_back(g: Array, axes: tuple[int, ...]) -> Array:
+    places = [axis % len(axes) for axis in axes]
+    return permute_dims(g, tuple(places.index(k) for k in range(len(axes))))
+
+
+permute_dims.gradient(x=_permute_back)
+
+
+@op
+def matrix_transpose(x: Array, /) -> Array:
+    """x with its last two axes exchanged.
+
+    >>> lucid.matrix_transpose(lucid.zeros((2, 3, 4))).shape
+    (2, 4, 3)
+    """
+    return namespace(x).matrix_transpose(x)
+
+
+matrix_transpose.gradient(x=lambda g: matrix_transpose(g))
+
+
+@op
+def expand_dims(x: Array, /, *, axis: int = 0) -> Array:
+    """x with a new axis of size 1 at `axis`.
+
+    >>> lucid.expand_dims(lucid.zeros(3), axis=1).shape
+    (3, 1)
+    """
+    return namespace(x).expand_dims(x, axis=axis)
+
+
+expand_dims.gradient(x=lambda g, x_shape: reshape(g, x_shape))
+
+
+@op
+def squeeze(x: Array, /, axis: int | tuple[int, ...]) -> Array:
+    """x without the axes of size 1 at `axis`.
+
+    >>> lucid.squeeze(lucid.zeros((3, 1)), axis=1).shape
+    (3,)
+    """
+    return namespace(x).squeeze(x, axis=axis)
+
+
+squeeze.gradient(x=lambda g, x_shape: reshape(g, x_shape))
+
+
+@op
+def broadcast_to(x: Array, /, shape: tuple[int, ...]) -> Array:
+    """x repeated along new axes, and along axes of size 1, to fill `shape`; a view, no copy.
+
+    >>> lucid.broadcast_to(lucid.Tensor([1.0, 2.0]), (2, 2))
+    Tensor([[1.0, 2.0], [1.0, 2.0]])
+    """
+    return namespace(x).broadcast_to(x, tuple(shape))
+
+
+broadcast_to.gradient(x=lambda g: g)  # the tape sums it back to the shape of x
+
+
+@op
+def flip(x: Array, /, *, axis: int | tuple[int, ...] | None = None) -> Array:
+    """x with the elements along `axis` (None: every axis) in the opposite order.
+
+    >>> lucid.flip(lucid.Tensor([1.0, 2.0, 3.0]))
+    Tensor([3.0, 2.0, 1.0])
+    """
+    return namespace(x).flip(x, axis=axis)
+
+
+flip.gradient(x=lambda g, axis: flip(g, axis=axis))
+
+
+@op(sequence="arrays")
+def concat(arrays: Sequence[Array], /, *, axis: int | None = 0) -> Array:
+    """Arrays one after the other along an axis that they have; axis=None flattens them first.
+
+    >>> lucid.concat([lucid.Tensor([1.0, 2.0]), lucid.Tensor([3.0])])
+    Tensor([1.0, 2.0, 3.0])
+    """
+    if not arrays:
+        raise ArgumentError("concat: there is no array to join; give at least one")
+    return namespace(*arrays).concat(tuple(arrays), axis=axis)
+
+
+def _concat_gradient(
+    g: Array, arrays_shape: list[tuple[int, ...]], axis: int | None, needed: tuple[bool, ...]
+) -> list[Array | None]:
+    along = 0 if axis is None else axis % len(g.shape)
+    parts: list[Array | None] = []
+    start = 0
+    for shape, wanted in zip(arrays_shape, needed, strict=True):
+        stop = start + (prod(shape) if axis is None else shape[along])
+        part = g[(slice(None),) * along + (slice(start, stop),)] if wanted else None
+        parts.append(reshape(part, shape) if wanted and axis is None else part)
+        start = stop
+    return parts
+
+
+concat.gradient(arrays=_concat_gradient)
+
+
+@op(sequence="arrays")
+def stack(arrays: Sequence[Array], /, *, axis: int = 0) -> Array:
+    """Arrays of one shape, put together along a new axis.
+
+    >>> lucid.stack([lucid.Tensor([1.0, 2.0]), lucid.Tensor([3.0, 4.0])])
+    Tensor([[1.0, 2.0], [3.0, 4.0]])
+    """
+    if not arrays:
+        raise ArgumentError("stack: there is no array to join; give at least one")
+    return namespace(*arrays).stack(tuple(arrays), axis=axis)
+
+
+stack.gradient(arrays=lambda g, axis: list(unstack(g, axis=axis)))
+
+
+@op
+def unstack(x: Array, /, *, axis: int = 0) -> tuple[Array, ...]:
+    """The parts of x along an axis, without that axis, as a tuple.
+
+    >>> lucid.unstack(lucid.Tensor([[1.0, 2.0], [3.0, 4.0]]))
+    (Tensor([1.0, 2.0]), Tensor([3.0, 4.0]))
+    """
+    return tuple(namespace(x).unstack(x, axis=axis))
+
+
+unstack.gradient(x=lambda g, axis: stack(g, axis=axis))
