@@ -103,8 +103,7 @@ def _compat(library: str) -> Namespace:
         import array_api_compat  # noqa: F401
     except ImportError:
         raise LibraryError(
-            f"{library} arrays need the package array-api-compat: "
-            'pip install "lucid-nn[arrays]"'
+            f'{library} arrays need the package array-api-compat: pip install "lucid-nn[arrays]"'
         ) from None
     return __import__(f"array_api_compat.{library}", fromlist=["__name__"])
 
@@ -171,9 +170,7 @@ def with_item(x: Array, index: Any, value: Array) -> Array:
     return result
 
 
-def scatter_add(
-    values: Array, index: Any, shape: tuple[int, ...], *, repeats: bool
-) -> Array:
+def scatter_add(values: Array, index: Any, shape: tuple[int, ...], *, repeats: bool) -> Array:
     """Zeros of a shape with `values` added at an index, which may name an element repeatedly."""
     xp = namespace(values)
     if not repeats:

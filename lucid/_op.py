@@ -33,7 +33,7 @@ from . import _anomaly
 from ._arrays import array_types, asarray, is_array, library
 from ._errors import GraphError, LibraryError, LucidError, ShapeError
 from ._shapes import broadcast_shapes
-from ._tape import Node, Output, Place, Traced, mode, new_tensor, recorded
+from ._tape import Node, Output, Traced, mode, new_tensor, recorded
 
 if TYPE_CHECKING:
     from ._tensor import Tensor
@@ -99,8 +99,10 @@ def op(
 
 
 class Plan:
-    """What a call has to save, and which rules its backward runs, when a given set of its
-    arguments requires a gradient. Made once for each set, then looked up."""
+    """What a call saves and which rules its backward runs, for one set of tracked arguments.
+
+    Made once for each set of arguments that require a gradient, then looked up.
+    """
 
     __slots__ = ("conjugates", "joint", "meta", "name", "needed_type", "origins", "save", "steps")
 
@@ -156,7 +158,7 @@ class Plan:
 def _resolve(
     operation: _Operation, needs: list[str]
 ) -> tuple[list[str], list[tuple[int, Callable[[Any], Any]]]]:
-    """The names of all that a call can save: arguments, output, then shapes and dtypes asked for."""
+    """The names of what a call can save: arguments, output, then shapes and dtypes asked for."""
     known = [*operation.names, "y"]
     meta = []
     for need in needs:
@@ -189,7 +191,7 @@ def _picker(indices: Sequence[int]) -> Callable[[Any], tuple[Any, ...]]:
     if indices:
         (only,) = indices
         return lambda values: (values[only],)
-    return lambda values: ()
+    return lambda _: ()
 
 
 def _names_of(rule: Rule) -> list[str]:
@@ -260,8 +262,10 @@ class _Operation:
         return asarray(value) if name in self.rules else value
 
     def outside(self, *values: Any) -> tuple[tuple[Any, ...], Callable[[Any], Any]]:
-        """The arguments of a call without Tensors, and what becomes of its result: arrays give
-        an array; numbers and lists alone give a Tensor."""
+        """The arguments of a call without Tensors, and what becomes of its result.
+
+        Arrays give an array; numbers and lists alone give a Tensor.
+        """
         roles = [name in self.rules for name in self.names]
         arrays = [value for value, role in zip(values, roles, strict=True) if role]
         if self.sequence is not None:
@@ -334,7 +338,7 @@ def _as_tensors(y: Any) -> Any:
 
 
 def _no_rule(operation: str, argument: str) -> Rule:
-    def rule(g: Any) -> Any:
+    def rule(g: Any) -> Any:  # noqa: ARG001 (what a rule is called with)
         raise GraphError(
             f"{operation} has no gradient for its argument '{argument}'.\n"
             f"Register one with {operation}.gradient({argument}=...), or None where it is zero; "
@@ -423,36 +427,44 @@ def serve(tensor: type[Tensor]) -> None:
     _scope.update(Tensor=tensor, create=tensor.__new__)
 
 
+class _Expression(str):
+    """Text that stands in a signature as it is."""
+
+    __slots__ = ()
+
+    def __repr__(self) -> str:
+        return str(self)
+
+
 def _compile(operation: _Operation) -> Op[Any]:
     """Write out and compile the function that the user calls."""
     names = operation.names
-    listing: list[str] = []
-    passed: list[str] = []
-    kind = inspect.Parameter.POSITIONAL_ONLY
-    for name, parameter in operation.signature.parameters.items():
-        if parameter.kind != kind and kind == parameter.POSITIONAL_ONLY and listing:
-            listing.append("/")
-        if parameter.kind != kind and parameter.kind == parameter.KEYWORD_ONLY:
-            listing.append("*")
-        kind = parameter.kind
-        default = "" if parameter.default is parameter.empty else f"=defaults['{name}']"
-        listing.append(name + default)
-        passed.append(f"{name}={name}" if kind == parameter.KEYWORD_ONLY else name)
-    if kind == inspect.Parameter.POSITIONAL_ONLY:
-        listing.append("/")
+    parameters = operation.signature.parameters
+    plain = [
+        parameter.replace(
+            annotation=parameter.empty,
+            default=parameter.default
+            if parameter.default is parameter.empty
+            else _Expression(f"defaults['{name}']"),
+        )
+        for name, parameter in parameters.items()
+    ]
     source = _CALL.format(
-        parameters=", ".join(listing),
+        parameters=str(inspect.Signature(plain))[1:-1],
         unwrap="".join(
             (_SEQUENCE if name == operation.sequence else _ARGUMENT).format(name=name, bit=1 << k)
             for k, name in enumerate(names)
         ),
         values=", ".join(names),
         places=", ".join(f"_{name}" for name in names),
-        passed=", ".join(passed),
+        passed=", ".join(
+            f"{name}={name}" if parameter.kind == parameter.KEYWORD_ONLY else name
+            for name, parameter in parameters.items()
+        ),
     )
     call = _builder(source)(
         operation.function,
-        {name: parameter.default for name, parameter in operation.signature.parameters.items()},
+        {name: parameter.default for name, parameter in parameters.items()},
         operation.plans,
         operation.make_plan,
         operation.lift,

@@ -15,8 +15,10 @@ _DEFAULT = ("float32", "int64", "bool", "complex64")
 
 
 def describe(tensor: Tensor, *, with_dtype: bool) -> str:
-    """`Tensor([[1.0, 2.0]], grad=None)`; `grad` where one is required, the dtype on request
-    where the values do not show it."""
+    """`Tensor([[1.0, 2.0]], grad=None)`, with `grad` where one is required.
+
+    The dtype is shown on request, where the values do not show it.
+    """
     name = type(tensor).__name__
     parts = [_values(tensor.numpy(), len(name) + 1)]
     dtype = str(tensor.dtype).rpartition(".")[2]
@@ -27,7 +29,7 @@ def describe(tensor: Tensor, *, with_dtype: bool) -> str:
     return f"{name}({', '.join(parts)})"
 
 
-def _values(array: np.ndarray, indent: int) -> str:  # type: ignore[type-arg]
+def _values(array: np.ndarray, indent: int) -> str:
     if array.size == 0:
         return "[]" if array.shape == (0,) else f"[], shape={array.shape}"
     if array.size <= _FEW:
@@ -45,7 +47,7 @@ def _values(array: np.ndarray, indent: int) -> str:  # type: ignore[type-arg]
     )
 
 
-def _nested(array: np.ndarray) -> str:  # type: ignore[type-arg]
+def _nested(array: np.ndarray) -> str:
     if array.ndim == 0:
         return str(array[()])
     return f"[{', '.join(map(_nested, array))}]"

@@ -71,9 +71,7 @@ def numbers(generator: Generator | None) -> np.random.Generator:
     return (generator or default_generator).numpy
 
 
-def rand(
-    shape: Shape, *, generator: Generator | None = None, dtype: DType | None = None
-) -> Tensor:
+def rand(shape: Shape, *, generator: Generator | None = None, dtype: DType | None = None) -> Tensor:
     """Numbers drawn evenly from [0, 1), float32 unless `dtype` says float64.
 
     >>> lucid.rand((2, 3)).shape

@@ -91,9 +91,10 @@ def broadcast_shapes(*shapes: Shape) -> Shape:
 def unbroadcast(array: Array, shape: Shape) -> Array:
     """Sum over the axes along which an array of `shape` was broadcast to the shape of `array`."""
     new = len(array.shape) - len(shape)
-    axes = (*range(new), *(
-        axis + new for axis, size in enumerate(shape) if size == 1 != array.shape[axis + new]
-    ))
+    axes = (
+        *range(new),
+        *(axis + new for axis, size in enumerate(shape) if size == 1 != array.shape[axis + new]),
+    )
     if axes:
         array = namespace(array).sum(array, axis=axes, keepdims=True, dtype=array.dtype)
     if new:

@@ -128,10 +128,11 @@ class Hooks(list[Hook]):
 class Leaf:
     """The place of a Tensor whose gradient the user asked for."""
 
-    __slots__ = ("_birth", "dtype", "hooks", "owner", "shape")
+    __slots__ = ("_birth", "dtype", "hooks", "inputs", "owner", "shape")
 
     def __init__(self, owner: Traced) -> None:
         self.owner = ref(owner)
+        self.inputs = ()
         self.shape: Shape = tuple(owner._array.shape)
         self.dtype: DType = owner._array.dtype
         self.hooks: Hooks | None = None
@@ -154,7 +155,7 @@ class Node:
         self, plan: Plan, inputs: tuple[Any, ...], saved: tuple[Any, ...], shape: Any, dtype: Any
     ) -> None:
         self.plan = plan
-        self.inputs: Sequence[Place | None | tuple[Place | None, ...]] = inputs
+        self.inputs: Sequence[Any] = inputs
         self.saved: tuple[Any, ...] | None = saved
         self.shape = shape  # of several outputs: a tuple of shapes, and one of dtypes
         self.dtype = dtype
@@ -179,7 +180,6 @@ class Output:
 Place: TypeAlias = Leaf | Node | Output
 
 _by_birth = attrgetter("_birth")
-
 
 
 def new_tensor(array: Array, node: Place | None = None) -> Tensor:
@@ -260,7 +260,7 @@ def _youngest_first(
                 f"(at the operation {place.plan.name}).\n"
                 "Call the first one with retain_graph=True to go through it twice."
             )
-        for edge in place.inputs:  # type: ignore[union-attr] (no Leaf comes here)
+        for edge in place.inputs:
             for source in edge if type(edge) is tuple else (edge,):
                 if source is not None and source not in found:
                     found.add(source)
@@ -278,7 +278,7 @@ def _leading_to(targets: frozenset[Place] | None, order: list[Place]) -> set[Pla
         if (
             any(
                 source in useful
-                for edge in getattr(place, "inputs", ())
+                for edge in place.inputs
                 for source in (edge if type(edge) is tuple else (edge,))
             )
             or (targets is not None and place in targets)
@@ -405,9 +405,9 @@ def _run_hooks(place: Place, hooks: Hooks, gradient: Any) -> Any:
     return tensor if recorded else tensor._array
 
 
-def accumulate(leaf: Leaf, gradient: Any) -> None:
+def accumulate(leaf: Place, gradient: Any) -> None:
     """Add a gradient to the `.grad` of a leaf's Tensor, safely from several threads."""
-    tensor = leaf.owner()
+    tensor = leaf.owner() if type(leaf) is Leaf else None
     if tensor is None:
         return
     with _accumulating:

@@ -162,9 +162,7 @@ class Tensor(Traced):
                 "Tensor(data, requires_grad=True) and compute the result from it."
             )
         start = seed("backward", self, gradient, create_graph)
-        leaves = propagate(
-            [(place, start)], retain_graph=retain_graph, create_graph=create_graph
-        )
+        leaves = propagate([(place, start)], retain_graph=retain_graph, create_graph=create_graph)
         for leaf, value in leaves.items():
             accumulate(leaf, value)
 
@@ -258,14 +256,14 @@ class Tensor(Traced):
                 "a tensor that requires a gradient is not exported, because the gradient would be "
                 "lost.\nExport its detach()."
             )
-        array = self._array
-        return (np.asarray(array) if isinstance(array, np.generic) else array).__dlpack__(**options)
+        return self._exported().__dlpack__(**options)
 
     def __dlpack_device__(self) -> Any:
-        array = self._array
-        return (
-            np.asarray(array) if isinstance(array, np.generic) else array
-        ).__dlpack_device__()
+        return self._exported().__dlpack_device__()
+
+    def _exported(self) -> Array:
+        array = self._array  # NumPy's scalars have no DLPack
+        return np.asarray(array) if isinstance(array, np.generic) else array
 
     def to_device(self, device: Device, /, *, stream: Any = None) -> Tensor:
         """The same values on another device of the array's library, without the graph."""
@@ -400,19 +398,19 @@ class Tensor(Traced):
 
     # Assignment gives this object a new array; nothing that a tape has saved is written to
 
-    def __iadd__(self, other: Any) -> Tensor:
+    def __iadd__(self, other: Any) -> Tensor:  # type: ignore[misc]
         return self._become("+=", _elementwise.add(self, other))
 
-    def __isub__(self, other: Any) -> Tensor:
+    def __isub__(self, other: Any) -> Tensor:  # type: ignore[misc]
         return self._become("-=", _elementwise.subtract(self, other))
 
-    def __imul__(self, other: Any) -> Tensor:
+    def __imul__(self, other: Any) -> Tensor:  # type: ignore[misc]
         return self._become("*=", _elementwise.multiply(self, other))
 
-    def __itruediv__(self, other: Any) -> Tensor:
+    def __itruediv__(self, other: Any) -> Tensor:  # type: ignore[misc]
         return self._become("/=", _elementwise.divide(self, other))
 
-    def __ipow__(self, other: Any) -> Tensor:
+    def __ipow__(self, other: Any) -> Tensor:  # type: ignore[misc]
         return self._become("**=", _elementwise.pow(self, other))
 
     def __getitem__(self, index: Any) -> Tensor:
@@ -596,7 +594,9 @@ def _host(array: Array) -> np.ndarray[Any, Any]:
         return np.from_dlpack(array, device="cpu")
 
 
-def _unpickled(kind: type[Tensor], array: Array, requires_grad: bool, grad: Tensor | None) -> Tensor:
+def _unpickled(
+    kind: type[Tensor], array: Array, requires_grad: bool, grad: Tensor | None
+) -> Tensor:
     result = kind.__new__(kind)
     result._array = array
     result._node = None

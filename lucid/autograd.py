@@ -19,7 +19,9 @@ def grad(
     create_graph: bool = False,
     allow_unused: bool = False,
 ) -> Any:
-    """The gradients of the outputs (of the sum of their elements) in the inputs; no `.grad` changes.
+    """The gradients of the outputs (of the sum of their elements) in the inputs.
+
+    No `.grad` changes.
 
     `inputs` may be leaves or results in between. `grad_outputs` weighs the outputs: for each a
     gradient of its shape, or None for ones. With `create_graph` the gradients can be
@@ -71,11 +73,7 @@ def grad(
                 "Leave it out, or pass allow_unused=True to get None for it."
             )
     gradients = tuple(
-        None
-        if place not in found
-        else found[place]
-        if create_graph
-        else new_tensor(found[place])
+        None if place not in found else found[place] if create_graph else new_tensor(found[place])
         for place in places
     )
     return gradients[0] if single else gradients

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from functools import cache
 from math import prod
 from typing import Any
 
@@ -18,6 +17,8 @@ from ._workspace import NumPyWorkspace, Result, Workspace, result
 Gradients = tuple[Array | None, Array | None, Array | None]
 
 ALL: Needed = (True, True, True)
+
+_HALVES = ("float16", "bfloat16")
 
 SMALL = 1 << 14
 """Elements up to which one product in one piece is faster than any planning."""
@@ -144,9 +145,7 @@ def _small_bilinear(
     """The outer order in one tile: out[n, o] = Σ_ij (x1[n, i] · x2[n, j]) · W[o, i, j]"""
     outputs, features_1, features_2 = weight.shape
     leading = x1.shape[:-1]
-    pairs = xp.reshape(
-        x1[..., None] * x2[..., None, :], (prod(leading), features_1 * features_2)
-    )
+    pairs = xp.reshape(x1[..., None] * x2[..., None, :], (prod(leading), features_1 * features_2))
     out = pairs @ xp.reshape(weight, (outputs, features_1 * features_2)).T
     if len(leading) != 1:
         out = xp.reshape(out, (*leading, outputs))
@@ -281,12 +280,10 @@ def _promoted(xp: Namespace, factors: tuple[Array, ...]) -> DType:
     return dtype
 
 
-@cache
 def _is_half(dtype: DType) -> bool:
-    return str(dtype).rpartition(".")[2] in ("float16", "bfloat16")
+    return getattr(dtype, "itemsize", 0) == 2 and str(dtype).rpartition(".")[2] in _HALVES
 
 
-@cache
 def _total_dtype(xp: Namespace, dtype: DType) -> DType:
     """The dtype that sums are accumulated in."""
     return xp.float32 if _is_half(dtype) else dtype

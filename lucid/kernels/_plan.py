@@ -80,8 +80,14 @@ class Plan:
     def __str__(self) -> str:
         size = self.sizes
         names = ("input_1", "input_2", "weight")
-        what = "forward" if self.needed is None else "gradients of " + (
-            ", ".join(name for name, yes in zip(names, self.needed, strict=True) if yes) or "nothing"
+        what = (
+            "forward"
+            if self.needed is None
+            else "gradients of "
+            + (
+                ", ".join(name for name, yes in zip(names, self.needed, strict=True) if yes)
+                or "nothing"
+            )
         )
         leading = f"{size.shared} shared × {size.first} first × {size.second} second positions"
         lines = [
@@ -106,9 +112,7 @@ FORMULAS: dict[Order, str] = {
 }
 
 
-def plan(
-    shape_1: Shape, shape_2: Shape, weight_shape: Shape, needed: Needed | None = None
-) -> Plan:
+def plan(shape_1: Shape, shape_2: Shape, weight_shape: Shape, needed: Needed | None = None) -> Plan:
     """Choose the order of contraction for these shapes; `needed` asks about gradients.
 
     >>> plan((100, 3), (100, 4), (5, 3, 4)).chosen.order
@@ -119,9 +123,7 @@ def plan(
 
 
 @lru_cache(maxsize=4096)
-def choose(
-    sizes: Sizes, needed: Needed | None = None, itemsize: int = 4, tile: int = TILE
-) -> Plan:
+def choose(sizes: Sizes, needed: Needed | None = None, itemsize: int = 4, tile: int = TILE) -> Plan:
     """The plan for these sizes, with tiles for elements of `itemsize` bytes."""
     alternatives = []
     if sizes.first == sizes.second == 1:

@@ -96,10 +96,10 @@ def outer_gradients(
 ) -> None:  # fmt: skip
     """Every gradient of the rows x1[n], x2[n] from products with g first.
 
-        D[n, p, q] = Σ_o g[n, o] · W[o, p, q]
-        dx1[n, p] = Σ_q D[n, p, q] · x2[n, q]
-        dx2[n, q] = Σ_p D[n, p, q] · x1[n, p]
-        dW[o, p, q] = Σ_n g[n, o] · (x1[n, p] · x2[n, q])
+    D[n, p, q] = Σ_o g[n, o] · W[o, p, q]
+    dx1[n, p] = Σ_q D[n, p, q] · x2[n, q]
+    dx2[n, q] = Σ_p D[n, p, q] · x1[n, p]
+    dW[o, p, q] = Σ_n g[n, o] · (x1[n, p] · x2[n, q])
     """
     xp = work.xp
     for block in problem.blocks(tiles):
@@ -164,11 +164,11 @@ def sided_gradients(
 ) -> None:  # fmt: skip
     """Every gradient from what g and x2, or x1 and the weight, give together.
 
-        U[s, a, o, q] = Σ_b g[s, a, b, o] · x2[s, b, q]
-        T[s, a, o, q] = Σ_p x1[s, a, p] · W[o, p, q]
-        dx1[s, a, p] = Σ_oq U[s, a, o, q] · W[o, p, q]
-        dW[o, p, q] = Σ_sa U[s, a, o, q] · x1[s, a, p]
-        dx2[s, b, q] = Σ_ao g[s, a, b, o] · T[s, a, o, q]
+    U[s, a, o, q] = Σ_b g[s, a, b, o] · x2[s, b, q]
+    T[s, a, o, q] = Σ_p x1[s, a, p] · W[o, p, q]
+    dx1[s, a, p] = Σ_oq U[s, a, o, q] · W[o, p, q]
+    dW[o, p, q] = Σ_sa U[s, a, o, q] · x1[s, a, p]
+    dx2[s, b, q] = Σ_ao g[s, a, b, o] · T[s, a, o, q]
     """
     xp, n_shared = work.xp, len(problem.shared)
     for block in problem.blocks(tiles):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 
@@ -90,7 +90,8 @@ def arange(
         start, stop = 0, start
     if dtype is None:
         dtype = _arrays.asarray([start, stop, step]).dtype
-    return new_tensor(np.arange(start, stop, step, _dtype(dtype), device=device))
+    numbers: Array = np.arange(start, stop, step, _dtype(dtype), device=device)  # type: ignore[call-overload]
+    return new_tensor(numbers)
 
 
 def linspace(
@@ -136,8 +137,9 @@ def asarray(
     if isinstance(obj, Traced):
         if dtype is not None and obj._array.dtype != native_dtype(namespace(obj._array), dtype):
             _refuse_copy(copy, "a change of dtype copies")
-            return astype(obj, dtype)
-        return copy_of(obj) if copy else obj  # type: ignore[return-value]
+            converted: Tensor = astype(obj, dtype)
+            return converted
+        return copy_of(obj) if copy else cast("Tensor", obj)
     if not _arrays.is_array(obj):
         _refuse_copy(copy, f"a {type(obj).__name__} is no array")
         obj = _arrays.asarray(obj)

@@ -6,6 +6,154 @@ from .._arrays import Array, is_complex, namespace
 from .._op import op
 from ._create import astype, full_like, ones_like, zeros_like
 
+# Comparisons and tests: truth values, which have no gradient
+
+
+@op
+def equal(x1: Array, x2: Array, /) -> Array:
+    """Whether x1 = x2, element by element.
+
+    >>> lucid.equal(lucid.Tensor([1, 2]), 2)
+    Tensor([False, True])
+    """
+    return namespace(x1, x2).equal(x1, x2)
+
+
+@op
+def not_equal(x1: Array, x2: Array, /) -> Array:
+    """Whether x1 ≠ x2, element by element.
+
+    >>> lucid.not_equal(lucid.Tensor([1, 2]), 2)
+    Tensor([True, False])
+    """
+    return namespace(x1, x2).not_equal(x1, x2)
+
+
+@op
+def less(x1: Array, x2: Array, /) -> Array:
+    """Whether x1 < x2, element by element.
+
+    >>> lucid.less(lucid.Tensor([1, 2]), 2)
+    Tensor([True, False])
+    """
+    return namespace(x1, x2).less(x1, x2)
+
+
+@op
+def less_equal(x1: Array, x2: Array, /) -> Array:
+    """Whether x1 ≤ x2, element by element.
+
+    >>> lucid.less_equal(lucid.Tensor([1, 2]), 2)
+    Tensor([True, True])
+    """
+    return namespace(x1, x2).less_equal(x1, x2)
+
+
+@op
+def greater(x1: Array, x2: Array, /) -> Array:
+    """Whether x1 > x2, element by element.
+
+    >>> lucid.greater(lucid.Tensor([1, 2]), 1)
+    Tensor([False, True])
+    """
+    return namespace(x1, x2).greater(x1, x2)
+
+
+@op
+def greater_equal(x1: Array, x2: Array, /) -> Array:
+    """Whether x1 ≥ x2, element by element.
+
+    >>> lucid.greater_equal(lucid.Tensor([1, 2]), 1)
+    Tensor([True, True])
+    """
+    return namespace(x1, x2).greater_equal(x1, x2)
+
+
+@op
+def logical_and(x1: Array, x2: Array, /) -> Array:
+    """Whether both of two truth values hold, element by element.
+
+    >>> lucid.logical_and(lucid.Tensor([True, False]), lucid.Tensor([True, True]))
+    Tensor([True, False])
+    """
+    return namespace(x1, x2).logical_and(x1, x2)
+
+
+@op
+def logical_or(x1: Array, x2: Array, /) -> Array:
+    """Whether one of two truth values holds, or both, element by element.
+
+    >>> lucid.logical_or(lucid.Tensor([True, False]), lucid.Tensor([False, False]))
+    Tensor([True, False])
+    """
+    return namespace(x1, x2).logical_or(x1, x2)
+
+
+@op
+def logical_not(x: Array, /) -> Array:
+    """Whether a truth value does not hold, element by element.
+
+    >>> lucid.logical_not(lucid.Tensor([True, False]))
+    Tensor([False, True])
+    """
+    return namespace(x).logical_not(x)
+
+
+@op
+def isnan(x: Array, /) -> Array:
+    """Whether each element is NaN.
+
+    >>> lucid.isnan(lucid.Tensor([1.0, float("nan")]))
+    Tensor([False, True])
+    """
+    return namespace(x).isnan(x)
+
+
+@op
+def isinf(x: Array, /) -> Array:
+    """Whether each element is infinite.
+
+    >>> lucid.isinf(lucid.Tensor([1.0, float("inf")]))
+    Tensor([False, True])
+    """
+    return namespace(x).isinf(x)
+
+
+@op
+def isfinite(x: Array, /) -> Array:
+    """Whether each element is a finite number.
+
+    >>> lucid.isfinite(lucid.Tensor([1.0, float("inf")]))
+    Tensor([True, False])
+    """
+    return namespace(x).isfinite(x)
+
+
+for comparison in (equal, not_equal, less, less_equal, greater, greater_equal):
+    comparison.gradient(x1=None, x2=None)
+for comparison in (logical_and, logical_or):
+    comparison.gradient(x1=None, x2=None)
+for test in (logical_not, isnan, isinf, isfinite):
+    test.gradient(x=None)
+
+
+@op
+def where(condition: Array, x1: Array, x2: Array, /) -> Array:
+    """x1 where the condition holds and x2 elsewhere; the shapes broadcast.
+
+    >>> lucid.where(lucid.Tensor([True, False]), lucid.Tensor([1.0, 2.0]), 0.0)
+    Tensor([1.0, 0.0])
+    """
+    return namespace(condition, x1, x2).where(condition, x1, x2)
+
+
+where.gradient(
+    condition=None,
+    x1=lambda g, condition: where(condition, g, zeros_like(g)),
+    x2=lambda g, condition: where(condition, zeros_like(g), g),
+)
+
+
 # Arithmetic
 
 
@@ -229,9 +377,6 @@ def sin(x: Array, /) -> Array:
     return namespace(x).sin(x)
 
 
-sin.gradient(x=lambda g, x: g * cos(x))
-
-
 @op
 def cos(x: Array, /) -> Array:
     """The cosine of each element, in radians.
@@ -242,23 +387,11 @@ def cos(x: Array, /) -> Array:
     return namespace(x).cos(x)
 
 
+sin.gradient(x=lambda g, x: g * cos(x))
 cos.gradient(x=lambda g, x: -(g * sin(x)))
 
 
 # Size and sign
-
-
-@op(holomorphic=False)
-def abs(x: Array, /) -> Array:
-    """The absolute value |x| of each element; its gradient at 0 is 0.
-
-    >>> lucid.abs(lucid.Tensor([1.0, -2.0]))
-    Tensor([1.0, 2.0])
-    """
-    return namespace(x).abs(x)
-
-
-abs.gradient(x=lambda g, x: g * sign(x))
 
 
 @op(holomorphic=False)
@@ -280,6 +413,19 @@ def _sign_gradient(g: Array, x: Array, y: Array) -> Array:
 
 
 sign.gradient(x=_sign_gradient)
+
+
+@op(holomorphic=False)
+def abs(x: Array, /) -> Array:
+    """The absolute value |x| of each element; its gradient at 0 is 0.
+
+    >>> lucid.abs(lucid.Tensor([1.0, -2.0]))
+    Tensor([1.0, 2.0])
+    """
+    return namespace(x).abs(x)
+
+
+abs.gradient(x=lambda g, x: g * sign(x))
 
 
 @op
@@ -351,23 +497,6 @@ clip.gradient(
 )
 
 
-@op
-def where(condition: Array, x1: Array, x2: Array, /) -> Array:
-    """x1 where the condition holds and x2 elsewhere; the shapes broadcast.
-
-    >>> lucid.where(lucid.Tensor([True, False]), lucid.Tensor([1.0, 2.0]), 0.0)
-    Tensor([1.0, 0.0])
-    """
-    return namespace(condition, x1, x2).where(condition, x1, x2)
-
-
-where.gradient(
-    condition=None,
-    x1=lambda g, condition: where(condition, g, zeros_like(g)),
-    x2=lambda g, condition: where(condition, zeros_like(g), g),
-)
-
-
 # Complex numbers. The rules follow the convention of the conjugate Wirtinger derivative.
 
 
@@ -408,134 +537,3 @@ def conj(x: Array, /) -> Array:
 
 
 conj.gradient(x=lambda g: conj(g))
-
-
-# Comparisons and tests: truth values, which have no gradient
-
-
-@op
-def equal(x1: Array, x2: Array, /) -> Array:
-    """Whether x1 = x2, element by element.
-
-    >>> lucid.equal(lucid.Tensor([1, 2]), 2)
-    Tensor([False, True])
-    """
-    return namespace(x1, x2).equal(x1, x2)
-
-
-@op
-def not_equal(x1: Array, x2: Array, /) -> Array:
-    """Whether x1 ≠ x2, element by element.
-
-    >>> lucid.not_equal(lucid.Tensor([1, 2]), 2)
-    Tensor([True, False])
-    """
-    return namespace(x1, x2).not_equal(x1, x2)
-
-
-@op
-def less(x1: Array, x2: Array, /) -> Array:
-    """Whether x1 < x2, element by element.
-
-    >>> lucid.less(lucid.Tensor([1, 2]), 2)
-    Tensor([True, False])
-    """
-    return namespace(x1, x2).less(x1, x2)
-
-
-@op
-def less_equal(x1: Array, x2: Array, /) -> Array:
-    """Whether x1 ≤ x2, element by element.
-
-    >>> lucid.less_equal(lucid.Tensor([1, 2]), 2)
-    Tensor([True, True])
-    """
-    return namespace(x1, x2).less_equal(x1, x2)
-
-
-@op
-def greater(x1: Array, x2: Array, /) -> Array:
-    """Whether x1 > x2, element by element.
-
-    >>> lucid.greater(lucid.Tensor([1, 2]), 1)
-    Tensor([False, True])
-    """
-    return namespace(x1, x2).greater(x1, x2)
-
-
-@op
-def greater_equal(x1: Array, x2: Array, /) -> Array:
-    """Whether x1 ≥ x2, element by element.
-
-    >>> lucid.greater_equal(lucid.Tensor([1, 2]), 1)
-    Tensor([True, True])
-    """
-    return namespace(x1, x2).greater_equal(x1, x2)
-
-
-@op
-def logical_and(x1: Array, x2: Array, /) -> Array:
-    """Whether both of two truth values hold, element by element.
-
-    >>> lucid.logical_and(lucid.Tensor([True, False]), lucid.Tensor([True, True]))
-    Tensor([True, False])
-    """
-    return namespace(x1, x2).logical_and(x1, x2)
-
-
-@op
-def logical_or(x1: Array, x2: Array, /) -> Array:
-    """Whether one of two truth values holds, or both, element by element.
-
-    >>> lucid.logical_or(lucid.Tensor([True, False]), lucid.Tensor([False, False]))
-    Tensor([True, False])
-    """
-    return namespace(x1, x2).logical_or(x1, x2)
-
-
-@op
-def logical_not(x: Array, /) -> Array:
-    """Whether a truth value does not hold, element by element.
-
-    >>> lucid.logical_not(lucid.Tensor([True, False]))
-    Tensor([False, True])
-    """
-    return namespace(x).logical_not(x)
-
-
-@op
-def isnan(x: Array, /) -> Array:
-    """Whether each element is NaN.
-
-    >>> lucid.isnan(lucid.Tensor([1.0, float("nan")]))
-    Tensor([False, True])
-    """
-    return namespace(x).isnan(x)
-
-
-@op
-def isinf(x: Array, /) -> Array:
-    """Whether each element is infinite.
-
-    >>> lucid.isinf(lucid.Tensor([1.0, float("inf")]))
-    Tensor([False, True])
-    """
-    return namespace(x).isinf(x)
-
-
-@op
-def isfinite(x: Array, /) -> Array:
-    """Whether each element is a finite number.
-
-    >>> lucid.isfinite(lucid.Tensor([1.0, float("inf")]))
-    Tensor([True, False])
-    """
-    return namespace(x).isfinite(x)
-
-
-for comparison in (equal, not_equal, less, less_equal, greater, greater_equal):
-    comparison.gradient(x1=None, x2=None)
-for comparison in (logical_and, logical_or):
-    comparison.gradient(x1=None, x2=None)
-for test in (logical_not, isnan, isinf, isfinite):
-    test.gradient(x=None)

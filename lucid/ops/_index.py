@@ -41,15 +41,13 @@ def getitem(x: Array, index: Any, /) -> Array:
         raise OutOfRangeError(f"getitem: x {tuple(x.shape)}: {error}") from None
 
 
-getitem.gradient(x=lambda g, index, x_shape: _scatter(g, index, x_shape))
-
-
 @op
 def _scatter(values: Array, index: Any, shape: tuple[int, ...], /) -> Array:
     """Zeros of a shape, with `values` added at an index; the transpose of `getitem`."""
     return scatter_add(values, index, shape, repeats=_may_repeat(index))
 
 
+getitem.gradient(x=lambda g, index, x_shape: _scatter(g, index, x_shape))
 _scatter.gradient(values=lambda g, index: getitem(g, index))
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from math import prod
 
 from .._arrays import Array, namespace
@@ -11,13 +11,13 @@ from .._op import op
 
 
 @op
-def reshape(x: Array, /, shape: tuple[int, ...], *, copy: bool | None = None) -> Array:
+def reshape(x: Array, /, shape: int | tuple[int, ...], *, copy: bool | None = None) -> Array:
     """The elements of x, in order, in another shape; one size may be -1, the rest decides it.
 
     >>> lucid.reshape(lucid.Tensor([1.0, 2.0, 3.0, 4.0]), (2, -1))
     Tensor([[1.0, 2.0], [3.0, 4.0]])
     """
-    shape = (shape,) if isinstance(shape, int) else tuple(shape)
+    shape = tuple(shape) if isinstance(shape, Iterable) else (shape,)
     known = prod(size for size in shape if size != -1)
     total = prod(x.shape)
     if shape.count(-1) > 1 or (total % known if -1 in shape and known else total != known):
@@ -154,9 +154,6 @@ def stack(arrays: Sequence[Array], /, *, axis: int = 0) -> Array:
     return namespace(*arrays).stack(tuple(arrays), axis=axis)
 
 
-stack.gradient(arrays=lambda g, axis: list(unstack(g, axis=axis)))
-
-
 @op
 def unstack(x: Array, /, *, axis: int = 0) -> tuple[Array, ...]:
     """The parts of x along an axis, without that axis, as a tuple.
@@ -168,3 +165,4 @@ def unstack(x: Array, /, *, axis: int = 0) -> tuple[Array, ...]:
 
 
 unstack.gradient(x=lambda g, axis: stack(g, axis=axis))
+stack.gradient(arrays=lambda g, axis: list(unstack(g, axis=axis)))

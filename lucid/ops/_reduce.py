@@ -71,7 +71,9 @@ mean.gradient(
 
 
 @op
-def var(x: Array, /, *, axis: Axis = None, correction: float = 0.0, keepdims: bool = False) -> Array:
+def var(
+    x: Array, /, *, axis: Axis = None, correction: float = 0.0, keepdims: bool = False
+) -> Array:
     """The variance over `axis`: the sum of (x - mean)² divided by n - correction.
 
     >>> lucid.var(lucid.Tensor([1.0, 2.0, 3.0]), correction=1)
@@ -80,9 +82,7 @@ def var(x: Array, /, *, axis: Axis = None, correction: float = 0.0, keepdims: bo
     return namespace(x).var(x, axis=axis, correction=correction, keepdims=keepdims)
 
 
-def _var_gradient(
-    g: Array, x: Array, axis: Axis, correction: float, keepdims: bool
-) -> Array:
+def _var_gradient(g: Array, x: Array, axis: Axis, correction: float, keepdims: bool) -> Array:
     g = _kept(g, x.shape, axis, keepdims)
     return g * (x - mean(x, axis=axis, keepdims=True)) * (2 / (_count(x.shape, axis) - correction))
 
@@ -91,7 +91,9 @@ var.gradient(x=_var_gradient)
 
 
 @op
-def std(x: Array, /, *, axis: Axis = None, correction: float = 0.0, keepdims: bool = False) -> Array:
+def std(
+    x: Array, /, *, axis: Axis = None, correction: float = 0.0, keepdims: bool = False
+) -> Array:
     """The standard deviation over `axis`: the root of the variance; its gradient at 0 is 0.
 
     >>> lucid.std(lucid.Tensor([1.0, 2.0, 3.0]), correction=1)
@@ -203,8 +205,9 @@ def logsumexp(x: Array, /, *, axis: Axis = None, keepdims: bool = False) -> Arra
 
 
 logsumexp.gradient(
-    x=lambda g, y, x, axis, keepdims: _kept(g, x.shape, axis, keepdims)
-    * exp(x - _kept(y, x.shape, axis, keepdims))
+    x=lambda g, y, x, axis, keepdims: (
+        _kept(g, x.shape, axis, keepdims) * exp(x - _kept(y, x.shape, axis, keepdims))
+    )
 )
 
 

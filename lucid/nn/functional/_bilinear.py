@@ -24,9 +24,7 @@ Shape = tuple[int, ...]
 
 
 @op
-def bilinear(
-    input_1: Array, input_2: Array, weight: Array, bias: Array | None = None
-) -> Array:
+def bilinear(input_1: Array, input_2: Array, weight: Array, bias: Array | None = None) -> Array:
     """Weigh every product of a feature of `input_1` with a feature of `input_2`.
 
         out[..., o] = Σ_ij input_1[..., i] · weight[o, i, j] · input_2[..., j] + bias[o]
@@ -68,7 +66,7 @@ def _bilinear_gradients(
     asked = (needed.input_1, needed.input_2, needed.weight)
     d_bias = None
     if needed.bias:
-        d_bias = reshape(sum(g, axis=tuple(range(len(g.shape) - 1))), bias_shape)
+        d_bias = reshape(sum(g, axis=tuple(range(len(g.shape) - 1))), bias_shape or ())
     if not any(asked):
         return None, None, None, d_bias
     found = iter(_contractions(g, input_1, input_2, weight, input_1_shape, input_2_shape, asked))
@@ -81,8 +79,8 @@ def _contractions(
     x1: Array | None,
     x2: Array | None,
     weight: Array | None,
-    shape_1: Shape,
-    shape_2: Shape,
+    shape_1: Any,
+    shape_2: Any,
     asked: tuple[bool, bool, bool],
 ) -> tuple[Array, ...]:
     """The gradients of `bilinear`, given that of its result: those asked for, as a tuple.
@@ -117,7 +115,6 @@ def _contractions_gradients(
     # each output is linear in each of its factors: put its gradient in the place of the output
     given = iter(g)
     v1, v2, v_weight = (next(given) if wanted else None for wanted in asked)
-    d_dy: list[Array] = []
     d_x1: list[Array] = []
     d_x2: list[Array] = []
     d_weight: list[Array] = []
@@ -126,13 +123,10 @@ def _contractions_gradients(
         if any(asked):
             found = iter(_contractions(dy, x1, x2, weight, shape_1, shape_2, asked))
             for terms, wanted in zip((d_x1, d_x2, d_weight), asked, strict=True):
-                if wanted:
-                    terms.append(next(found))
+                terms += [next(found)] if wanted else []
 
-    if needed.dy:
-        for term in ((v1, x2, weight), (x1, v2, weight), (x1, x2, v_weight)):
-            if not any(factor is None for factor in term):
-                d_dy.append(bilinear(*term))
+    terms = ((v1, x2, weight), (x1, v2, weight), (x1, x2, v_weight)) if needed.dy else ()
+    d_dy = [bilinear(*term) for term in terms if not any(factor is None for factor in term)]
     contract(v1, v2, weight, (needed.x1 and asked[1], needed.x2 and asked[0], False))
     contract(x1, x2, v_weight, (needed.x1 and asked[2], needed.x2 and asked[2], False))
     contract(v1, x2, None, (False, False, needed.weight and asked[0]))
