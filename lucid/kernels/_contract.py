@@ -18,8 +18,6 @@ Gradients = tuple[Array | None, Array | None, Array | None]
 
 ALL: Needed = (True, True, True)
 
-_HALVES = ("float16", "bfloat16")
-
 SMALL = 1 << 14
 """Elements up to which one product in one piece is faster than any planning."""
 
@@ -32,15 +30,15 @@ def bilinear(
         out[..., o] = Σ_ij x1[..., i] · W[o, i, j] · x2[..., j] + bias[o]
 
     Shapes: `x1` (*L1, I), `x2` (*L2, J), `weight` (O, I, J), `bias` (O,) or (1, O); the result is
-    (*L, O), where L1 and L2 broadcast to L. The caller has checked them. `order` overrules the plan.
+    (*L, O), where L1 and L2 broadcast to L. The caller has checked them, and that the arrays are
+    of one library. `order` overrules the plan (pairs have no outer order).
     """
     factors = (x1, x2, weight) if bias is None else (x1, x2, weight, bias)
     xp = namespace(*factors)
     dtype = _promoted(xp, factors)
-    total_dtype = _total_dtype(xp, dtype)
-    if order is None and total_dtype == dtype and _is_small(x1.shape, x2.shape, weight.shape):
+    if order is None and _is_small(dtype, factors, x1.shape, x2.shape, weight.shape):
         return _small_bilinear(xp, x1, x2, weight, bias)
-    work = _workspace(xp, total_dtype)
+    work = _workspace(xp, dtype)
     split = layout(tuple(x1.shape[:-1]), tuple(x2.shape[:-1]))
     shape = (*split.leading, weight.shape[0])
     if bias is not None:
@@ -96,10 +94,9 @@ def gradients(
     factors = tuple(factor for factor in (g, first, second, weight) if factor is not None)
     xp = namespace(*factors)
     dtype = _promoted(xp, factors)
-    total_dtype = _total_dtype(xp, dtype)
-    if order is None and total_dtype == dtype and _is_small(shape_1, shape_2, weight_shape):
+    if order is None and _is_small(dtype, factors, shape_1, shape_2, weight_shape):
         return _small_gradients(xp, g, first, second, weight, weight_shape, needed)
-    work = _workspace(xp, total_dtype)
+    work = _workspace(xp, dtype)
     split = layout(tuple(shape_1[:-1]), tuple(shape_2[:-1]))
 
     order, tiles = _order(work, split, weight_shape, needed, order)
@@ -124,18 +121,22 @@ def gradients(
         run(work, problem, tiles, d_first, d_second, d_weight)
     else:
         _in_parts(work, problem, tiles, run, d_first, d_second, d_weight)
-    grads = tuple(each and each.finish() for each in (d_first, d_second, d_weight))
-    return (grads[1], grads[0], grads[2]) if order == "right" else grads
+    first, second, weight = (each and each.finish() for each in (d_first, d_second, d_weight))
+    return (second, first, weight) if order == "right" else (first, second, weight)
 
 
-def _is_small(shape_1: Shape, shape_2: Shape, weight_shape: Shape) -> bool:
-    """Whether all is one tile, of rows that need no broadcasting: then planning costs more."""
+def _is_small(
+    dtype: DType, factors: tuple[Array, ...], shape_1: Shape, shape_2: Shape, weight_shape: Shape
+) -> bool:
+    """Whether all is one tile, with nothing to broadcast or convert: then planning costs more."""
     outputs, features_1, features_2 = weight_shape
     products = features_1 * features_2
     return (
         shape_1[:-1] == shape_2[:-1]
         and products * outputs <= SMALL
         and products * prod(shape_1[:-1]) <= SMALL
+        and all(factor.dtype == dtype for factor in factors)
+        and not _is_half(dtype)
     )
 
 
@@ -277,17 +278,17 @@ def _promoted(xp: Namespace, factors: tuple[Array, ...]) -> DType:
         if factor.dtype != dtype:
             halves = _is_half(dtype) and _is_half(factor.dtype)
             dtype = xp.float32 if halves else xp.result_type(dtype, factor.dtype)
+    if xp is np and not np.dtype(dtype).isnative:
+        dtype = dtype.newbyteorder("=")
     return dtype
 
 
 def _is_half(dtype: DType) -> bool:
-    return getattr(dtype, "itemsize", 0) == 2 and str(dtype).rpartition(".")[2] in _HALVES
-
-
-def _total_dtype(xp: Namespace, dtype: DType) -> DType:
-    """The dtype that sums are accumulated in."""
-    return xp.float32 if _is_half(dtype) else dtype
+    # Names, because ml_dtypes' bfloat16 is not at hand; sizes first, because names are slow.
+    return getattr(dtype, "itemsize", 0) == 2 and str(dtype).endswith("float16")
 
 
 def _workspace(xp: Namespace, dtype: DType) -> Workspace:
-    return NumPyWorkspace(np.dtype(dtype)) if xp is np else Workspace(xp, dtype)
+    """Where sums have this dtype, or float32 if it is a half."""
+    total = xp.float32 if _is_half(dtype) else dtype
+    return NumPyWorkspace(np.dtype(total)) if xp is np else Workspace(xp, total)

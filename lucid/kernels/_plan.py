@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 from math import prod
@@ -14,10 +15,33 @@ Order = Literal["outer", "left", "right"]
 Needed = tuple[bool, bool, bool]
 
 TILE = 2 << 20
-"""Bytes of one tile of products: what stays in a core's own cache."""
+"""Bytes of one tile of products: what two cores' own caches hold."""
 
 BLOCK = 8 << 20
-"""Bytes of one block of the weight, where it has to be copied, converted or summed."""
+"""Bytes of one block of the weight, which may be copied, converted or summed."""
+
+ENOUGH_ROWS = 128
+"""Rows with which a matrix product reaches its full rate: tiles get fewer only of necessity."""
+
+CONTRACTIONS: Mapping[Order, str] = {
+    "outer": "(x1 ⊗ x2) · W",
+    "left": "(x1 · W) · x2",
+    "right": "(x2 · W) · x1",
+}
+
+SECONDS: Mapping[str, float] = {
+    "call": 8.8e-6,  # what every call costs
+    "step": 3.1e-5,  # one tile: a few calls of the library, two threads to set off
+    "multiplication": 1.34e-11,  # in the large matrix products
+    "batched": 2.9e-11,  # a multiplication in the products of a batch, for pairs
+    "product": 1.7e-8,  # one more product in a batch
+    "written": 2.0e-10,  # an element that a matrix product writes and the next step reads
+    "multiplied": 4.2e-10,  # an element of an outer product
+    "row": 7.6e-9,  # one more row of an outer product
+    "weight": 1.1e-10,  # an element of the weight, each time it is read or written
+    "copied": 2.0e-10,  # an element of the weight, when it must be copied into another order
+}
+"""Fitted to random sizes in float32 on two cores (README.md); only their ratios matter."""
 
 
 @dataclass(frozen=True)
@@ -39,15 +63,22 @@ class Sizes:
     def weights(self) -> int:
         return self.outputs * self.features_1 * self.features_2
 
+    @property
+    def plain(self) -> bool:
+        """Whether each row of one input meets one row of the other."""
+        return self.first == self.second == 1
+
     def swapped(self) -> Sizes:
         """The same contraction with the two inputs exchanged."""
-        return Sizes(self.shared, self.second, self.first, self.outputs,
-                     self.features_2, self.features_1)  # fmt: skip
+        return Sizes(
+            self.shared, self.second, self.first,
+            self.outputs, self.features_2, self.features_1,
+        )  # fmt: skip
 
 
 @dataclass(frozen=True)
 class Tiles:
-    """How far one step reaches: positions, and features of the weight's block."""
+    """How far one step reaches: in positions, and in features of the weight's block."""
 
     rows: int
     seconds: int
@@ -58,19 +89,26 @@ class Tiles:
 
 @dataclass(frozen=True)
 class Alternative:
-    """One order of contraction, and what it would cost."""
+    """One order of contraction: what it would do, need and cost."""
 
     order: Order
-    formula: str
-    multiplications: int
-    temporary_bytes: int
-    seconds: float
     tiles: Tiles
+    temporary_bytes: int
+    work: Mapping[str, int]
+
+    @property
+    def multiplications(self) -> int:
+        return self.work["multiplication"] + self.work["batched"] + self.work["multiplied"]
+
+    @property
+    def seconds(self) -> float:
+        """The cost model: each kind of work takes its time."""
+        return sum(SECONDS[kind] * count for kind, count in self.work.items())
 
 
 @dataclass(frozen=True)
 class Plan:
-    """The order chosen among the alternatives; prints as a table."""
+    """The order of contraction chosen among the alternatives; prints as a table."""
 
     sizes: Sizes
     needed: Needed | None
@@ -78,135 +116,143 @@ class Plan:
     alternatives: tuple[Alternative, ...]
 
     def __str__(self) -> str:
-        size = self.sizes
-        names = ("input_1", "input_2", "weight")
-        what = (
-            "forward"
-            if self.needed is None
-            else "gradients of "
-            + (
-                ", ".join(name for name, yes in zip(names, self.needed, strict=True) if yes)
-                or "nothing"
-            )
-        )
-        leading = f"{size.shared} shared × {size.first} first × {size.second} second positions"
+        sizes = self.sizes
+        what = "forward"
+        if self.needed is not None:
+            names = zip(("input_1", "input_2", "weight"), self.needed, strict=True)
+            what = f"gradients of {', '.join(name for name, yes in names if yes) or 'nothing'}"
         lines = [
-            f"bilinear, {what}: {leading}, weight "
-            f"({size.outputs}, {size.features_1}, {size.features_2})",
-            "  order    multiplications   temporaries   estimated  contraction",
+            f"bilinear, {what}",
+            f"  positions: {sizes.shared} shared × {sizes.first} of input_1 "
+            f"× {sizes.second} of input_2",
+            f"  weight: {sizes.outputs} × {sizes.features_1} × {sizes.features_2}",
+            "  order   contraction     multiplications   temporaries    estimated",
         ]
         for each in self.alternatives:
             mark = "→" if each is self.chosen else " "
             lines.append(
-                f"{mark} {each.order:<6} {each.multiplications:>17.3e}   "
-                f"{each.temporary_bytes / 1024:>7.0f} KiB   "
-                f"{each.seconds * 1e3:>7.3g} ms  {each.formula}"
+                f"{mark} {each.order:<6}  {CONTRACTIONS[each.order]:<14} "
+                f"{each.multiplications:>16.3e}   {each.temporary_bytes / 1024:>7.0f} KiB   "
+                f"{each.seconds * 1e3:>8.3g} ms"
             )
         return "\n".join(lines)
 
 
-FORMULAS: dict[Order, str] = {
-    "outer": "(x1 ⊗ x2) · W",
-    "left": "(x1 · W) · x2",
-    "right": "(x2 · W) · x1",
-}
-
-
 def plan(shape_1: Shape, shape_2: Shape, weight_shape: Shape, needed: Needed | None = None) -> Plan:
-    """Choose the order of contraction for these shapes; `needed` asks about gradients.
+    """Choose the order of contraction for these shapes, in float32.
 
-    >>> plan((100, 3), (100, 4), (5, 3, 4)).chosen.order
-    'outer'
+    `needed` says which gradients (of x1, x2 and the weight); None asks about the forward.
+
+    >>> print(plan((64, 40, 1, 501), (64, 1, 40, 501), (1, 501, 501)))  # doctest: +ELLIPSIS
+    bilinear, forward
+      positions: 64 shared × 40 of input_1 × 40 of input_2
+      weight: 1 × 501 × 501
+      order   contraction     multiplications   temporaries    estimated
+      left    (x1 · W) · x2         6.939e+08      ... KiB       ... ms
+    → right   (x2 · W) · x1         6.939e+08      ... KiB       ... ms
     """
     split = layout(tuple(shape_1[:-1]), tuple(shape_2[:-1]))
     return choose(Sizes(*split.counts, *weight_shape), needed)
 
 
 @lru_cache(maxsize=4096)
-def choose(sizes: Sizes, needed: Needed | None = None, itemsize: int = 4, tile: int = TILE) -> Plan:
+def choose(
+    sizes: Sizes, needed: Needed | None = None, itemsize: int = 4, tile_bytes: int = TILE
+) -> Plan:
     """The plan for these sizes, with tiles for elements of `itemsize` bytes."""
-    alternatives = []
-    if sizes.first == sizes.second == 1:
-        alternatives.append(_outer(sizes, needed, itemsize, tile))
-    alternatives.append(_sided("left", sizes, needed, itemsize, tile))
-    alternatives.append(_sided("right", sizes.swapped(), needed, itemsize, tile))
+    room, block = tile_bytes // itemsize, BLOCK // itemsize
+    alternatives = [
+        _sided("left", sizes, needed, itemsize, room, block),
+        _sided("right", sizes, needed, itemsize, room, block),
+    ]
+    if sizes.plain:
+        alternatives.insert(0, _outer(sizes, needed, itemsize, room, block))
     chosen = min(alternatives, key=lambda each: each.seconds)
     return Plan(sizes, needed, chosen, tuple(alternatives))
 
 
-# Seconds for one multiplication inside a matrix product, for one element that an elementwise
-# pass writes or a batched product reads, for one call of the array library, and for one small
-# product of a batch. Measured on two cores (README.md); only their ratios matter.
-PRODUCT = 1 / 110e9
-ELEMENT = 0.30e-9
-CALL = 2e-6
-SMALL = 0.15e-6
-
-
-def _outer(sizes: Sizes, needed: Needed | None, itemsize: int, tile: int) -> Alternative:
-    rows, outputs = sizes.rows, sizes.outputs
-    n_i, n_j = sizes.features_1, sizes.features_2
-    room = tile // itemsize
-    q = _clip(room, n_j)
-    p = _clip(room // (q * min(max(rows, 1), 128)), n_i)
-    o = _clip(BLOCK // (itemsize * p * q), outputs)
-    n = max(1, min(room // (p * q), 4 * room // o))
+def _outer(
+    sizes: Sizes, needed: Needed | None, itemsize: int, room: int, block: int
+) -> Alternative:
+    """Forward: one product with x1 ⊗ x2. Gradients: g · W for the inputs, g · (x1 ⊗ x2) for W."""
+    rows, features_1, features_2 = sizes.rows, sizes.features_1, sizes.features_2
+    q = _clip(room, features_2)
+    p = _clip(room // (q * min(max(rows, 1), ENOUGH_ROWS)), features_1)
+    o = _clip(block // (p * q), sizes.outputs)
+    n = _clip(min(room // (p * q), 2 * room // o), rows)
     tiles = Tiles(n, 1, o, p, q)
-    products = 1 if needed is None else (needed[0] or needed[1]) + needed[2]
-    passes = 1 if needed is None else 0.5 * (needed[0] + needed[1]) + needed[2]
+
+    with_weight, with_pairs, inputs = 0, 1, 0
+    if needed is not None:
+        with_weight, with_pairs, inputs = needed[0] or needed[1], needed[2], needed[0] + needed[1]
+    passes = with_weight + with_pairs
     steps = _steps(sizes, tiles)
-    return Alternative(
-        "outer", FORMULAS["outer"], products * rows * sizes.weights,
-        itemsize * (2 * min(n, rows) * p * q + o * p * q),
-        PRODUCT * products * rows * sizes.weights + ELEMENT * passes * rows * n_i * n_j
-        + CALL * steps * (4 if needed is None else 8),
-        tiles,
-    )  # fmt: skip
+    work = {
+        "call": 1,
+        "step": steps * passes,
+        "multiplication": passes * rows * sizes.weights,
+        "batched": 0,
+        "product": inputs * rows * -(-features_1 // p),
+        "written": with_weight * rows * features_1 * features_2,
+        "multiplied": with_pairs * rows * features_1 * features_2,
+        "row": with_pairs * rows * features_1,
+        "weight": passes * sizes.weights,
+    }
+    temporaries = n * (p * q + o + p + q) + 2 * o * p * q
+    return Alternative("outer", tiles, itemsize * temporaries, work)
 
 
 def _sided(
-    order: Order, sizes: Sizes, needed: Needed | None, itemsize: int, tile: int
+    order: Order, sizes: Sizes, needed: Needed | None, itemsize: int, room: int, block: int
 ) -> Alternative:
-    """Left, or right when the sizes come swapped."""
-    rows, outputs = sizes.rows, sizes.outputs
-    n_i, n_j = sizes.features_1, sizes.features_2
+    """One input meets the weight first, then the other; in the right order they change places."""
+    if order == "right":
+        sizes = sizes.swapped()
+        needed = needed and (needed[1], needed[0], needed[2])
     first_rows = sizes.shared * sizes.first
-    room = tile // itemsize
-    q = _clip(room, n_j)
-    o = _clip(room // (q * min(max(first_rows, 1), 128)), outputs)
-    p = _clip(BLOCK // (itemsize * o * q), n_i)
-    n = max(1, min(room // (o * q), 4 * room // p))
-    b = max(1, min(room // q, room // (min(n, max(first_rows, 1)) * o)))
+    features_1, features_2 = sizes.features_1, sizes.features_2
+    q = _clip(room, features_2)
+    o = _clip(room // (q * min(max(first_rows, 1), ENOUGH_ROWS)), sizes.outputs)
+    p = _clip(block // (o * q), features_1)
+    n = _clip(min(room // (o * q), 2 * room // p), first_rows)
+    b = _clip(min(room // q, room // (n * o)), sizes.second)
     tiles = Tiles(n, b, o, p, q)
-    want = (True, False, False) if needed is None else needed
-    if order == "right" and needed is not None:
-        want = (needed[1], needed[0], needed[2])
-    with_weight = sum(want) * first_rows * sizes.weights
-    batched = (want[1] + (want[0] or want[2])) * rows * outputs * n_j
-    if needed is None:
-        with_weight, batched = first_rows * sizes.weights, rows * outputs * n_j
-    copied = sizes.weights * (order == "left") * (1 + (needed is not None))
-    plain = sizes.first == sizes.second == 1
-    per_element = ELEMENT if plain else PRODUCT * 1.5
+
+    # T = x1 · W is needed for the output and dx2, U = g · x2 for dx1 and the weight's gradient.
+    with_weight, with_first, summed = 1, 1, 0
+    if needed is not None:
+        with_weight, with_first, summed = sum(needed), needed[1], needed[0] or needed[2]
     steps = _steps(sizes, tiles)
-    return Alternative(
-        order, FORMULAS[order], with_weight + (0 if plain else batched),
-        itemsize * (2 * min(n, first_rows) * o * q + 2 * o * p * q),
-        PRODUCT * with_weight + per_element * batched + ELEMENT * copied
-        + SMALL * sizes.shared * (1 if not plain else 0.2)
-        + CALL * steps * (4 if needed is None else 8),
-        tiles,
-    )  # fmt: skip
+    elements = first_rows * sizes.outputs * features_2
+    small = sizes.shared * -(-sizes.first // n) * -(-sizes.second // b)
+    work = {
+        "call": 1,
+        "step": steps * (with_first + summed),
+        "multiplication": with_weight * first_rows * sizes.weights,
+        "batched": 0 if sizes.plain else (with_first + summed) * elements * sizes.second,
+        "product": small * -(-sizes.outputs // o) * (with_first + summed * (not sizes.plain)),
+        "written": with_first * elements,
+        "multiplied": summed * elements if sizes.plain else 0,
+        "row": summed * first_rows * sizes.outputs if sizes.plain else 0,
+        "weight": with_weight * sizes.weights,
+        "copied": (with_first + summed) * sizes.weights if order == "left" else 0,
+    }
+    temporaries = n * (2 * o * q + p) + b * q + 2 * n * b * o + 3 * o * p * q
+    return Alternative(order, tiles, itemsize * temporaries, work)
 
 
 def _steps(sizes: Sizes, tiles: Tiles) -> int:
-    pairs = (
-        (sizes.shared * sizes.first, tiles.rows), (sizes.second, tiles.seconds),
-        (sizes.outputs, tiles.outputs), (sizes.features_1, tiles.features_1),
-        (sizes.features_2, tiles.features_2),
-    )  # fmt: skip
-    return prod(-(-size // tile) for size, tile in pairs)
+    return prod(
+        -(-size // step)
+        for size, step in (
+            (sizes.shared * sizes.first, tiles.rows),
+            (sizes.second, tiles.seconds),
+            (sizes.outputs, tiles.outputs),
+            (sizes.features_1, tiles.features_1),
+            (sizes.features_2, tiles.features_2),
+        )
+    )
 
 
-def _clip(room: int, size: int) -> int:
-    return max(1, min(room, size))
+def _clip(step: int, size: int) -> int:
+    return max(1, min(step, size))

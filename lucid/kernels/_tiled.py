@@ -24,17 +24,17 @@ from ._workspace import Result, Workspace
 class Problem:
     """The factors of one contraction as a plan sees them, and the sizes of their axes.
 
-    What a gradient does not need may be missing.
+    What a gradient does not need is None.
     """
 
     shared: Shape
     firsts: Shape
     seconds: Shape
     weight_shape: Shape
-    g: Array | None
-    first: Array | None
-    second: Array | None
-    weight: Array | None
+    g: Array
+    first: Array
+    second: Array
+    weight: Array
     swapped: bool
 
     def write(self, out: Result, tiles: Tiles) -> Callable[[Box, Array], None]:

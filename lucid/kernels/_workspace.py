@@ -35,10 +35,12 @@ class Workspace:
 
     matrix = tile
 
-    def multiply(self, name: str, x1: Array, x2: Array) -> Array:
+    # A product's name is that of the scratch it goes to, in libraries that have such.
+
+    def multiply(self, name: str, x1: Array, x2: Array) -> Array:  # noqa: ARG002
         return self.xp.multiply(x1, x2)
 
-    def matmul(self, name: str, x1: Array, x2: Array) -> Array:
+    def matmul(self, name: str, x1: Array, x2: Array) -> Array:  # noqa: ARG002
         return self.xp.matmul(x1, x2)
 
     def sum_products(self, name: str, total: Array | None, x1: Array, x2: Array) -> Array:
@@ -140,9 +142,8 @@ class ImmutableResult(Result):
     """The same for a library whose arrays cannot be written into: pieces, joined at the end."""
 
     def __init__(
-        self, like: Array, dtype: DType, shape: Shape, order: Axes, left_out: int = 0,
-        bias: Array | None = None,
-    ) -> None:  # fmt: skip
+        self, like: Array, dtype: DType, shape: Shape, order: Axes, bias: Array | None
+    ) -> None:
         self.started = False
         self._xp = namespace(like)
         self._dtype, self._shape, self._order, self._bias = dtype, shape, order, bias
@@ -188,5 +189,6 @@ def result(
     bias: Array | None = None,
 ) -> Result:  # fmt: skip
     """A result to fill, in the library and on the device of another array."""
-    kind = ImmutableResult if library(like) == "jax" else Result
-    return kind(like, dtype, shape, order, left_out, bias)
+    if library(like) == "jax":
+        return ImmutableResult(like, dtype, shape, order, bias)
+    return Result(like, dtype, shape, order, left_out, bias)

@@ -1,0 +1,47 @@
+"""How a module looks: a tree of its layers, with the number of parameters of each."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from ._module import Module
+
+
+def tree(module: Module) -> str:
+    """The module, a row for every module within it, and how many parameters each has.
+
+    A parameter that several modules share counts once in the total.
+    """
+    rows = [(_title(module), _count(module)), *_rows(module, "")]
+    if len(rows) == 1:
+        return rows[0][0]
+    width = max(len(row) for row, _ in rows)
+    digits = max(len(f"{count:,}") for _, count in rows)
+    lines = [
+        f"{row:<{width}}    {f'{count:,}' if count else '':>{digits}}".rstrip()
+        for row, count in rows
+    ]
+    word = "parameter" if rows[0][1] == 1 else "parameters"
+    lines[0] = f"{rows[0][0]:<{width}}    {rows[0][1]:>{digits},} {word}"
+    return "\n".join(lines)
+
+
+def _rows(module: Module, indent: str) -> Iterator[tuple[str, int]]:
+    children = list(module.named_children())
+    for k, (name, child) in enumerate(children):
+        last = k == len(children) - 1
+        yield f"{indent}{'└─' if last else '├─'} {name}: {_title(child)}", _count(child)
+        yield from _rows(child, indent + ("   " if last else "│  "))
+
+
+def _title(module: Module) -> str:
+    arguments = module.extra_repr()
+    made_of_modules = next(module.children(), None) is not None
+    brackets = "" if made_of_modules and not arguments else f"({arguments})"
+    return f"{type(module).__name__}{brackets}"
+
+
+def _count(module: Module) -> int:
+    return sum(parameter.size for parameter in module.parameters())

@@ -1,0 +1,89 @@
+"""Checks that the functions of this folder share, and the error messages they give."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from ..._arrays import Array, asarray, is_array, is_complex, is_differentiable
+from ..._errors import ArgumentError, DTypeError, OutOfRangeError, ShapeError
+from ..._tape import Traced, new_tensor
+
+REDUCTIONS = ("mean", "sum", "none")
+
+
+def operand(value: Any) -> Any:
+    """A Tensor or an array as it is; a number or a list as a Tensor."""
+    return value if isinstance(value, Traced) or is_array(value) else new_tensor(asarray(value))
+
+
+def plain(value: Any) -> Array:
+    """The array of a Tensor, an array as it is, and an array for a list."""
+    return value._array if isinstance(value, Traced) else asarray(value)
+
+
+def check_real(function: str, **arrays: Array | None) -> None:
+    """Raise DTypeError unless these are real floating-point numbers (or left out)."""
+    for name, array in arrays.items():
+        if array is None:
+            continue
+        if not is_differentiable(array.dtype) or is_complex(array.dtype):
+            remedy = (
+                "take its real or absolute part first"
+                if is_complex(array.dtype)
+                else f"convert it, as in {name}.astype(lucid.float32)"
+            )
+            raise DTypeError(
+                f"{function}: {name} has dtype {array.dtype}, expected real floating-point "
+                f"numbers; {remedy}"
+            )
+
+
+def check_differentiable(function: str, **arrays: Array) -> None:
+    """Raise DTypeError unless these are floating-point numbers, real or complex."""
+    for name, array in arrays.items():
+        if not is_differentiable(array.dtype):
+            raise DTypeError(
+                f"{function}: {name} has dtype {array.dtype}, expected floating-point numbers; "
+                f"convert it, as in {name}.astype(lucid.float32)"
+            )
+
+
+def check_indices(function: str, name: str, array: Array) -> None:
+    """Raise DTypeError unless these are integers."""
+    if "int" not in str(array.dtype):
+        raise DTypeError(
+            f"{function}: {name} has dtype {array.dtype}, expected integers; convert it, as in "
+            f"{name}.astype(lucid.int64)"
+        )
+
+
+def check_axis(function: str, name: str, array: Array, axis: int) -> None:
+    """Raise OutOfRangeError unless the array has this axis."""
+    rank = len(array.shape)
+    if not -rank <= axis < rank:
+        raise OutOfRangeError(
+            f"{function}: axis {axis} is outside {name} {tuple(array.shape)}, which has "
+            f"{rank} {'axis' if rank == 1 else 'axes'}"
+        )
+
+
+def check_same_shape(function: str, input: Array, target: Array) -> None:
+    """Raise ShapeError unless the shapes are equal: a broadcast would hide a mistake."""
+    if tuple(input.shape) != tuple(target.shape):
+        raise ShapeError(
+            f"{function}: input has shape {tuple(input.shape)} but target {tuple(target.shape)}; "
+            "they must be equal, reshape one of them"
+        )
+
+
+def check_reduction(function: str, reduction: str) -> None:
+    """Raise ArgumentError for a reduction that there is not."""
+    if reduction not in REDUCTIONS:
+        raise ArgumentError(
+            f"{function}: reduction is {reduction!r}, expected 'mean', 'sum' or 'none'"
+        )
+
+
+def is_traced_by_jax(array: Array) -> bool:
+    """Whether this stands for an array under `jax.jit`, so that no value is there to check."""
+    return any(kind.__name__ == "Tracer" for kind in type(array).__mro__)

@@ -1,0 +1,54 @@
+"""The linear map with a bias."""
+
+from __future__ import annotations
+
+from math import prod
+
+from ..._arrays import Array, namespace
+from ..._op import op
+from ..._shapes import bind_axes
+from ...ops._linalg import matmul
+from ...ops._movement import matrix_transpose, reshape
+from ...ops._reduce import sum
+
+
+@op
+def linear(input: Array, weight: Array, bias: Array | None = None) -> Array:
+    """Weigh the features of `input`, and add a bias.
+
+        out[..., o] = Σ_i input[..., i] · weight[o, i] + bias[o]
+
+    Shapes: `input` (..., in_features), `weight` (out_features, in_features), `bias`
+    (out_features,) or None; the result is (..., out_features). Any size may be 0.
+
+    Raises ShapeError, with the name of the axis, where sizes do not fit.
+
+    >>> F.linear(lucid.Tensor([1.0, 2.0]), lucid.Tensor([[3.0, 4.0]]), lucid.Tensor([5.0]))
+    Tensor([16.0])
+    """
+    _check(input, weight, bias)
+    xp = namespace(input, weight)
+    result = xp.matmul(input, xp.matrix_transpose(weight))
+    return result if bias is None else result + bias
+
+
+def _rows(x: Array) -> Array:
+    """All leading axes as one; the size is written out, because -1 is ambiguous beside a 0."""
+    return x if len(x.shape) == 2 else reshape(x, (prod(x.shape[:-1]), x.shape[-1]))
+
+
+linear.gradient(
+    # dx[..., i] = Σ_o g[..., o] · W[o, i]
+    input=lambda g, weight: matmul(g, weight),
+    # dW[o, i] = Σ_... g[..., o] · x[..., i]
+    weight=lambda g, input: matmul(matrix_transpose(_rows(g)), _rows(input)),
+    # db[o] = Σ_... g[..., o]
+    bias=lambda g: sum(_rows(g), axis=0),
+)
+
+
+def _check(input: Array, weight: Array, bias: Array | None) -> None:
+    axes = {"input": (input, "... in_features"), "weight": (weight, "out_features in_features")}
+    if bias is not None:
+        axes["bias"] = (bias, "out_features")
+    bind_axes("linear", **axes)

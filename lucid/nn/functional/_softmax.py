@@ -1,0 +1,73 @@
+"""Softmax and its logarithm."""
+
+from __future__ import annotations
+
+from ..._arrays import Array, namespace
+from ..._op import op
+from ...ops._elementwise import exp
+from ...ops._reduce import sum
+from ._checks import check_axis, check_real
+
+
+@op
+def softmax(input: Array, axis: int = -1) -> Array:
+    """Positive numbers that add up to 1 along an axis, in the proportions of eˣ.
+
+        out[k] = exp(input[k]) / Σ_m exp(input[m])
+
+    No input overflows; -∞ gives 0. Raises DTypeError unless `input` is real floating point, and
+    OutOfRangeError for an axis that it does not have.
+
+    >>> F.softmax(lucid.Tensor([0.0, 0.0, -lucid.inf]))
+    Tensor([0.5, 0.5, 0.0])
+    """
+    _check("softmax", input, axis)
+    if 0 in input.shape:
+        return input
+    xp = namespace(input)
+    result = xp.exp(input - xp.max(input, axis=axis, keepdims=True))
+    result /= xp.sum(result, axis=axis, keepdims=True)
+    return result
+
+
+def _softmax_gradient(g: Array, y: Array, axis: int) -> Array:
+    # dx[k] = y[k] · (g[k] - Σ_m g[m] · y[m])
+    weighted = g * y
+    return weighted - y * sum(weighted, axis=axis, keepdims=True)
+
+
+softmax.gradient(input=_softmax_gradient)
+
+
+@op
+def log_softmax(input: Array, axis: int = -1) -> Array:
+    """The logarithm of softmax, exact where softmax itself would round to 0 or 1.
+
+        out[k] = input[k] - log Σ_m exp(input[m])
+
+    Raises DTypeError unless `input` is real floating point, and OutOfRangeError for an axis that
+    it does not have.
+
+    >>> F.log_softmax(lucid.Tensor([0.0, 1000.0]))
+    Tensor([-1000.0, 0.0])
+    """
+    _check("log_softmax", input, axis)
+    if 0 in input.shape:
+        return input
+    xp = namespace(input)
+    result = input - xp.max(input, axis=axis, keepdims=True)
+    result -= xp.log(xp.sum(xp.exp(result), axis=axis, keepdims=True))
+    return result
+
+
+def _log_softmax_gradient(g: Array, y: Array, axis: int) -> Array:
+    # dx[k] = g[k] - softmax[k] · Σ_m g[m]
+    return g - exp(y) * sum(g, axis=axis, keepdims=True)
+
+
+log_softmax.gradient(input=_log_softmax_gradient)
+
+
+def _check(function: str, input: Array, axis: int) -> None:
+    check_real(function, input=input)
+    check_axis(function, "input", input, axis)
