@@ -115,23 +115,34 @@ def is_complex(dtype: DType) -> bool:
 
 
 @cache
+def kind(dtype: DType) -> int:
+    """What numbers a dtype has: 0 truth values, 1 integers, 2 real, 3 complex numbers."""
+    if is_differentiable(dtype):
+        return 3 if is_complex(dtype) else 2
+    return int("int" in str(dtype))
+
+
+@cache
 def is_differentiable(dtype: DType) -> bool:
     """Whether numbers of this dtype can have a gradient: real or complex floating point."""
     name = str(dtype)
     return "float" in name or "complex" in name
 
 
-def asarray(value: Any) -> Array:
-    """Numbers and nested lists as a NumPy array: floats become float32, complex complex64."""
+def asarray(value: Any, *, narrow: bool = True) -> Array:
+    """Numbers and nested lists as a NumPy array: floats become float32, complex complex64.
+
+    With `narrow=False` they stay in double precision, for a dtype that is still to come.
+    """
     if is_array(value):
         return value
     try:
         array = np.asarray(value)
     except ValueError as error:
         raise ShapeError(f"nested lists of unequal lengths make no array: {error}") from None
-    narrow = {"float64": np.float32, "complex128": np.complex64}.get(array.dtype.name)
-    if narrow is not None and not _holds_arrays(value):
-        array = array.astype(narrow)
+    single = {"float64": np.float32, "complex128": np.complex64}.get(array.dtype.name)
+    if single is not None and narrow and not _holds_arrays(value):
+        array = array.astype(single)
     if array.dtype.kind not in "biufc":
         raise DTypeError(
             f"expected numbers, got {type(value).__name__} of dtype {array.dtype}: {value!r:.60}"
@@ -142,7 +153,7 @@ def asarray(value: Any) -> Array:
 def _holds_arrays(value: Any) -> bool:
     if isinstance(value, (list, tuple)):
         return any(map(_holds_arrays, value))
-    return isinstance(value, (np.ndarray, np.generic))
+    return is_array(value)
 
 
 _PYTHON_DTYPES = {bool: "bool", int: "int64", float: "float32", complex: "complex64"}
