@@ -119,8 +119,9 @@ class Traced:
     public: ClassVar[type[Tensor]]  # Tensor, which stands above the operations and this file
 
 
-class Hooks(list[Hook]):
-    """What is called with the gradient at a place; last, what keeps it for `retain_grad`."""
+class Hooks(dict[object, Hook]):
+    """What is called with the gradient at a place, each under a key of its own; last, what keeps
+    the gradient for `retain_grad`."""
 
     keep: Callable[[Tensor], None] | None = None
 
@@ -410,7 +411,7 @@ def _fit(gradient: Any, place: Place, name: str) -> Any:
 def _run_hooks(place: Place, hooks: Hooks, gradient: Any) -> Any:
     recorded = isinstance(gradient, Traced)
     tensor = gradient if recorded else new_tensor(gradient)
-    for hook in tuple(hooks):
+    for hook in tuple(hooks.values()):
         replaced = hook(tensor)
         if replaced is None:
             continue

@@ -19,7 +19,7 @@ from ._arrays import (
     namespace,
     native_dtype,
 )
-from ._errors import ArgumentError, DTypeError, GraphError, ShapeError
+from ._errors import ArgumentError, DTypeError, GraphError, LibraryError, ShapeError
 from ._tape import (
     Hook,
     Hooks,
@@ -211,12 +211,11 @@ class Tensor(Traced):
         place = self._require_place("register_hook")
         if place.hooks is None:
             place.hooks = Hooks()
-        hooks = place.hooks
-        hooks.append(hook)
+        hooks, key = place.hooks, object()
+        hooks[key] = hook
 
         def remove() -> None:
-            if hook in hooks:
-                hooks.remove(hook)
+            hooks.pop(key, None)
 
         return remove
 
@@ -443,6 +442,12 @@ class Tensor(Traced):
 
     def _become(self, what: str, result: Tensor) -> Tensor:
         self._refuse_to_overwrite(what)
+        if namespace(result._array) is not namespace(self._array):
+            raise LibraryError(
+                f"{what}: a tensor keeps its library, {_arrays.library(self._array)}, but the new "
+                f"values are an array of {_arrays.library(result._array)}.\n"
+                "Convert them first, for example with lucid.from_dlpack."
+            )
         if result.shape != self.shape:
             raise ShapeError(
                 f"{what}: a tensor keeps its shape, {self.shape}, but the new values have "

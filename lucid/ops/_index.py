@@ -109,7 +109,7 @@ def take(x: Array, indices: Array, /, *, axis: int | None = None) -> Array:
 
 def _take_gradient(g: Array, indices: Array, axis: int | None, x_shape: tuple[int, ...]) -> Array:
     where_from = (slice(None),) * (0 if axis is None else axis % len(x_shape))
-    return _scatter(g, (*where_from, indices), x_shape)
+    return _scatter(g, (*where_from, plain_index(indices)), x_shape)
 
 
 take.gradient(x=_take_gradient, indices=None)
