@@ -27,6 +27,8 @@ from typing import Any
 
 from _kinship_options import INSTALL, KinshipError, need, parsed
 
+# Small matrices gain little from a second thread, and waiting for it on a busy machine costs a lot
+os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 try:
     import numpy as np
     from _kinship_data import Data, Numbers, kinships, own_data

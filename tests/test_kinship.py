@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import os
 import re
 import signal
 import subprocess
@@ -10,6 +11,7 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
+from unittest.mock import patch
 
 import numpy as np
 import pytest
@@ -20,14 +22,13 @@ for package in ("tqdm", "matplotlib", "safetensors"):
     pytest.importorskip(package)
 
 EXAMPLES = Path(__file__).parent.parent / "examples"
-sys.path.insert(0, str(EXAMPLES))  # where Python looks first when it runs the example
-try:
+with (
+    patch.object(sys, "path", [str(EXAMPLES), *sys.path]),  # as when Python runs the example
+    patch.dict(os.environ),  # in which the example sets a default
+):
     kinship: Any = importlib.import_module("kinship")
     data_of: Any = importlib.import_module("_kinship_data")
     picture: Any = importlib.import_module("_kinship_picture")
-    files: Any = importlib.import_module("_kinship_files")
-finally:
-    sys.path.remove(str(EXAMPLES))
 
 Run = Callable[..., tuple[int, str, str]]
 
