@@ -249,6 +249,6 @@ def _places(xp: Namespace, index: Any, shape: tuple[int, ...], device: Device) -
     axis = len(before)
     size, width = shape[axis], prod(shape[axis + 1 :])
     starts = xp.arange(prod(shape[:axis]), device=device) * (size * width)
-    along = xp.reshape(last, (-1,)) % size * width
+    along = xp.astype(xp.reshape(last, (-1,)), starts.dtype) % size * width
     places = starts[:, None, None] + along[None, :, None] + xp.arange(width, device=device)
     return xp.reshape(places, (-1,))

@@ -120,8 +120,10 @@ class Traced:
 
 
 class Hooks(dict[object, Hook]):
-    """What is called with the gradient at a place, each under a key of its own; last, what keeps
-    the gradient for `retain_grad`."""
+    """What is called with the gradient at a place, each under a key of its own.
+
+    Last, what keeps the gradient for `retain_grad`.
+    """
 
     keep: Callable[[Tensor], None] | None = None
 

@@ -125,7 +125,7 @@ def test_a_failure_leaves_the_old_file_and_nothing_else(
 ) -> None:
     lucid.save({"w": lucid.ones(2)}, path)
 
-    def fail(*arguments: Any, **options: Any) -> None:
+    def fail(*arguments: Any, **_: Any) -> None:
         for argument in arguments:  # as if it broke off in the middle
             if isinstance(argument, str) and argument.endswith(".tmp"):
                 Path(argument).write_bytes(b"half")

@@ -266,7 +266,7 @@ def test_the_losses_of_numbers_are_their_formulas(
     x, t = random.normal(size=(3, 4)), random.uniform(size=(3, 4))
     weight, positive = random.uniform(size=(3, 1)), random.uniform(0.5, 2, 4)
     share = 1 / (1 + np.exp(-x))
-    reduce: Callable[[Array], Any] = {"mean": np.mean, "sum": np.sum, "none": np.asarray}[reduction]
+    reduce: Any = {"mean": np.mean, "sum": np.sum, "none": np.asarray}[reduction]
     for found, expected in (
         (F.mse_loss(Tensor(x), Tensor(t), reduction=reduction), (x - t) ** 2),
         (F.l1_loss(Tensor(x), Tensor(t), reduction=reduction), abs(x - t)),
@@ -299,7 +299,8 @@ def test_binary_cross_entropy_is_pytorchs(random: np.random.Generator) -> None:
         t, u, torch.tensor(weight), pos_weight=torch.tensor(positive)
     )
     assert_same(loss.detach(), theirs.detach().numpy())
-    loss.backward(), theirs.backward()
+    loss.backward()
+    theirs.backward()
     assert_same(x.grad, t.grad.numpy())
     assert_same(y.grad, u.grad.numpy())
 
@@ -368,13 +369,33 @@ def test_derivatives_up_to_the_third_are_central_differences(
     random: np.random.Generator, name: str
 ) -> None:
     function, inputs = DERIVATIVES[name](lambda *shape: random.normal(size=shape))
-    assert gradcheck(function, inputs, order=3, rtol=1e-5)
+    gradcheck(function, inputs, order=3, rtol=1e-5)
 
 
 def test_an_embedding_adds_up_the_gradients_of_each_row() -> None:
     weight = Tensor(np.zeros((4, 2), "f4"), requires_grad=True)
     F.embedding([[1, 1], [3, 1]], weight, padding_idx=3).backward()
     assert_same(weight.grad, np.array([[0, 0], [3, 3], [0, 0], [0, 0]], "f4"))
+
+
+@pytest.mark.parametrize("dtype", ["uint8", "int8", "int32", "uint64"])
+def test_indices_and_classes_are_integers_of_any_dtype(dtype: str) -> None:
+    weight = Tensor(np.zeros((300, 2), "f4"), requires_grad=True)
+    F.embedding(np.array([1, 120, 1], dtype), weight).backward()
+    assert weight.grad is not None
+    assert_same(weight.grad[[1, 120]], np.array([[2, 2], [1, 1]], "f4"))
+    classes = np.array([1, 0])
+    expected = F.cross_entropy(np.eye(2), classes)
+    assert_same(F.cross_entropy(np.eye(2), classes.astype(dtype)), expected)
+
+
+def test_an_embedding_of_one_number_is_one_row() -> None:
+    weight = Tensor(np.zeros((4, 2), "f4"), requires_grad=True)
+    row = F.embedding(Tensor(2), weight)
+    assert row.shape == (2,)
+    row.backward()
+    assert_same(weight.grad, np.array([[0, 0], [0, 0], [1, 1], [0, 0]], "f4"))
+    assert F.embedding(np.zeros((2, 0), int), weight).shape == (2, 0, 2)
 
 
 def test_an_embedding_of_many_repeated_rows_is_a_sum(random: np.random.Generator) -> None:
@@ -394,7 +415,8 @@ def test_take_along_any_axis_adds_up_its_gradients(random: np.random.Generator, 
     g = random.normal(size=found.shape)
     found.backward(g)
     expected = np.zeros((3, 4, 5))
-    np.add.at(expected, (slice(None),) * axis + (flat,), g)
+    for k, chosen in enumerate(flat):
+        np.moveaxis(expected, axis, 0)[chosen] += np.moveaxis(g, axis, 0)[k]
     assert_same(x.grad, expected)
 
 
@@ -598,6 +620,16 @@ MESSAGES: list[tuple[Callable[[], Any], type[Exception], str]] = [
         lucid.DTypeError,
         "embedding: input has dtype float32, expected integers; convert it, as in "
         "input.astype(lucid.int64)",
+    ),
+    (
+        lambda: F.embedding(2, np.zeros((4, 2))),
+        lucid.DTypeError,
+        "embedding: input is a number, int, expected a Tensor, an array or a list",
+    ),
+    (
+        lambda: F.mse_loss(Tensor([1.0]), 1.0),
+        lucid.DTypeError,
+        "mse_loss: target is a number, float, expected a Tensor, an array or a list",
     ),
     (
         lambda: F.embedding([0], np.zeros((4, 2)), 4),

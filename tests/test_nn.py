@@ -119,7 +119,7 @@ def test_a_module_without_super_init_works_all_the_same() -> None:
 def test_what_is_shared_comes_once() -> None:
     model = nn.Sequential(nn.Linear(2, 2), nn.Linear(2, 2))
     first, second = model[0], model[1]
-    second.weight = first.weight  # type: ignore[assignment]
+    second.weight = first.weight
     assert [name for name, _ in model.named_parameters()] == ["0.weight", "0.bias", "1.bias"]
     assert list(model.state_dict()) == ["0.weight", "0.bias", "1.weight", "1.bias"]
     twice = nn.Sequential(first, first)
@@ -130,7 +130,7 @@ def test_what_is_shared_comes_once() -> None:
 
 def test_a_module_that_contains_itself_does_not_hang() -> None:
     model = Scorer()
-    model.itself = model  # type: ignore[assignment]
+    model.itself = model
     assert [name for name, _ in model.named_parameters()] == NAMES
     assert list(model.state_dict()) == ["scale", "steps", *NAMES[1:]]
     assert "itself" not in repr(model)
@@ -139,9 +139,9 @@ def test_a_module_that_contains_itself_does_not_hang() -> None:
 def test_a_parameter_may_be_left_out_and_come_later() -> None:
     model = nn.Module()
     model.register_parameter("bias", None)
-    assert model.bias is None  # type: ignore[attr-defined]
+    assert model.bias is None
     assert list(model.parameters()) == []
-    model.bias = nn.Parameter([1.0])  # type: ignore[assignment]
+    model.bias = nn.Parameter([1.0])
     assert list(model.state_dict()) == ["bias"]
 
 
@@ -164,15 +164,13 @@ def message_of(call: Callable[[], Any], kind: type[Exception]) -> str:
 
 def test_an_unknown_attribute_is_an_error_that_suggests_one() -> None:
     model = Scorer()
-    assert message_of(lambda: model.embeding, AttributeError) == (  # type: ignore[attr-defined]
+    assert message_of(lambda: model.embeding, AttributeError) == (
         "Scorer has no attribute 'embeding'; did you mean 'embedding'?"
     )
-    assert message_of(lambda: model.named_parameter, AttributeError) == (  # type: ignore[attr-defined]
+    assert message_of(lambda: model.named_parameter, AttributeError) == (
         "Scorer has no attribute 'named_parameter'; did you mean 'named_parameters'?"
     )
-    assert message_of(lambda: model.xyz, AttributeError) == (  # type: ignore[attr-defined]
-        "Scorer has no attribute 'xyz'"
-    )
+    assert message_of(lambda: model.xyz, AttributeError) == ("Scorer has no attribute 'xyz'")
     assert not hasattr(model, "xyz")
 
 
@@ -319,11 +317,12 @@ def test_to_converts_parameters_gradients_and_buffers() -> None:
     assert expected is not None
     assert model.to(lucid.float64) is model
     assert {each.dtype for each in model.parameters()} == {lucid.float64}
-    assert model.cache.dtype == lucid.float64  # type: ignore[attr-defined]
-    assert model.steps.dtype == lucid.int64  # type: ignore[attr-defined]
+    assert model.cache.dtype == lucid.float64
+    assert model.steps.dtype == lucid.int64
     assert_same(model.scale.grad, expected.numpy().astype("f8"))
     model.zero_grad()
     model([1], [2]).backward()
+    assert model.scale.grad is not None
     assert model.scale.grad.dtype == lucid.float64
     with pytest.raises(lucid.DTypeError, match="parameters are floating-point numbers"):
         model.to(lucid.int64)
@@ -346,7 +345,7 @@ def test_copies_of_a_module_are_whole_and_apart(copied: Callable[[Any], Any]) ->
 
 def test_what_is_shared_stays_shared_in_a_copy() -> None:
     model = nn.Sequential(nn.Linear(2, 2), nn.Linear(2, 2))
-    model[1].weight = model[0].weight  # type: ignore[assignment]
+    model[1].weight = model[0].weight
     other = copy.deepcopy(model)
     assert other[1].weight is other[0].weight
     assert other[0].weight is not model[0].weight
@@ -394,7 +393,7 @@ def test_layers_show_what_they_were_made_with() -> None:
 
 def test_large_counts_are_readable_and_what_is_shared_counts_once() -> None:
     model = nn.Sequential(nn.Linear(1000, 1000), nn.ReLU(), nn.Linear(1000, 1000))
-    model[2].weight = model[0].weight  # type: ignore[assignment]
+    model[2].weight = model[0].weight
     assert repr(model) == (
         "Sequential                  1,002,000 parameters\n"
         "├─ 0: Linear(1000, 1000)    1,001,000\n"
@@ -415,6 +414,8 @@ def test_sequential_is_a_list_of_modules() -> None:
     part = model[1:]
     assert type(part) is nn.Sequential
     assert list(part) == [model[1], model[2]]
+    added = nn.Identity()
+    assert list(part.append(added)) == [model[1], model[2], added]
     x = lucid.randn((5, 3))
     expected = model[2](lucid.maximum(model[0](x), 0))
     assert_same(model(x).detach(), expected.detach())
@@ -427,7 +428,7 @@ def test_sequential_with_names() -> None:
     assert list(model.state_dict()) == [
         "first.weight", "first.bias", "second.weight", "second.bias",
     ]  # fmt: skip
-    assert model.second.weight is model[1].weight  # type: ignore[attr-defined]
+    assert model.second.weight is model[1].weight
     assert model(lucid.ones((1, 3))).shape == (1, 2)
 
 
@@ -437,7 +438,7 @@ def test_module_dict_is_a_dictionary() -> None:
     assert list(heads) == list(heads.keys()) == ["a", "b"]
     assert "a" in heads
     assert "training" not in heads
-    assert [each.out_features for each in heads.values()] == [1, 2]  # type: ignore[attr-defined]
+    assert [each.out_features for each in heads.values()] == [1, 2]
     del heads["a"]
     assert len(heads) == 1
     with pytest.raises(KeyError, match="'a'"):
@@ -511,12 +512,20 @@ def test_the_layers_of_losses_do_what_the_functions_do(random: np.random.Generat
 def test_the_layers_of_activations_do_what_the_functions_do(random: np.random.Generator) -> None:
     F = nn.functional
     x = Tensor(random.normal(size=(4, 3)))
-    for layer, function in (
-        (nn.ReLU(), F.relu), (nn.LeakyReLU(0.2), lambda x: F.leaky_relu(x, 0.2)),
-        (nn.ELU(0.5), lambda x: F.elu(x, 0.5)), (nn.Softplus(2.0), lambda x: F.softplus(x, 2.0)),
-        (nn.GELU(), F.gelu), (nn.SiLU(), F.silu), (nn.Sigmoid(), F.sigmoid), (nn.Tanh(), F.tanh),
-        (nn.Softmax(0), lambda x: F.softmax(x, 0)), (nn.LogSoftmax(), F.log_softmax),
-    ):  # fmt: skip
+    pairs: list[tuple[nn.Module, Callable[[Tensor], Tensor]]] = [
+        (nn.ReLU(), F.relu),
+        (nn.LeakyReLU(0.2), lambda x: F.leaky_relu(x, 0.2)),
+        (nn.ELU(0.5), lambda x: F.elu(x, 0.5)),
+        (nn.Softplus(2.0), lambda x: F.softplus(x, 2.0)),
+        (nn.GELU(), F.gelu),
+        (nn.GELU("tanh"), lambda x: F.gelu(x, "tanh")),
+        (nn.SiLU(), F.silu),
+        (nn.Sigmoid(), F.sigmoid),
+        (nn.Tanh(), F.tanh),
+        (nn.Softmax(0), lambda x: F.softmax(x, 0)),
+        (nn.LogSoftmax(), F.log_softmax),
+    ]
+    for layer, function in pairs:
         assert_same(layer(x), function(x))
 
 

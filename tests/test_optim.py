@@ -12,12 +12,12 @@ import numpy as np
 import pytest
 
 import lucid
-from lucid import Tensor, nn
-from lucid.optim import SGD, Adam, AdamW, Optimizer, lr_scheduler
+from lucid import Tensor, nn, optim
+from lucid.optim import lr_scheduler
 from lucid.testing import assert_same
 
 Array = np.ndarray[Any, Any]
-Make = Callable[..., Optimizer]
+Make = Callable[..., optim.Optimizer]
 
 # The formulas in plain NumPy: p and g are arrays, `m` and the like remember, t counts from 1
 
@@ -30,7 +30,8 @@ def sgd(
     if momentum:
         s["b"] = d if t == 1 else momentum * s["b"] + (1 - dampening) * d
         d = d + momentum * s["b"] if nesterov else s["b"]
-    return p - lr * d
+    result: Array = p - lr * d
+    return result
 
 
 def adam(
@@ -43,7 +44,8 @@ def adam(
     s["v"] = betas[1] * s.get("v", 0) + (1 - betas[1]) * g**2
     s["max"] = np.maximum(s.get("max", 0), s["v"])
     m, v = s["m"] / (1 - betas[0] ** t), s["max" if amsgrad else "v"] / (1 - betas[1] ** t)
-    return p - lr * m / (np.sqrt(v) + eps)
+    result: Array = p - lr * m / (np.sqrt(v) + eps)
+    return result
 
 
 def adamw(
@@ -53,19 +55,19 @@ def adamw(
     return adam(p * (1 - lr * weight_decay), g, s, t, lr=lr, **options)
 
 
-VARIANTS: list[tuple[type[Optimizer], Callable[..., Array], dict[str, Any]]] = [
-    (SGD, sgd, {"lr": 0.05}),
-    (SGD, sgd, {"lr": 0.05, "weight_decay": 0.1}),
-    (SGD, sgd, {"lr": 0.05, "momentum": 0.9}),
-    (SGD, sgd, {"lr": 0.05, "momentum": 0.9, "dampening": 0.3, "weight_decay": 0.1}),
-    (SGD, sgd, {"lr": 0.05, "momentum": 0.9, "nesterov": True, "weight_decay": 0.1}),
-    (Adam, adam, {}),
-    (Adam, adam, {"lr": 0.1, "betas": (0.7, 0.9), "eps": 1e-3}),
-    (Adam, adam, {"lr": 0.1, "weight_decay": 0.1}),
-    (Adam, adam, {"lr": 0.1, "amsgrad": True, "betas": (0.7, 0.9)}),
-    (AdamW, adamw, {}),
-    (AdamW, adamw, {"lr": 0.1, "weight_decay": 0.2}),
-    (AdamW, adamw, {"lr": 0.1, "weight_decay": 0.2, "amsgrad": True, "betas": (0.7, 0.9)}),
+VARIANTS: list[tuple[type[optim.Optimizer], Callable[..., Array], dict[str, Any]]] = [
+    (optim.SGD, sgd, {"lr": 0.05}),
+    (optim.SGD, sgd, {"lr": 0.05, "weight_decay": 0.1}),
+    (optim.SGD, sgd, {"lr": 0.05, "momentum": 0.9}),
+    (optim.SGD, sgd, {"lr": 0.05, "momentum": 0.9, "dampening": 0.3, "weight_decay": 0.1}),
+    (optim.SGD, sgd, {"lr": 0.05, "momentum": 0.9, "nesterov": True, "weight_decay": 0.1}),
+    (optim.Adam, adam, {}),
+    (optim.Adam, adam, {"lr": 0.1, "betas": (0.7, 0.9), "eps": 1e-3}),
+    (optim.Adam, adam, {"lr": 0.1, "weight_decay": 0.1}),
+    (optim.Adam, adam, {"lr": 0.1, "amsgrad": True, "betas": (0.7, 0.9)}),
+    (optim.AdamW, adamw, {}),
+    (optim.AdamW, adamw, {"lr": 0.1, "weight_decay": 0.2}),
+    (optim.AdamW, adamw, {"lr": 0.1, "weight_decay": 0.2, "amsgrad": True, "betas": (0.7, 0.9)}),
 ]
 
 IDS = [
@@ -125,7 +127,7 @@ def test_fifty_steps_are_pytorchs(
     del formula
     torch = pytest.importorskip("torch")
     theirs = [torch.tensor(value.astype(dtype), requires_grad=True) for value in start()]
-    name = kind.__name__  # type: ignore[attr-defined]
+    name = kind.__name__
     their_optimizer = getattr(torch.optim, name)(theirs, **options)
     for given in gradients():
         for parameter, gradient in zip(theirs, given, strict=True):
@@ -176,20 +178,20 @@ def test_a_large_parameter_takes_the_same_steps_in_blocks(
     assert_same(p.detach(), value, rtol=1e-12, atol=1e-13)
 
 
-@pytest.mark.parametrize("kind", [SGD, Adam])
+@pytest.mark.parametrize("kind", [optim.SGD, optim.Adam])
 def test_half_precision_is_remembered_in_single(kind: Make) -> None:
     p = nn.Parameter(np.ones(3, np.float16))
     optimizer = kind([p], lr=0.1)
     p.grad = Tensor(np.array([1e-4, 1e-2, 0], np.float16))
     optimizer.step()
     assert p.dtype == np.float16
-    expected = [1 - 1e-5, 1 - 1e-3, 1] if kind is SGD else [0.9, 0.9, 1]
+    expected = [1 - 1e-5, 1 - 1e-3, 1] if kind is optim.SGD else [0.9, 0.9, 1]
     assert_same(p.detach(), np.array(expected, np.float16))
 
 
 def test_sgd_goes_down_a_complex_slope() -> None:
     p = nn.Parameter([1 + 2j])
-    optimizer = SGD([p], lr=0.1)
+    optimizer = optim.SGD([p], lr=0.1)
     for _ in range(100):
         optimizer.zero_grad()
         lucid.square(lucid.abs(p - 3j)).backward()
@@ -200,7 +202,7 @@ def test_sgd_goes_down_a_complex_slope() -> None:
 # What a step leaves alone
 
 
-@pytest.mark.parametrize("kind", [SGD, Adam, AdamW])
+@pytest.mark.parametrize("kind", [optim.SGD, optim.Adam, optim.AdamW])
 def test_a_step_gives_a_new_array_and_leaves_graphs_alone(kind: Make) -> None:
     p = nn.Parameter([1.0, 2.0])
     y = p * p
@@ -217,14 +219,14 @@ def test_a_step_gives_a_new_array_and_leaves_graphs_alone(kind: Make) -> None:
 def test_the_momentum_is_not_shared_with_the_gradient() -> None:
     p = nn.Parameter([1.0])
     p.grad = lucid.ones(1)
-    optimizer = SGD([p], lr=0.1, momentum=0.9)
+    optimizer = optim.SGD([p], lr=0.1, momentum=0.9)
     optimizer.step(), optimizer.step()
     assert p.grad.item() == 1
 
 
 def test_a_parameter_without_a_gradient_stays() -> None:
     p, q = nn.Parameter([1.0]), nn.Parameter([1.0])
-    optimizer = Adam([p, q], weight_decay=0.1)
+    optimizer = optim.Adam([p, q], weight_decay=0.1)
     p.grad = lucid.ones(1)
     optimizer.step()
     assert q.item() == 1
@@ -235,7 +237,7 @@ def test_a_parameter_without_a_gradient_stays() -> None:
 
 def test_a_closure_computes_the_loss_also_under_no_grad() -> None:
     p = nn.Parameter([3.0])
-    optimizer = SGD([p], lr=0.5)
+    optimizer = optim.SGD([p], lr=0.5)
 
     def closure() -> Tensor:
         optimizer.zero_grad()
@@ -255,7 +257,7 @@ def test_a_closure_computes_the_loss_also_under_no_grad() -> None:
 
 def test_groups_have_settings_of_their_own() -> None:
     p, q = nn.Parameter([1.0]), nn.Parameter([1.0])
-    optimizer = SGD([{"params": [p]}, {"params": q, "lr": 0.5}], lr=0.25)
+    optimizer = optim.SGD([{"params": [p]}, {"params": q, "lr": 0.5}], lr=0.25)
     p.grad = q.grad = lucid.ones(1)
     optimizer.step()
     assert (p.item(), q.item()) == (0.75, 0.5)
@@ -277,7 +279,7 @@ def test_groups_have_settings_of_their_own() -> None:
 def test_settings_may_change_between_steps() -> None:
     p, q = nn.Parameter([1.0]), nn.Parameter([1.0])
     p.grad = q.grad = lucid.ones(1)
-    optimizers = SGD([p], lr=0.5), Adam([q], lr=0.5)
+    optimizers = optim.SGD([p], lr=0.5), optim.Adam([q], lr=0.5)
     for optimizer in optimizers:
         optimizer.step()
         optimizer.param_groups[0].update(momentum=0.5, amsgrad=True)
@@ -289,7 +291,7 @@ def test_settings_may_change_between_steps() -> None:
 
 def test_a_generator_of_parameters_is_taken() -> None:
     model = nn.Linear(2, 1)
-    assert repr(Adam(model.parameters())) == (
+    assert repr(optim.Adam(model.parameters())) == (
         "Adam(2 parameters: lr=0.001, betas=(0.9, 0.999), eps=1e-08, weight_decay=0.0, "
         "amsgrad=False)"
     )
@@ -307,7 +309,8 @@ def test_a_state_goes_on_where_it_stood(
     steps = gradients(6)
     expected = run(lambda parameters: kind(parameters, **options), steps)
 
-    parameters = [nn.Parameter(value) for value in start()]
+    values = start()
+    parameters = [nn.Parameter(value) for value in values]
     optimizer = kind(parameters, **options)
     for k, given in enumerate(steps):
         for parameter, gradient in zip(parameters, given, strict=True):
@@ -334,7 +337,7 @@ def test_a_state_goes_on_where_it_stood(
 
 def test_a_state_is_plain_and_whole() -> None:
     p, q = nn.Parameter([1.0]), nn.Parameter([1.0, 2.0])
-    optimizer = Adam([{"params": [p], "lr": 0.5}, {"params": [q]}])
+    optimizer = optim.Adam([{"params": [p], "lr": 0.5}, {"params": [q]}])
     q.grad = lucid.ones(2)
     optimizer.step()
     state = optimizer.state_dict()
@@ -352,7 +355,7 @@ def test_a_state_is_plain_and_whole() -> None:
 @pytest.mark.parametrize("copied", [copy.deepcopy, lambda x: pickle.loads(pickle.dumps(x))])  # noqa: S301
 def test_a_model_and_its_optimizer_are_copied_together(copied: Callable[[Any], Any]) -> None:
     model = nn.Linear(2, 1)
-    optimizer = Adam(model.parameters(), lr=0.1)
+    optimizer = optim.Adam(model.parameters(), lr=0.1)
     pair = (model, optimizer)
     for _ in range(2):
         for each, its_optimizer in (pair, copied(pair)):
@@ -375,35 +378,35 @@ def message_of(call: Callable[[], Any], kind: type[Exception] = lucid.ArgumentEr
 
 def test_messages_about_parameters() -> None:
     p = nn.Parameter([1.0])
-    assert message_of(lambda: SGD([])) == "SGD: params is empty, there is nothing to train"
-    assert message_of(lambda: SGD([{"params": []}])) == (
+    assert message_of(lambda: optim.SGD([])) == "SGD: params is empty, there is nothing to train"
+    assert message_of(lambda: optim.SGD([{"params": []}])) == (
         "SGD: params is empty, there is nothing to train"
     )
-    assert message_of(lambda: SGD(p)) == (  # type: ignore[arg-type]
+    assert message_of(lambda: optim.SGD(p)) == (
         "SGD: params is a Parameter, expected Tensors in a list, or what model.parameters() gives"
     )
-    assert message_of(lambda: SGD(nn.Linear(1, 1))) == (  # type: ignore[arg-type]
+    assert message_of(lambda: optim.SGD(nn.Linear(1, 1))) == (
         "SGD: params is a module (Linear), expected Tensors in a list, or what "
         "model.parameters() gives"
     )
-    assert message_of(lambda: SGD([p, p])) == (
+    assert message_of(lambda: optim.SGD([p, p])) == (
         "SGD: params[1], of shape (1,), is given twice, and would be updated twice in each step"
     )
-    assert message_of(lambda: SGD([p]).add_param_group({"params": [p]})) == (
+    assert message_of(lambda: optim.SGD([p]).add_param_group({"params": [p]})) == (
         "SGD: params[0], of shape (1,), is given twice, and would be updated twice in each step"
     )
-    assert message_of(lambda: SGD([p, np.ones(1)])) == (  # type: ignore[list-item]
+    assert message_of(lambda: optim.SGD([p, np.ones(1)])) == (  # type: ignore[list-item]
         "SGD: params[1] is a ndarray, expected a Tensor"
     )
-    assert message_of(lambda: SGD([p * 2]), lucid.GraphError) == (
+    assert message_of(lambda: optim.SGD([p * 2]), lucid.GraphError) == (
         "SGD: params[0], of shape (1,), is the result of an operation, and its gradient would go "
         "to what it was computed from.\nTrain that, or a leaf: Tensor(…, requires_grad=True)."
     )
-    assert message_of(lambda: SGD([{"weights": [p]}])) == (
+    assert message_of(lambda: optim.SGD([{"weights": [p]}])) == (
         "SGD: a group of parameters is a dict with 'params', got "
         "{'weights': [Parameter([1.0], grad=None)]}"
     )
-    assert message_of(lambda: SGD([{"params": [p], "rate": 1}])) == (
+    assert message_of(lambda: optim.SGD([{"params": [p], "rate": 1}])) == (
         "SGD: unknown setting 'rate' in a group; there are lr, momentum, dampening, "
         "weight_decay, nesterov"
     )
@@ -411,21 +414,21 @@ def test_messages_about_parameters() -> None:
 
 def test_messages_about_settings() -> None:
     p = [nn.Parameter([1.0])]
-    assert message_of(lambda: SGD(p, lr=-1.0)) == "SGD: lr is -1.0, expected 0 or more"
-    assert message_of(lambda: Adam(p, eps=math.nan)) == "Adam: eps is nan, expected 0 or more"
-    assert message_of(lambda: AdamW(p, weight_decay=-0.1)) == (
+    assert message_of(lambda: optim.SGD(p, lr=-1.0)) == "SGD: lr is -1.0, expected 0 or more"
+    assert message_of(lambda: optim.Adam(p, eps=math.nan)) == "Adam: eps is nan, expected 0 or more"
+    assert message_of(lambda: optim.AdamW(p, weight_decay=-0.1)) == (
         "AdamW: weight_decay is -0.1, expected 0 or more"
     )
-    assert message_of(lambda: SGD(p, nesterov=True)) == (
+    assert message_of(lambda: optim.SGD(p, nesterov=True)) == (
         "SGD: nesterov=True needs momentum above 0 and dampening 0, but they are 0.0 and 0.0"
     )
-    assert message_of(lambda: Adam(p, betas=(0.9, 1.0))) == (
+    assert message_of(lambda: optim.Adam(p, betas=(0.9, 1.0))) == (
         "Adam: betas are (0.9, 1.0), expected two numbers, 0 ≤ β < 1"
     )
-    assert message_of(lambda: SGD([{"params": p, "momentum": -1}])) == (
+    assert message_of(lambda: optim.SGD([{"params": p, "momentum": -1}])) == (
         "SGD: momentum is -1, expected 0 or more"
     )
-    assert message_of(lambda: Adam([nn.Parameter([1j])]), lucid.DTypeError) == (
+    assert message_of(lambda: optim.Adam([nn.Parameter([1j])]), lucid.DTypeError) == (
         "Adam: a parameter has dtype complex64, but the algorithm is for real numbers; train real "
         "and imaginary parts, or use SGD"
     )
@@ -433,8 +436,8 @@ def test_messages_about_settings() -> None:
 
 def test_all_that_does_not_fit_of_a_state_is_said_at_once() -> None:
     p, q = nn.Parameter([1.0]), nn.Parameter([1.0, 2.0])
-    optimizer = Adam([p])
-    other = Adam([q], lr=0.5)
+    optimizer = optim.Adam([p])
+    other = optim.Adam([q], lr=0.5)
     q.grad = lucid.ones(2)
     other.step()
     assert message_of(lambda: optimizer.load_state_dict(other.state_dict())) == (
@@ -443,7 +446,7 @@ def test_all_that_does_not_fit_of_a_state_is_said_at_once() -> None:
         "  exp_avg_sq of parameter 0 has shape (1,) here, but (2,) in the state"
     )
     assert optimizer.param_groups[0]["lr"] == 1e-3
-    assert message_of(lambda: optimizer.load_state_dict(SGD([p, q]).state_dict())) == (
+    assert message_of(lambda: optimizer.load_state_dict(optim.SGD([p, q]).state_dict())) == (
         "Adam.load_state_dict: the state does not fit; nothing was loaded.\n"
         "  group 0 has 1 parameters here, but 2 in the state\n"
         "  group 0 has the settings amsgrad, betas, eps, lr, weight_decay here, but dampening, lr, "
@@ -470,7 +473,7 @@ def test_all_that_does_not_fit_of_a_state_is_said_at_once() -> None:
 def test_schedules_are_pytorchs(name: str, options: dict[str, Any]) -> None:
     torch = pytest.importorskip("torch")
     p, t = nn.Parameter([1.0]), torch.ones(1, requires_grad=True)
-    mine, theirs = SGD([p], lr=2.0), torch.optim.SGD([t], lr=2.0)
+    mine, theirs = optim.SGD([p], lr=2.0), torch.optim.SGD([t], lr=2.0)
     schedule = getattr(lr_scheduler, name)(mine, **options)
     their_schedule = getattr(torch.optim.lr_scheduler, name)(theirs, **options)
     theirs.step()
@@ -481,16 +484,16 @@ def test_schedules_are_pytorchs(name: str, options: dict[str, Any]) -> None:
 
 def test_a_schedule_goes_on_where_it_stood() -> None:
     p = nn.Parameter([1.0])
-    schedule = lr_scheduler.StepLR(SGD([p], lr=1.0), 2, 0.5)
+    schedule = lr_scheduler.StepLR(optim.SGD([p], lr=1.0), 2, 0.5)
     for _ in range(5):
         schedule.step()
-    other = lr_scheduler.StepLR(SGD([p], lr=7.0), 2, 0.5)
+    other = lr_scheduler.StepLR(optim.SGD([p], lr=7.0), 2, 0.5)
     other.load_state_dict(schedule.state_dict())
     assert other.get_last_lr() == schedule.get_last_lr() == [0.25]
 
 
 def test_messages_of_schedules() -> None:
-    optimizer = SGD([nn.Parameter([1.0])])
+    optimizer = optim.SGD([nn.Parameter([1.0])])
     assert message_of(lambda: lr_scheduler.StepLR(optimizer, 0)) == (
         "StepLR: step_size is 0, expected 1 or more"
     )

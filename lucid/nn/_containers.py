@@ -21,7 +21,10 @@ class _Numbered(Module):
 
     def append(self, module: Module) -> Self:
         """Add a module at the end; returns itself."""
-        setattr(self, str(len(self)), _a_module(type(self).__name__, module))
+        number = len(self)
+        while str(number) in vars(self):  # in a part of another list the names go on from there
+            number += 1
+        setattr(self, str(number), _a_module(type(self).__name__, module))
         return self
 
     def extend(self, modules: Iterable[Module]) -> Self:

@@ -103,7 +103,7 @@ class Module:
 
     def __getattr__(self, name: str) -> Any:
         known = [each for each in (*vars(self), *dir(type(self))) if not each.startswith("_")]
-        near = nearest(name, known)
+        near = None if name.startswith("_") else nearest(name, known)
         meant = f"; did you mean '{near}'?" if near else ""
         raise AttributeError(f"{type(self).__name__} has no attribute '{name}'{meant}")
 
@@ -196,9 +196,8 @@ class Module:
     def _named_state(self, prefix: str) -> Iterator[tuple[str, Tensor]]:
         for path, module in _paths(self, prefix, ()):
             for name, value in vars(module).items():
-                if isinstance(value, Parameter):
-                    yield _join(path, name), value
-                elif module._buffers.get(name) and isinstance(value, Tensor):
+                kept = module._buffers.get(name) and isinstance(value, Tensor)
+                if kept or isinstance(value, Parameter):
                     yield _join(path, name), value
 
     def load_state_dict(self, state: Mapping[str, Any], strict: bool = True) -> LoadResult:

@@ -23,8 +23,8 @@ class Optimizer:
     """The base of the algorithms: it goes through the parameters, and an algorithm updates one.
 
     `params` are Tensors, as `model.parameters()` gives them, or groups of them with settings of
-    their own: `[{"params": …, "lr": 0.1}, {"params": …}]`. A subclass defines `_check`,
-    `_remembered` and `_update`. `param_groups` may be changed between steps, `state` is what is remembered.
+    their own: `[{"params": …, "lr": 0.1}, {"params": …}]`. `param_groups` may be changed between
+    steps, `state` is what is remembered. A subclass defines `_check`, `_remembered` and `_update`.
 
     Raises ArgumentError for no parameters, one given twice, something that is no Tensor, or a
     setting out of its range or unknown; GraphError for the result of an operation.

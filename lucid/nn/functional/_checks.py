@@ -6,6 +6,7 @@ from typing import Any
 
 from ..._arrays import (
     Array,
+    DType,
     asarray,
     device_of,
     is_array,
@@ -42,10 +43,19 @@ def beside(input: Any, value: Any) -> Array:
     return namespace(array).asarray(asarray(value), device=device_of(array))
 
 
+def _dtype(function: str, name: str, array: Array) -> DType:
+    if isinstance(array, (bool, int, float, complex)) and not is_array(array):
+        raise DTypeError(
+            f"{function}: {name} is a number, {type(array).__name__}, expected a Tensor, an array "
+            "or a list"
+        )
+    return array.dtype
+
+
 def check_real(function: str, **arrays: Array | None) -> None:
     """Raise DTypeError unless these are real floating-point numbers (or left out)."""
     for name, array in arrays.items():
-        if array is not None and kind(array.dtype) != 2:
+        if array is not None and kind(_dtype(function, name, array)) != 2:
             remedy = (
                 "take its real or absolute part first"
                 if is_complex(array.dtype)
@@ -60,7 +70,7 @@ def check_real(function: str, **arrays: Array | None) -> None:
 def check_differentiable(function: str, **arrays: Array) -> None:
     """Raise DTypeError unless these are floating-point numbers, real or complex."""
     for name, array in arrays.items():
-        if not is_differentiable(array.dtype):
+        if not is_differentiable(_dtype(function, name, array)):
             raise DTypeError(
                 f"{function}: {name} has dtype {array.dtype}, expected floating-point numbers; "
                 f"convert it, as in {name}.astype(lucid.float32)"
@@ -69,7 +79,7 @@ def check_differentiable(function: str, **arrays: Array) -> None:
 
 def check_indices(function: str, name: str, array: Array) -> None:
     """Raise DTypeError unless these are integers."""
-    if kind(array.dtype) != 1:
+    if kind(_dtype(function, name, array)) != 1:
         raise DTypeError(
             f"{function}: {name} has dtype {array.dtype}, expected integers; convert it, as in "
             f"{name}.astype(lucid.int64)"

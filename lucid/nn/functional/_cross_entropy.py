@@ -161,7 +161,9 @@ _put.gradient(values=lambda g, classes: _pick(g, classes))
 
 
 def _chosen(classes: Array) -> tuple[Array, Array]:
-    return namespace(classes).arange(classes.shape[0], device=device_of(classes)), classes
+    xp = namespace(classes)
+    rows = xp.arange(classes.shape[0], device=device_of(classes))
+    return rows, xp.astype(classes, rows.dtype, copy=False)  # uint8 is a mask to PyTorch
 
 
 # Classes as targets
