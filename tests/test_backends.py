@@ -207,3 +207,44 @@ def test_float16_and_bfloat16_of_torch_keep_their_dtype() -> None:
         assert x.grad is not None
         assert x.grad.dtype == dtype
         assert x.grad.tolist() == [[20.0] * 3] * 2
+
+
+@pytest.mark.parametrize(
+    "shapes",
+    [
+        ((2, 3), (2, 4), (5, 3, 4)),
+        ((2, 1, 3), (4, 4), (5, 3, 4), (5,)),
+        ((40, 9), (40, 8), (7, 9, 8)),
+    ],
+)
+def test_the_autograd_of_torch_records_bilinear(shapes: tuple[tuple[int, ...], ...]) -> None:
+    torch = pytest.importorskip("torch", reason="its own autograd")
+    random = np.random.default_rng(0)
+    arrays = [random.standard_normal(shape) for shape in shapes]
+    theirs = [torch.tensor(array, requires_grad=True) for array in arrays]
+    ours = [Tensor(array, requires_grad=True) for array in arrays]
+    out: Any = F.bilinear(*theirs)
+    out.square().sum().backward()
+    lucid.square(F.bilinear(*ours)).sum().backward()
+    for one, other in zip(theirs, ours, strict=True):
+        assert other.grad is not None
+        assert_same(one.grad.numpy(), other.grad)
+
+
+def test_the_transformations_of_jax_pass_through_bilinear() -> None:
+    jax = pytest.importorskip("jax", reason="its own transformations")
+    random = np.random.default_rng(0)
+    arrays = [random.standard_normal(s).astype(np.float32) for s in ((2, 3), (2, 4), (5, 3, 4))]
+    ours = [Tensor(array, requires_grad=True) for array in arrays]
+    F.bilinear(*ours).backward()
+
+    def total(*arrays: Any) -> Any:
+        out: Any = F.bilinear(*arrays)
+        return out.sum()
+
+    theirs = jax.grad(total, argnums=(0, 1, 2))(*map(jax.numpy.asarray, arrays))
+    for one, other in zip(theirs, ours, strict=True):
+        assert other.grad is not None
+        assert_same(np.asarray(one), other.grad)
+    rows: Any = jax.vmap(lambda x, y: F.bilinear(x, y, jax.numpy.asarray(arrays[2])))
+    assert_same(np.asarray(rows(arrays[0], arrays[1])), F.bilinear(*arrays))

@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import gc
 import inspect
+import sys
 import threading
 import tracemalloc
 from collections.abc import Callable, Iterator
@@ -143,11 +144,16 @@ def test_threads_add_up_their_gradients_in_shared_leaves() -> None:
     x = leaf(1.0, 2.0)
 
     def work() -> None:
-        for _ in range(200):
+        for _ in range(500):
             (x * 3).backward()
 
-    in_threads(work, work, work)
-    assert gradient(x).tolist() == [1800.0, 1800.0]
+    before = sys.getswitchinterval()
+    sys.setswitchinterval(1e-6)  # between any two instructions: an addition without a lock shows
+    try:
+        in_threads(work, work, work)
+    finally:
+        sys.setswitchinterval(before)
+    assert gradient(x).tolist() == [4500.0, 4500.0]
 
 
 def test_no_grad_holds_in_its_own_thread_only() -> None:
@@ -528,6 +534,15 @@ def test_grad_refuses_what_requires_none() -> None:
         r"does, or it was computed under no_grad\.$",
     ):
         lucid.grad(Tensor([1.0]), x)
+
+
+def test_grad_refuses_what_is_no_tensor() -> None:
+    x: Any = leaf(1.0)
+    with pytest.raises(lucid.ArgumentError, match=r"^grad: inputs\[0\] is float64, expected a Ten"):
+        lucid.grad(x * 2, x.numpy())
+    strange: Any = [x * 2, "x"]
+    with pytest.raises(lucid.ArgumentError, match=r"^grad: outputs\[1\] is str, expected a Ten"):
+        lucid.grad(strange, x)
 
 
 def test_grad_refuses_another_number_of_weights() -> None:
