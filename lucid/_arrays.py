@@ -160,6 +160,13 @@ def asarray(value: Any, *, narrow: bool = True) -> Array:
     return array
 
 
+def asarray_like(like: Array | None, value: Any) -> Array:
+    """Numbers and nested lists as an array of the library and on the device of another."""
+    array = asarray(value)
+    xp = np if like is None else namespace(like)
+    return array if xp is np else xp.asarray(array, device=device_of(like))
+
+
 def _holds_arrays(value: Any) -> bool:
     if isinstance(value, (list, tuple)):
         return any(map(_holds_arrays, value))

@@ -239,9 +239,9 @@ def _propagate(
                 place.inputs = ()
         elif type(place) is Output:
             node = place.inputs[0]
-            if node not in gradients:
-                gradients[node] = [None] * len(node.shape)
-            gradients[node][place.index] = g
+            parts = gradients.setdefault(node, [None] * len(node.shape))
+            before = parts[place.index]
+            parts[place.index] = g if before is None else before + g
         elif targets is None:
             results[place] = g
     return results
@@ -450,6 +450,8 @@ def recorded(value: Any, place: Any) -> Any:
     """A saved value for a rule that is itself recorded: a Tensor on the place it came from."""
     if isinstance(place, tuple):
         return tuple(map(recorded, value, place))
+    if isinstance(value, tuple) and type(place) is Node:  # all the results of an operation
+        return tuple(new_tensor(part, Output(place, k)) for k, part in enumerate(value))
     if place is None and not is_array(value):
         return value
     return new_tensor(value, place)

@@ -691,10 +691,20 @@ def test_a_value_that_does_not_fit_its_part() -> None:
         x[0] = [1.0, 2.0]
     with pytest.raises(
         lucid.DTypeError,
-        match=r"^setitem: a value of dtype float64 does not go into a Tensor of dtype float32; "
+        match=r"^setitem: a value of dtype complex128 does not go into a tensor of dtype float32; "
         "convert one with astype$",
     ):
-        x[0] = np.ones(3)
+        x[0] = np.ones(3) + 1j
+
+
+def test_a_value_of_the_same_kind_is_converted() -> None:
+    x, value = lucid.zeros((2, 3)), Tensor(np.ones(3), requires_grad=True)
+    x[0] = value
+    assert x.dtype == np.float32
+    (x * 2).backward()
+    assert value.grad is not None
+    assert value.grad.dtype == np.float64
+    assert value.grad.tolist() == [2.0, 2.0, 2.0]
 
 
 @given(data=st.data())
