@@ -5,6 +5,8 @@ import sys as _sys
 import numpy as _np
 
 from . import _arrays
+from . import nn as nn
+from . import optim as optim
 from ._anomaly import detect_anomaly as detect_anomaly
 from ._errors import AnomalyError as AnomalyError
 from ._errors import ArgumentError as ArgumentError
@@ -14,6 +16,8 @@ from ._errors import LibraryError as LibraryError
 from ._errors import LucidError as LucidError
 from ._errors import OutOfRangeError as OutOfRangeError
 from ._errors import ShapeError as ShapeError
+from ._files import load as load
+from ._files import save as save
 from ._op import op as op
 from ._random import Generator as Generator
 from ._random import manual_seed as manual_seed
@@ -40,6 +44,10 @@ from .ops._create import zeros as zeros
 from .ops._create import zeros_like as zeros_like
 from .ops._elementwise import abs as abs
 from .ops._elementwise import add as add
+from .ops._elementwise import bitwise_and as bitwise_and
+from .ops._elementwise import bitwise_invert as bitwise_invert
+from .ops._elementwise import bitwise_or as bitwise_or
+from .ops._elementwise import bitwise_xor as bitwise_xor
 from .ops._elementwise import clip as clip
 from .ops._elementwise import conj as conj
 from .ops._elementwise import cos as cos

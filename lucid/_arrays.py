@@ -115,23 +115,34 @@ def is_complex(dtype: DType) -> bool:
 
 
 @cache
+def kind(dtype: DType) -> int:
+    """What numbers a dtype has: 0 truth values, 1 integers, 2 real, 3 complex numbers."""
+    if is_differentiable(dtype):
+        return 3 if is_complex(dtype) else 2
+    return int("int" in str(dtype))
+
+
+@cache
 def is_differentiable(dtype: DType) -> bool:
     """Whether numbers of this dtype can have a gradient: real or complex floating point."""
     name = str(dtype)
     return "float" in name or "complex" in name
 
 
-def asarray(value: Any) -> Array:
-    """Numbers and nested lists as a NumPy array: floats become float32, complex complex64."""
+def asarray(value: Any, *, narrow: bool = True) -> Array:
+    """Numbers and nested lists as a NumPy array: floats become float32, complex complex64.
+
+    With `narrow=False` they stay in double precision, for a dtype that is still to come.
+    """
     if is_array(value):
         return value
     try:
         array = np.asarray(value)
     except ValueError as error:
         raise ShapeError(f"nested lists of unequal lengths make no array: {error}") from None
-    narrow = {"float64": np.float32, "complex128": np.complex64}.get(array.dtype.name)
-    if narrow is not None and not _holds_arrays(value):
-        array = array.astype(narrow)
+    single = {"float64": np.float32, "complex128": np.complex64}.get(array.dtype.name)
+    if single is not None and narrow and not _holds_arrays(value):
+        array = array.astype(single)
     if array.dtype.kind not in "biufc":
         raise DTypeError(
             f"expected numbers, got {type(value).__name__} of dtype {array.dtype}: {value!r:.60}"
@@ -142,7 +153,7 @@ def asarray(value: Any) -> Array:
 def _holds_arrays(value: Any) -> bool:
     if isinstance(value, (list, tuple)):
         return any(map(_holds_arrays, value))
-    return isinstance(value, (np.ndarray, np.generic))
+    return is_array(value)
 
 
 _PYTHON_DTYPES = {bool: "bool", int: "int64", float: "float32", complex: "complex64"}
@@ -177,25 +188,31 @@ def scatter_add(values: Array, index: Any, shape: tuple[int, ...], *, repeats: b
         return with_item(xp.zeros(shape, dtype=values.dtype, device=values.device), index, values)
     if hasattr(values, "at"):
         return xp.zeros(shape, dtype=values.dtype).at[index].add(values)
-    # which element, counted through the whole array, each value goes to
     device = values.device
-    places = xp.reshape(xp.arange(prod(shape), device=device), shape)[index]
-    places, flat = xp.reshape(places, (-1,)), xp.reshape(values, (-1,))
+    places, flat = _places(xp, index, shape, device), xp.reshape(values, (-1,))
     name = type(values).__module__.partition(".")[0]
     if name == "torch":
         total = xp.zeros(prod(shape), dtype=values.dtype, device=device)
         return xp.reshape(total.index_add(0, places, flat), shape)
-    if name == "cupy":
+    if name in ("numpy", "cupy"):
         total = xp.zeros(prod(shape), dtype=values.dtype)
         xp.add.at(total, places, flat)
         return xp.reshape(total, shape)
-    result = _scatter_add_numpy(np.from_dlpack(places), np.from_dlpack(flat), prod(shape))
+    result = np.zeros(prod(shape), str(values.dtype).rpartition(".")[2])
+    np.add.at(result, np.from_dlpack(places), np.from_dlpack(flat))
     return xp.reshape(xp.asarray(result, device=device), shape)
 
 
-def _scatter_add_numpy(places: Array, values: Array, size: int) -> Array:
-    if values.dtype in (np.float32, np.float64):  # bincount adds up in float64, and fast
-        return np.bincount(places, values, size).astype(values.dtype)
-    total = np.zeros(size, values.dtype)
-    np.add.at(total, places, values)
-    return total
+def _places(xp: Namespace, index: Any, shape: tuple[int, ...], device: Device) -> Array:
+    """Which element, counted through the whole array, each element at an index is."""
+    *before, last = index if isinstance(index, tuple) else (index,)
+    whole = all(isinstance(each, slice) and each == slice(None) for each in before)
+    if not (whole and is_array(last) and kind(last.dtype) == 1):
+        return xp.reshape(xp.reshape(xp.arange(prod(shape), device=device), shape)[index], (-1,))
+    # numbers along one axis, as in `take`: without counting through all of a large table
+    axis = len(before)
+    size, width = shape[axis], prod(shape[axis + 1 :])
+    starts = xp.arange(prod(shape[:axis]), device=device) * (size * width)
+    along = xp.reshape(last, (-1,)) % size * width
+    places = starts[:, None, None] + along[None, :, None] + xp.arange(width, device=device)
+    return xp.reshape(places, (-1,))

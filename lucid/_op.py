@@ -41,6 +41,8 @@ if TYPE_CHECKING:
 P = ParamSpec("P")
 Rule = Callable[..., Any]
 
+_NUMBERS = (bool, int, float, complex)
+
 _RESERVED = ("g", "y", "needed")
 
 
@@ -181,7 +183,10 @@ def _shape(value: Any) -> Any:
     return tuple(getattr(value, "shape", ()))
 
 
-_META: dict[str, Callable[[Any], Any]] = {"shape": _shape, "dtype": lambda value: value.dtype}
+_META: dict[str, Callable[[Any], Any]] = {
+    "shape": _shape,
+    "dtype": lambda value: getattr(value, "dtype", None),
+}
 
 
 def _picker(indices: Sequence[int]) -> Callable[[Any], tuple[Any, ...]]:
@@ -257,26 +262,34 @@ class _Operation:
         plan = self.plans[tracked] = Plan(self, tracked)
         return plan
 
-    def lift(self, name: str, value: Any) -> Any:
-        """A list in the place of an array, as an array."""
-        return asarray(value) if name in self.rules else value
+    def lift(self, *values: Any, kinds: Any = list) -> tuple[Any, ...]:
+        """The arguments of a call, with arrays for the lists in the places of arrays."""
+        return tuple(
+            value
+            if name not in self.rules
+            else [asarray(each) if isinstance(each, kinds) else each for each in value]
+            if name == self.sequence
+            else asarray(value)
+            if isinstance(value, kinds)
+            else value
+            for name, value in zip(self.names, values, strict=True)
+        )
 
     def outside(self, *values: Any) -> tuple[tuple[Any, ...], Callable[[Any], Any]]:
         """The arguments of a call without Tensors, and what becomes of its result.
 
         Arrays give an array; numbers and lists alone give a Tensor.
         """
-        roles = [name in self.rules for name in self.names]
-        arrays = [value for value, role in zip(values, roles, strict=True) if role]
-        if self.sequence is not None:
-            arrays = [each for group in arrays for each in group]
-        if any(map(is_array, arrays)) or not arrays:
+        arrays: list[Any] = []
+        for name, value in zip(self.names, values, strict=True):
+            if name in self.rules:
+                arrays += value if name == self.sequence else (value,)
+        if any(map(is_array, arrays)):
+            lists = any(isinstance(value, list) for value in arrays)
+            return self.lift(*values) if lists else values, _unchanged
+        if not arrays:
             return values, _unchanged
-        lifted = tuple(
-            asarray(value) if role and value is not None else value
-            for value, role in zip(values, roles, strict=True)
-        )
-        return lifted, _as_tensors
+        return self.lift(*values, kinds=(list, *_NUMBERS)), _as_tensors
 
     def explain(self, error: Exception, arguments: tuple[Any, ...]) -> Exception:
         """An error of an array library, in the terms of this operation's caller."""
@@ -286,7 +299,7 @@ class _Operation:
             if is_array(value)
         }
         told = ", ".join(f"{name} {_shape(value)}" for name, value in arrays.items())
-        if isinstance(error, LibraryError):
+        if isinstance(error, LibraryError) and not str(error).startswith(self.name):
             kinds = ", ".join(f"{name} from {library(value)}" for name, value in arrays.items())
             return LibraryError(f"{self.name}: {error}" + (f"\nHere {kinds}." if kinds else ""))
         if isinstance(error, ValueError) and not isinstance(error, LucidError):
@@ -352,7 +365,7 @@ def _unwrap(group: Any) -> tuple[Any, Any]:
     """The arrays of a sequence that may hold Tensors, and their places (None without Tensors)."""
     group = list(group)
     if not any(isinstance(value, Traced) for value in group):
-        return [asarray(v) if isinstance(v, (list, tuple)) else v for v in group], None
+        return group, None
     arrays = [value._array if isinstance(value, Traced) else value for value in group]
     return arrays, tuple(v._node if isinstance(v, Traced) else None for v in group)
 
@@ -370,13 +383,13 @@ _ARGUMENT = """
         else:
             _{name} = None
             if {name}.__class__ is list:
-                {name} = lift('{name}', {name})
+                listed = True
 """
 
 _SEQUENCE = """
         {name}, _{name} = unwrap({name})
         if _{name} is not None:
-            lifted = True
+            lifted = listed = True
             if any(_{name}):
                 tracked |= {bit}
 """
@@ -385,11 +398,13 @@ _CALL = """
 def build(function, defaults, plans, make_plan, lift, outside, explain, finish):
     def operation({parameters}):
         tracked = 0
-        lifted = False
+        lifted = listed = False
 {unwrap}
         if not lifted:
             ({values},), wrap = outside({values})
             return wrap(function({passed}))
+        if listed:
+            {values}, = lift({values})
         try:
             y = function({passed})
         except Exception as error:

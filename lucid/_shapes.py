@@ -8,7 +8,7 @@ from itertools import zip_longest
 from math import prod
 
 from ._arrays import Array, namespace
-from ._errors import ShapeError
+from ._errors import LibraryError, ShapeError
 
 Shape = tuple[int, ...]
 
@@ -31,7 +31,7 @@ def bind_axes(function: str, **arguments: tuple[Array, str]) -> Mapping[str, int
     owner: dict[str, tuple[str, Shape]] = {}
     leading: tuple[str, Shape, Shape] | None = None
     for name, (array, axes) in arguments.items():
-        shape = tuple(array.shape)
+        shape = _shape_of(function, name, array, axes)
         names, open_ended = _parse(axes)
         rank = len(names)
         if len(shape) < rank if open_ended else len(shape) != rank:
@@ -59,6 +59,17 @@ def bind_axes(function: str, **arguments: tuple[Array, str]) -> Mapping[str, int
                 )
             leading = leading or (name, shape, shape[:head])
     return sizes
+
+
+def _shape_of(function: str, name: str, array: object, axes: str) -> Shape:
+    if isinstance(array, (bool, int, float, complex)):
+        return ()
+    if not hasattr(array, "shape"):
+        raise LibraryError(
+            f"{function}: {name} is {None if array is None else type(array).__name__}, "
+            f"expected an array with the axes ({', '.join(axes.split())})"
+        )
+    return tuple(array.shape)
 
 
 @cache

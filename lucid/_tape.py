@@ -227,6 +227,8 @@ def _propagate(
             g = _run_hooks(place, place.hooks, g)
         if targets is not None and place in targets:
             results[place] = g
+            if not _leads_to(useful, place):  # this is as far as we go
+                continue
         if type(place) is Node:
             _apply_rules(place, g, gradients, useful, create_graph)
             if not retain_graph:
@@ -249,8 +251,12 @@ def _youngest_first(
     found: set[Place] = set(roots)
     waiting = list(found)
     everything = targets is None
+    # what is older than all targets leads to none of them
+    oldest = -1 if targets is None else min((place._birth for place in targets), default=0)
     while waiting:
         place = waiting.pop()
+        if place._birth <= oldest:
+            continue
         if type(place) is Leaf:
             everything = everything and place.wanted()
             continue
@@ -276,16 +282,20 @@ def _leading_to(targets: frozenset[Place] | None, order: list[Place]) -> set[Pla
     useful: set[Place] = set()
     for place in reversed(order):
         if (
-            any(
-                source in useful
-                for edge in place.inputs
-                for source in (edge if type(edge) is tuple else (edge,))
-            )
+            _leads_to(useful, place)
             or (targets is not None and place in targets)
             or (targets is None and type(place) is Leaf and place.wanted())
         ):
             useful.add(place)
     return useful
+
+
+def _leads_to(useful: set[Place], place: Place) -> bool:
+    return any(
+        source in useful
+        for edge in place.inputs
+        for source in (edge if type(edge) is tuple else (edge,))
+    )
 
 
 def _apply_rules(
@@ -303,7 +313,10 @@ def _apply_rules(
         source: Any = node.inputs[position] if plan.joint is None else plan.joint(node.inputs)
         several = type(source) is tuple
         if several:
-            needed = plan.needed_type(*[place in useful for place in source])
+            wanted = [place in useful for place in source]
+            if True not in wanted:
+                continue
+            needed = plan.needed_type(*wanted)
             inputs = (*values, needed, None)
         elif source in useful:
             inputs = values
@@ -319,6 +332,13 @@ def _apply_rules(
         if not several:
             _add(gradient, source, gradients, node)
             continue
+        if not isinstance(gradient, (tuple, list)) or len(gradient) != len(source):
+            returned = len(gradient) if isinstance(gradient, (tuple, list)) else gradient
+            raise GraphError(
+                f"{plan.name}: a gradient rule for {len(source)} arrays returned "
+                f"{returned if isinstance(returned, int) else type(gradient).__name__}, "
+                "expected a gradient or None for each"
+            )
         for place, part in zip(source, gradient, strict=True):
             if place in useful:
                 _add(part, place, gradients, node)

@@ -9,7 +9,16 @@ from weakref import ref
 import numpy as np
 
 from . import _arrays, _op, _printing
-from ._arrays import Array, Device, DType, Namespace, is_differentiable, namespace, native_dtype
+from ._arrays import (
+    Array,
+    Device,
+    DType,
+    Namespace,
+    is_differentiable,
+    kind,
+    namespace,
+    native_dtype,
+)
 from ._errors import ArgumentError, DTypeError, GraphError, ShapeError
 from ._tape import (
     Hook,
@@ -50,7 +59,9 @@ class Tensor(Traced):
         dtype: DType | None = None,
         device: Device | None = None,
     ) -> None:
-        array = data._array if isinstance(data, Traced) else _arrays.asarray(data)
+        array = (
+            data._array if isinstance(data, Traced) else _arrays.asarray(data, narrow=dtype is None)
+        )
         xp = namespace(array)
         self._array = xp.asarray(array, dtype=native_dtype(xp, dtype), device=device, copy=True)
         self._node = None
@@ -248,7 +259,7 @@ class Tensor(Traced):
     __array_ufunc__ = None  # so that `array * tensor` comes to __rmul__
 
     def __array_namespace__(self, /, *, api_version: str | None = None) -> Namespace:
-        return namespace(self)
+        return _arrays.array_types[Tensor]
 
     def __dlpack__(self, **options: Any) -> Any:
         if self._node is not None:
@@ -320,8 +331,10 @@ class Tensor(Traced):
     # Copies. A copy in memory or in a file is a leaf: a graph belongs to its process.
 
     def __copy__(self) -> Tensor:
-        result = new_tensor(self._array, self._node)
-        result._grad = self._grad
+        result = type(self).__new__(type(self))
+        result._restore(self._array, self)
+        if not self.is_leaf:
+            result._node = self._node
         return result
 
     def __deepcopy__(self, memo: dict[int, Any]) -> Tensor:
@@ -360,7 +373,7 @@ class Tensor(Traced):
     __matmul__ = _linalg.matmul
     __neg__ = _elementwise.negative
     __abs__ = _elementwise.abs
-    __invert__ = _elementwise.logical_not
+    __invert__ = _elementwise.bitwise_invert
 
     def __radd__(self, other: Any) -> Tensor:
         return _elementwise.add(other, self)
@@ -393,8 +406,9 @@ class Tensor(Traced):
     __le__ = _elementwise.less_equal
     __gt__ = _elementwise.greater
     __ge__ = _elementwise.greater_equal
-    __and__ = __rand__ = _elementwise.logical_and
-    __or__ = __ror__ = _elementwise.logical_or
+    __and__ = __rand__ = _elementwise.bitwise_and
+    __or__ = __ror__ = _elementwise.bitwise_or
+    __xor__ = __rxor__ = _elementwise.bitwise_xor
 
     # Assignment gives this object a new array; nothing that a tape has saved is written to
 
@@ -425,7 +439,7 @@ class Tensor(Traced):
 
         Raises GraphError for a leaf that requires a gradient while operations are recorded.
         """
-        return self._become("copy_", _create.asarray(values))
+        return self._become("copy_", values if isinstance(values, Tensor) else Tensor(values))
 
     def _become(self, what: str, result: Tensor) -> Tensor:
         self._refuse_to_overwrite(what)
@@ -435,7 +449,7 @@ class Tensor(Traced):
                 f"{result.shape}"
             )
         if result.dtype != self.dtype:
-            if is_differentiable(result.dtype) and not is_differentiable(self.dtype):
+            if kind(result.dtype) > kind(self.dtype):
                 raise DTypeError(
                     f"{what}: a tensor keeps its dtype, {self.dtype}, which cannot hold "
                     f"{result.dtype}"

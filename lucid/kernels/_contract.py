@@ -14,7 +14,7 @@ from ._plan import BLOCK, Needed, Order, Sizes, Tiles, choose
 from ._tiled import Problem, outer_forward, outer_gradients, sided_forward, sided_gradients
 from ._workspace import NumPyWorkspace, Result, Workspace, result
 
-Gradients = tuple[Array | None, Array | None, Array | None]
+Gradients = tuple[Array, Array, Array]
 
 ALL: Needed = (True, True, True)
 
@@ -53,6 +53,7 @@ def bilinear(
     if work.dtype == dtype:
         out = result(x1, dtype, shape, *out_order, bias)
         run(work, problem, tiles, out)
+        work.release()
         return out.finish()
 
     # Sums of halves grow in float32, for as many rows at a time as there is room for.
@@ -63,6 +64,7 @@ def bilinear(
         total = _total(work, x1, (*part.rows, shape[-1]), bias)
         run(work, part, tiles, total)
         out.put(whole, total.finish())
+    work.release()
     return out.finish()
 
 
@@ -121,6 +123,7 @@ def gradients(
         run(work, problem, tiles, d_first, d_second, d_weight)
     else:
         _in_parts(work, problem, tiles, run, d_first, d_second, d_weight)
+    work.release()
     first, second, weight = (each and each.finish() for each in (d_first, d_second, d_weight))
     return (second, first, weight) if order == "right" else (first, second, weight)
 
@@ -291,4 +294,4 @@ def _is_half(dtype: DType) -> bool:
 def _workspace(xp: Namespace, dtype: DType) -> Workspace:
     """Where sums have this dtype, or float32 if it is a half."""
     total = xp.float32 if _is_half(dtype) else dtype
-    return NumPyWorkspace(np.dtype(total)) if xp is np else Workspace(xp, total)
+    return NumPyWorkspace.borrow(np.dtype(total)) if xp is np else Workspace(xp, total)

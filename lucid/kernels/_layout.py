@@ -106,9 +106,8 @@ def _size(shape: Shape, axis: int) -> int:
 def boxes(sizes: Shape, limit: int) -> Iterator[Box]:
     """Cut a group of axes into boxes of at most `limit` positions (at least one each).
 
-    >>> list(boxes((2, 5), 3))
-    [(slice(0, 1, None), slice(0, 3, None)), (slice(0, 1, None), slice(3, 5, None)), \
-(slice(1, 2, None), slice(0, 3, None)), (slice(1, 2, None), slice(3, 5, None))]
+    >>> [extent(box) for box in boxes((2, 5), 3)]
+    [(1, 2), (1, 3), (1, 2), (1, 3)]
     """
     steps, room = [], max(limit, 1)
     for size in reversed(sizes):

@@ -30,16 +30,17 @@ CONTRACTIONS: Mapping[Order, str] = {
 }
 
 SECONDS: Mapping[str, float] = {
-    "call": 8.8e-6,  # what every call costs
+    "call": 7.0e-6,  # what every call costs
     "step": 3.1e-5,  # one tile: a few calls of the library, two threads to set off
-    "multiplication": 1.34e-11,  # in the large matrix products
-    "batched": 2.9e-11,  # a multiplication in the products of a batch, for pairs
-    "product": 1.7e-8,  # one more product in a batch
-    "written": 2.0e-10,  # an element that a matrix product writes and the next step reads
-    "multiplied": 4.2e-10,  # an element of an outer product
-    "row": 7.6e-9,  # one more row of an outer product
-    "weight": 1.1e-10,  # an element of the weight, each time it is read or written
-    "copied": 2.0e-10,  # an element of the weight, when it must be copied into another order
+    "multiplication": 1.44e-11,  # in the large matrix products
+    "batched": 3.2e-11,  # a multiplication in the products of a batch, for pairs
+    "product": 2.3e-8,  # one more product in a batch
+    "written": 1.9e-10,  # an element that a matrix product writes and the next step reads
+    "multiplied": 3.9e-10,  # an element of an outer product
+    "row": 8.0e-9,  # one more row of an outer product
+    "weight": 8.4e-11,  # an element of the weight, each time it is read or written
+    "copied": 1.9e-10,  # an element of the weight, when it must be copied into another order
+    "turned": 1.6e-10,  # an element of the weight, when BLAS must turn it round
 }
 """Fitted to random sizes in float32 on two cores (README.md); only their ratios matter."""
 
@@ -236,6 +237,7 @@ def _sided(
         "row": summed * first_rows * sizes.outputs if sizes.plain else 0,
         "weight": with_weight * sizes.weights,
         "copied": (with_first + summed) * sizes.weights if order == "left" else 0,
+        "turned": (with_first + summed) * sizes.weights if order == "right" else 0,
     }
     temporaries = n * (2 * o * q + p) + b * q + 2 * n * b * o + 3 * o * p * q
     return Alternative(order, tiles, itemsize * temporaries, work)

@@ -8,7 +8,7 @@ In the right order the two inputs have changed places: `first` and p are x2's, `
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from itertools import product as every
 from math import prod
@@ -36,12 +36,6 @@ class Problem:
     second: Array
     weight: Array
     swapped: bool
-
-    def write(self, out: Result, tiles: Tiles) -> Callable[[Box, Array], None]:
-        """How a tile gets into the output: as its only part, or as one of several."""
-        _, features_1, features_2 = self.weight_shape
-        alone = features_1 <= tiles.features_1 and features_2 <= tiles.features_2
-        return out.put if alone and not out.started else out.add
 
     @property
     def rows(self) -> Shape:
@@ -76,7 +70,6 @@ class Problem:
 
 def outer_forward(work: Workspace, problem: Problem, tiles: Tiles, out: Result) -> None:
     """out[n, o] = Σ_pq (x1[n, p] · x2[n, q]) · W[o, p, q]"""
-    write = problem.write(out, tiles)
     for block in problem.blocks(tiles):
         outputs, p, q = block
         n_p, n_q = p.stop - p.start, q.stop - q.start
@@ -87,7 +80,7 @@ def outer_forward(work: Workspace, problem: Problem, tiles: Tiles, out: Result) 
             second = work.tile(problem.second[(*box, q)], (n, 1, n_q))
             pairs = work.multiply("pairs", first, second)
             pairs = work.xp.reshape(pairs, (n, n_p * n_q))
-            write((*box, outputs), work.matmul("out", pairs, matrix.T))
+            out.add((*box, outputs), work.matmul("out", pairs, matrix.T))
 
 
 def outer_gradients(
@@ -135,7 +128,6 @@ def outer_gradients(
 def sided_forward(work: Workspace, problem: Problem, tiles: Tiles, out: Result) -> None:
     """out[s, a, b, o] = Σ_q (Σ_p x1[s, a, p] · W[o, p, q]) · x2[s, b, q]"""
     xp, n_shared = work.xp, len(problem.shared)
-    write = problem.write(out, tiles)
     for block in problem.blocks(tiles):
         outputs, p, q = block
         n_o, n_p, n_q = extent(block)
@@ -155,7 +147,7 @@ def sided_forward(work: Workspace, problem: Problem, tiles: Tiles, out: Result) 
                 else:
                     tile = work.product("out", second, xp.matrix_transpose(with_first))
                     tile = xp.permute_dims(xp.reshape(tile, (s, b, a, n_o)), (0, 2, 1, 3))
-                write((*box, *more, outputs), tile)
+                out.add((*box, *more, outputs), tile)
 
 
 def sided_gradients(

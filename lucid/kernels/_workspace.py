@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from math import prod
 from operator import itemgetter
 from typing import Any
@@ -15,6 +16,11 @@ from ._plan import TILE
 
 Axes = tuple[int, ...]
 Ranges = tuple[tuple[int, int], ...]
+
+KEPT = 16 << 20
+"""Bytes of scratch that a thread may keep from one call to the next."""
+
+_kept = threading.local()
 
 
 class Workspace:
@@ -34,6 +40,9 @@ class Workspace:
         return self.xp.reshape(part, shape)
 
     matrix = tile
+
+    def release(self) -> None:
+        """Say that no tile is in use any more."""
 
     # A product's name is that of the scratch it goes to, in libraries that have such.
 
@@ -71,6 +80,16 @@ class NumPyWorkspace(Workspace):
         self.dtype = dtype
         self.itemsize = dtype.itemsize
         self._scratch: dict[str, np.ndarray[Any, Any]] = {}
+
+    @classmethod
+    def borrow(cls, dtype: DType) -> NumPyWorkspace:
+        """The one that this thread used last, or a new one."""
+        kept: NumPyWorkspace | None = _kept.__dict__.pop("workspace", None)
+        return kept if kept is not None and kept.dtype == dtype else cls(dtype)
+
+    def release(self) -> None:
+        if sum(scratch.nbytes for scratch in self._scratch.values()) <= KEPT:
+            _kept.workspace = self
 
     def _empty(self, name: str, shape: Shape) -> Array:
         size = prod(shape)
@@ -119,7 +138,9 @@ class Result:
         bias: Array | None = None,
     ) -> None:  # fmt: skip
         xp = namespace(like)
-        self.started = bias is not None
+        # A part is written when it is first met. To add to untouched zeros would be slow: each
+        # page of them would be fetched twice, to be read and to be written.
+        self._met: set[Ranges] | None = set() if bias is None else None
         self._array = xp.zeros(shape, dtype=dtype, device=like.device)
         if bias is not None:
             self._array[...] = bias
@@ -131,6 +152,13 @@ class Result:
         self._view[box] = xp.astype(xp.reshape(tile, extent(box)), self._view.dtype, copy=False)
 
     def add(self, box: Box, tile: Array) -> None:
+        """Add to a part; the parts of one result are the same ones each time, or disjoint."""
+        if self._met is not None:
+            ranges = _ranges(box)
+            if ranges not in self._met:
+                self._met.add(ranges)
+                self.put(box, tile)
+                return
         part = self._view[box]
         part += namespace(tile).reshape(tile, extent(box))
 
@@ -144,7 +172,6 @@ class ImmutableResult(Result):
     def __init__(
         self, like: Array, dtype: DType, shape: Shape, order: Axes, bias: Array | None
     ) -> None:
-        self.started = False
         self._xp = namespace(like)
         self._dtype, self._shape, self._order, self._bias = dtype, shape, order, bias
         self._pieces: dict[Ranges, Array] = {}

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
-from difflib import get_close_matches
 from typing import TYPE_CHECKING, Any, NamedTuple, Self
 
 from .._arrays import Array, Device, DType, is_differentiable, namespace, native_dtype
 from .._errors import ArgumentError, DTypeError
 from .._tape import new_tensor
 from .._tensor import Tensor
+from ._names import nearest
 from ._parameter import Parameter
 from ._state import ArraysByName, check_state
 
@@ -105,8 +105,8 @@ class Module:
 
         def __getattr__(self, name: str) -> Any:
             known = [each for each in (*vars(self), *dir(type(self))) if not each.startswith("_")]
-            near = get_close_matches(name, known, n=1)
-            meant = f"; did you mean '{near[0]}'?" if near else ""
+            near = nearest(name, known)
+            meant = f"; did you mean '{near}'?" if near else ""
             raise AttributeError(f"{type(self).__name__} has no attribute '{name}'{meant}")
 
     def register_buffer(self, name: str, tensor: Tensor | None, persistent: bool = True) -> None:

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from difflib import get_close_matches
 from typing import Any, TypeAlias
 
-from .._arrays import Array, DType, is_array, is_complex, is_differentiable, namespace
+from .._arrays import Array, is_array, kind, namespace
 from .._errors import ArgumentError
 from .._tape import Traced
 from .._tensor import Tensor
+from ._names import nearest
 
 ArraysByName: TypeAlias = dict[str, Array]
 
@@ -52,18 +52,11 @@ def _misfit(tensor: Tensor, array: Any) -> tuple[str, str] | None:
         return "type", f"{type(array).__name__} in the state, expected a Tensor or an array"
     if tuple(array.shape) != tensor.shape:
         return "shape", f"{tensor.shape} here, but {tuple(array.shape)} in the state"
-    if _kind(array.dtype) > _kind(tensor.dtype):
+    if kind(array.dtype) > kind(tensor.dtype):
         return "dtype", f"{tensor.dtype} here, which cannot hold the state's {array.dtype}"
     return None
 
 
-def _kind(dtype: DType) -> int:
-    """Truth values, integers, real numbers, complex numbers: each kind can hold those before."""
-    if is_differentiable(dtype):
-        return 3 if is_complex(dtype) else 2
-    return 0 if "bool" in str(dtype) else 1
-
-
 def _meant(name: str, missing: list[str]) -> str:
-    near = get_close_matches(name, missing, n=1)
-    return f" (did you mean {near[0]}?)" if near else ""
+    near = nearest(name, missing)
+    return f" (did you mean {near}?)" if near else ""

@@ -142,7 +142,7 @@ def asarray(
         return copy_of(obj) if copy else cast("Tensor", obj)
     if not _arrays.is_array(obj):
         _refuse_copy(copy, f"a {type(obj).__name__} is no array")
-        obj = _arrays.asarray(obj)
+        obj = _arrays.asarray(obj, narrow=dtype is None)
     xp = namespace(obj)
     return new_tensor(xp.asarray(obj, dtype=native_dtype(xp, dtype), device=device, copy=copy))
 

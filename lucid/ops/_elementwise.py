@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from .._arrays import Array, is_complex, namespace
+from .._arrays import Array, asarray, is_array, is_complex, namespace
 from .._op import op
 from ._create import astype, full_like, ones_like, zeros_like
 
@@ -100,6 +100,46 @@ def logical_not(x: Array, /) -> Array:
 
 
 @op
+def bitwise_and(x1: Array, x2: Array, /) -> Array:
+    """The bits that both x1 and x2 have, of integers or truth values: the operator `&`.
+
+    >>> lucid.bitwise_and(lucid.Tensor([6, 5]), 3)
+    Tensor([2, 1])
+    """
+    return namespace(x1, x2).bitwise_and(x1, x2)
+
+
+@op
+def bitwise_or(x1: Array, x2: Array, /) -> Array:
+    """The bits that x1 or x2 has, of integers or truth values: the operator `|`.
+
+    >>> lucid.bitwise_or(lucid.Tensor([6, 5]), 3)
+    Tensor([7, 7])
+    """
+    return namespace(x1, x2).bitwise_or(x1, x2)
+
+
+@op
+def bitwise_xor(x1: Array, x2: Array, /) -> Array:
+    """The bits that one of x1 and x2 has, of integers or truth values: the operator `^`.
+
+    >>> lucid.bitwise_xor(lucid.Tensor([6, 5]), 3)
+    Tensor([5, 6])
+    """
+    return namespace(x1, x2).bitwise_xor(x1, x2)
+
+
+@op
+def bitwise_invert(x: Array, /) -> Array:
+    """The bits that x has not, of integers or truth values: the operator `~`.
+
+    >>> lucid.bitwise_invert(lucid.Tensor([True, False]))
+    Tensor([False, True])
+    """
+    return namespace(x).bitwise_invert(x)
+
+
+@op
 def isnan(x: Array, /) -> Array:
     """Whether each element is NaN.
 
@@ -131,9 +171,9 @@ def isfinite(x: Array, /) -> Array:
 
 for comparison in (equal, not_equal, less, less_equal, greater, greater_equal):
     comparison.gradient(x1=None, x2=None)
-for comparison in (logical_and, logical_or):
+for comparison in (logical_and, logical_or, bitwise_and, bitwise_or, bitwise_xor):
     comparison.gradient(x1=None, x2=None)
-for test in (logical_not, isnan, isinf, isfinite):
+for test in (logical_not, bitwise_invert, isnan, isinf, isfinite):
     test.gradient(x=None)
 
 
@@ -144,7 +184,10 @@ def where(condition: Array, x1: Array, x2: Array, /) -> Array:
     >>> lucid.where(lucid.Tensor([True, False]), lucid.Tensor([1.0, 2.0]), 0.0)
     Tensor([1.0, 0.0])
     """
-    return namespace(condition, x1, x2).where(condition, x1, x2)
+    xp = namespace(condition, x1, x2)
+    if not is_array(x1) and not is_array(x2):
+        x1 = xp.asarray(asarray(x1))  # numbers alone are float32
+    return xp.where(condition, x1, x2)
 
 
 where.gradient(
@@ -244,11 +287,11 @@ def _pow_base(g: Array, x1: Array, x2: Array) -> Array:
 
 def _pow_exponent(g: Array, y: Array, x1: Array, x2: Array) -> Array:
     # log(x1) · x1 ** x2, and its limit 0 where x1 = 0 and x2 ≥ 0
-    safe = where(equal(x1, 0), ones_like(y), x1 + zeros_like(y))
-    slope = y * log(safe)
+    base = x1 + zeros_like(y)
+    slope = y * log(where(equal(base, 0), ones_like(y), base))
     if is_complex(slope.dtype):
         return g * slope
-    pole = logical_and(equal(x1, 0), less(x2, 0))
+    pole = logical_and(equal(base, 0), less(x2, 0))
     return g * where(pole, full_like(y, -float("inf")), slope)
 
 
@@ -409,7 +452,8 @@ def _sign_gradient(g: Array, x: Array, y: Array) -> Array:
         return zeros_like(g)
     # only the part of dx across the direction of x turns x / |x|
     across = g - y * real(conj(y) * g)
-    return across / where(equal(x, 0), ones_like(abs(x)), abs(x))
+    zero = equal(x, 0)
+    return where(zero, zeros_like(g), across / where(zero, ones_like(abs(x)), abs(x)))
 
 
 sign.gradient(x=_sign_gradient)

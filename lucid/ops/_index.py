@@ -6,7 +6,7 @@ from math import prod
 from typing import Any
 
 from .._arrays import Array, asarray, is_array, namespace, scatter_add, with_item
-from .._errors import DTypeError, OutOfRangeError
+from .._errors import ArgumentError, DTypeError, OutOfRangeError, ShapeError
 from .._op import op
 from .._tape import Traced
 from ._create import zeros_like
@@ -62,7 +62,15 @@ def setitem(x: Array, index: Any, value: Array, /) -> Array:
             f"setitem: a value of dtype {value.dtype} does not go into a Tensor of dtype "
             f"{x.dtype}; convert one with astype"
         )
-    return with_item(x, index, value)
+    try:
+        return with_item(x, index, value)
+    except IndexError as error:
+        raise OutOfRangeError(f"setitem: x {tuple(x.shape)}: {error}") from None
+    except ValueError as error:
+        raise ShapeError(
+            f"setitem: a value of shape {tuple(getattr(value, 'shape', ()))} does not fit the part "
+            f"of x {tuple(x.shape)} that the index names: {error}"
+        ) from None
 
 
 def _kept_values(g: Array, index: Any) -> Array:
@@ -89,6 +97,10 @@ def take(x: Array, indices: Array, /, *, axis: int | None = None) -> Array:
     >>> lucid.take(lucid.Tensor([1.0, 2.0, 3.0]), [2, 0])
     Tensor([3.0, 1.0])
     """
+    if axis is None and len(x.shape) != 1:
+        raise ArgumentError(
+            f"take: x {tuple(x.shape)} has {len(x.shape)} axes; say along which with axis=..."
+        )
     try:
         return namespace(x, indices).take(x, indices, axis=axis)
     except IndexError as error:

@@ -122,7 +122,23 @@ def concat(arrays: Sequence[Array], /, *, axis: int | None = 0) -> Array:
     """
     if not arrays:
         raise ArgumentError("concat: there is no array to join; give at least one")
-    return namespace(*arrays).concat(tuple(arrays), axis=axis)
+    xp = namespace(*arrays)
+    if axis is not None:
+        first = tuple(arrays[0].shape)
+        for k, array in enumerate(arrays):
+            shape = tuple(array.shape)
+            if _without(first, axis) != _without(shape, axis):
+                raise ShapeError(
+                    f"concat: arrays[0] {first} and arrays[{k}] {shape} differ in more than "
+                    f"axis {axis}, along which they are joined"
+                )
+    return xp.concat(tuple(arrays), axis=axis)
+
+
+def _without(shape: tuple[int, ...], axis: int) -> tuple[int | None, ...]:
+    """A shape with None in the place of one size; as it is, if it has no such axis."""
+    within = -len(shape) <= axis < len(shape)
+    return tuple(None if within and k == axis % len(shape) else n for k, n in enumerate(shape))
 
 
 def _concat_gradient(
@@ -151,7 +167,15 @@ def stack(arrays: Sequence[Array], /, *, axis: int = 0) -> Array:
     """
     if not arrays:
         raise ArgumentError("stack: there is no array to join; give at least one")
-    return namespace(*arrays).stack(tuple(arrays), axis=axis)
+    xp = namespace(*arrays)
+    first = tuple(arrays[0].shape)
+    for k, array in enumerate(arrays):
+        if tuple(array.shape) != first:
+            raise ShapeError(
+                f"stack: arrays[0] has shape {first}, but arrays[{k}] {tuple(array.shape)}; "
+                "they must be equal"
+            )
+    return xp.stack(tuple(arrays), axis=axis)
 
 
 @op

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from math import inf, nan
 from math import prod as product_of
 
 from .._arrays import Array, DType, namespace, native_dtype
 from .._op import op
 from ._create import astype, ones_like, zeros_like
-from ._elementwise import equal, exp, where
+from ._elementwise import equal, exp, isnan, logical_or, where
 from ._movement import broadcast_to, concat, flip, permute_dims, reshape
 
 Axis = int | tuple[int, ...] | None
@@ -84,7 +85,8 @@ def var(
 
 def _var_gradient(g: Array, x: Array, axis: Axis, correction: float, keepdims: bool) -> Array:
     g = _kept(g, x.shape, axis, keepdims)
-    return g * (x - mean(x, axis=axis, keepdims=True)) * (2 / (_count(x.shape, axis) - correction))
+    freedom = _count(x.shape, axis) - correction
+    return g * (x - mean(x, axis=axis, keepdims=True)) * (2 / freedom if freedom > 0 else nan)
 
 
 var.gradient(x=_var_gradient)
@@ -134,7 +136,8 @@ def min(x: Array, /, *, axis: Axis = None, keepdims: bool = False) -> Array:
 
 
 def _extreme_gradient(g: Array, y: Array, x: Array, axis: Axis, keepdims: bool) -> Array:
-    chosen = astype(equal(x, _kept(y, x.shape, axis, keepdims)), g.dtype)
+    extreme = logical_or(equal(x, _kept(y, x.shape, axis, keepdims)), isnan(x))
+    chosen = astype(extreme, g.dtype)
     ties = sum(chosen, axis=axis, keepdims=True)
     return _kept(g, x.shape, axis, keepdims) * chosen / ties
 
@@ -193,20 +196,19 @@ def logsumexp(x: Array, /, *, axis: Axis = None, keepdims: bool = False) -> Arra
     """
     xp = namespace(x)
     if 0 in [x.shape[k] for k in axes_of(axis, len(x.shape))]:
-        return xp.full_like(xp.sum(x, axis=axis, keepdims=keepdims), -float("inf"))
+        return xp.full_like(xp.sum(x, axis=axis, keepdims=keepdims), -inf)
     top = xp.max(x, axis=axis, keepdims=True)
-    top = xp.where(xp.isfinite(top), top, xp.zeros_like(top))  # no ∞ - ∞
-    total = xp.sum(xp.exp(x - top), axis=axis, keepdims=True)
-    # log 0 is -∞ here, the right answer, and no reason for a warning
-    empty = total == 0
-    result = xp.where(empty, -float("inf"), xp.log(xp.where(empty, xp.ones_like(total), total)))
-    result = result + top
+    finite = xp.isfinite(top)  # otherwise it is the result, and x - top may be ∞ - ∞
+    below = xp.where(finite, x, xp.zeros_like(x)) - xp.where(finite, top, xp.zeros_like(top))
+    total = xp.sum(xp.exp(below), axis=axis, keepdims=True)
+    result = xp.where(finite, xp.log(total) + top, top)
     return result if keepdims else xp.squeeze(result, axis=axes_of(axis, len(x.shape)))
 
 
 logsumexp.gradient(
     x=lambda g, y, x, axis, keepdims: (
-        _kept(g, x.shape, axis, keepdims) * exp(x - _kept(y, x.shape, axis, keepdims))
+        _kept(g, x.shape, axis, keepdims)
+        * exp(x - _kept(where(equal(y, -inf), zeros_like(y), y), x.shape, axis, keepdims))
     )
 )
 

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
-from .._arrays import Array, namespace
+from .._arrays import Array, is_array, namespace
 from .._op import op
 from .._tape import Traced
+from ._create import asarray
 from ._index import getitem
 
 
@@ -56,6 +57,7 @@ def sort(x: Any, /, *, axis: int = -1, descending: bool = False, stable: bool = 
     >>> lucid.sort(lucid.Tensor([3.0, 1.0, 2.0]))
     Tensor([1.0, 2.0, 3.0])
     """
+    x = x if is_array(x) else asarray(x)
     return take_along_axis(
         x, argsort(x, axis=axis, descending=descending, stable=stable), axis=axis
     )
@@ -68,6 +70,8 @@ def take_along_axis(x: Any, indices: Any, /, *, axis: int = -1) -> Any:
     >>> lucid.take_along_axis(x, lucid.argmax(x, axis=1, keepdims=True), axis=1)
     Tensor([[5.0], [7.0]])
     """
+    x = x if is_array(x) and not isinstance(indices, Traced) else asarray(x)
+    indices = indices if is_array(indices) else asarray(indices)
     plain = indices._array if isinstance(indices, Traced) else indices
     xp = namespace(plain)
     rank = len(x.shape)

@@ -52,9 +52,9 @@ def bilinear(input_1: Array, input_2: Array, weight: Array, bias: Array | None =
 
 
 @bilinear.gradients(
-    input_1=("input_2", "weight"),
-    input_2=("input_1", "weight"),
-    weight=("input_1", "input_2"),
+    input_1=("input_2", "weight", "input_1_shape", "input_2_shape"),
+    input_2=("input_1", "weight", "input_1_shape", "input_2_shape"),
+    weight=("input_1", "input_2", "input_1_shape", "input_2_shape"),
     bias=("bias_shape",),
 )
 def _bilinear_gradients(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from ..._arrays import Array, asarray, is_array, is_complex, is_differentiable
+from ..._arrays import Array, asarray, is_array, is_complex, is_differentiable, namespace
 from ..._errors import ArgumentError, DTypeError, OutOfRangeError, ShapeError
 from ..._tape import Traced, new_tensor
 
@@ -17,8 +17,17 @@ def operand(value: Any) -> Any:
 
 
 def plain(value: Any) -> Array:
-    """The array of a Tensor, an array as it is, and an array for a list."""
-    return value._array if isinstance(value, Traced) else asarray(value)
+    """The array of a Tensor; anything else as it is."""
+    return value._array if isinstance(value, Traced) else value
+
+
+def beside(input: Any, value: Any) -> Array:
+    """The array of a Tensor, an array as it is, and numbers as an array of the input's library."""
+    value = plain(value)
+    if is_array(value):
+        return value
+    array = plain(input)
+    return namespace(array).asarray(asarray(value), device=array.device)
 
 
 def check_real(function: str, **arrays: Array | None) -> None:
@@ -73,6 +82,16 @@ def check_same_shape(function: str, input: Array, target: Array) -> None:
         raise ShapeError(
             f"{function}: input has shape {tuple(input.shape)} but target {tuple(target.shape)}; "
             "they must be equal, reshape one of them"
+        )
+
+
+def check_broadcasts(function: str, name: str, array: Array, input: Array) -> None:
+    """Raise ShapeError unless the array broadcasts to the shape of the input."""
+    pairs = list(zip(reversed(array.shape), reversed(input.shape), strict=False))
+    if len(array.shape) > len(input.shape) or any(size not in (1, wide) for size, wide in pairs):
+        raise ShapeError(
+            f"{function}: {name} has shape {tuple(array.shape)}, which does not broadcast to that "
+            f"of input, {tuple(input.shape)}"
         )
 
 

@@ -18,16 +18,15 @@ def softmax(input: Array, axis: int = -1) -> Array:
     No input overflows; -∞ gives 0. Raises DTypeError unless `input` is real floating point, and
     OutOfRangeError for an axis that it does not have.
 
-    >>> F.softmax(lucid.Tensor([0.0, 0.0, -lucid.inf]))
+    >>> F.softmax(lucid.Tensor([0.0, 0.0, float("-inf")]))
     Tensor([0.5, 0.5, 0.0])
     """
     _check("softmax", input, axis)
-    if 0 in input.shape:
-        return input
     xp = namespace(input)
+    if 0 in input.shape:
+        return xp.zeros_like(input)
     result = xp.exp(input - xp.max(input, axis=axis, keepdims=True))
-    result /= xp.sum(result, axis=axis, keepdims=True)
-    return result
+    return result / xp.sum(result, axis=axis, keepdims=True)
 
 
 def _softmax_gradient(g: Array, y: Array, axis: int) -> Array:
@@ -52,12 +51,11 @@ def log_softmax(input: Array, axis: int = -1) -> Array:
     Tensor([-1000.0, 0.0])
     """
     _check("log_softmax", input, axis)
-    if 0 in input.shape:
-        return input
     xp = namespace(input)
-    result = input - xp.max(input, axis=axis, keepdims=True)
-    result -= xp.log(xp.sum(xp.exp(result), axis=axis, keepdims=True))
-    return result
+    if 0 in input.shape:
+        return xp.zeros_like(input)
+    below_top = input - xp.max(input, axis=axis, keepdims=True)
+    return below_top - xp.log(xp.sum(xp.exp(below_top), axis=axis, keepdims=True))
 
 
 def _log_softmax_gradient(g: Array, y: Array, axis: int) -> Array:

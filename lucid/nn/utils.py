@@ -1,0 +1,123 @@
+"""What one does with the gradients, or the values, of many parameters together."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from math import inf, isfinite
+from typing import Any
+
+from .._arrays import Array, namespace
+from .._errors import ArgumentError, ShapeError
+from .._tape import new_tensor, no_grad
+from .._tensor import Tensor
+from ..ops._movement import concat, reshape
+
+
+def clip_grad_norm_(
+    parameters: Tensor | Iterable[Tensor],
+    max_norm: float,
+    norm_type: float = 2.0,
+    error_if_nonfinite: bool = False,
+) -> Tensor:
+    """Scale all gradients by one factor, so that their norm as one vector is at most `max_norm`.
+
+        grad ← grad · min(1, max_norm / (norm + 1e-6)),   norm = (Σ |grad|^p)^(1/p)
+
+    p is `norm_type`, `inf` for the largest absolute value. Returns the norm before. Raises
+    ArgumentError unless p > 0, or if the norm is not finite and `error_if_nonfinite` is set.
+
+    >>> p = nn.Parameter([0.0, 0.0])
+    >>> p.grad = lucid.Tensor([3.0, 4.0])
+    >>> nn.utils.clip_grad_norm_(p, 0.5)
+    Tensor(5.0)
+    >>> p.grad
+    Tensor([0.29999995, 0.39999995])
+    """
+    if not norm_type > 0:
+        raise ArgumentError(f"clip_grad_norm_: norm_type must be above 0, but got {norm_type}")
+    trained = _with_gradient(parameters)
+    if not trained:
+        return Tensor(0.0)
+    xp = namespace(_gradient(trained[0]))
+    sizes = xp.stack([_norm(_gradient(parameter), norm_type) for parameter in trained])
+    norm = _norm(sizes, norm_type)
+    if error_if_nonfinite and not isfinite(float(norm)):
+        raise ArgumentError(
+            f"clip_grad_norm_: the norm of the gradients is {float(norm)}, not finite.\n"
+            "lucid.detect_anomaly() finds the operation that it came from."
+        )
+    factor = xp.minimum(max_norm / (norm + 1e-6), xp.ones_like(norm))
+    for parameter in trained:
+        gradient = _gradient(parameter)
+        parameter.grad = new_tensor(gradient * xp.astype(factor, gradient.dtype))
+    return new_tensor(norm)
+
+
+def clip_grad_value_(parameters: Tensor | Iterable[Tensor], clip_value: float) -> None:
+    """Limit each element of each gradient to -clip_value ≤ grad ≤ clip_value.
+
+    >>> p = nn.Parameter([0.0, 0.0])
+    >>> p.grad = lucid.Tensor([3.0, -0.5])
+    >>> nn.utils.clip_grad_value_(p, 1.0)
+    >>> p.grad
+    Tensor([1.0, -0.5])
+    """
+    if not clip_value >= 0:
+        raise ArgumentError(f"clip_grad_value_: clip_value must be 0 or more, got {clip_value}")
+    for parameter in _with_gradient(parameters):
+        gradient = _gradient(parameter)
+        parameter.grad = new_tensor(namespace(gradient).clip(gradient, -clip_value, clip_value))
+
+
+def parameters_to_vector(parameters: Iterable[Tensor]) -> Tensor:
+    """All elements of all parameters in one axis, on the graph.
+
+    >>> nn.utils.parameters_to_vector([nn.Parameter([[1.0, 2.0]]), nn.Parameter([3.0])]).detach()
+    Tensor([1.0, 2.0, 3.0])
+    """
+    return concat([reshape(parameter, (-1,)) for parameter in parameters])
+
+
+def vector_to_parameters(vector: Tensor, parameters: Iterable[Tensor]) -> None:
+    """Give the parameters the elements of a vector, in order.
+
+    Raises ShapeError unless the vector has as many elements as the parameters together.
+
+    >>> p = nn.Parameter([[0.0, 0.0]])
+    >>> nn.utils.vector_to_parameters(lucid.Tensor([1.0, 2.0]), [p])
+    >>> p
+    Parameter([[1.0, 2.0]], grad=None)
+    """
+    taking = list(parameters)
+    wanted = sum(parameter.size for parameter in taking)
+    if vector.shape != (wanted,):
+        raise ShapeError(
+            f"vector_to_parameters: vector has shape {vector.shape}, but the parameters have "
+            f"{wanted} elements, expected ({wanted},)"
+        )
+    start = 0
+    with no_grad():
+        for parameter in taking:
+            stop = start + parameter.size
+            parameter.copy_(reshape(vector[start:stop], parameter.shape))
+            start = stop
+
+
+def _with_gradient(parameters: Tensor | Iterable[Tensor]) -> list[Tensor]:
+    given = [parameters] if isinstance(parameters, Tensor) else parameters
+    return [parameter for parameter in given if parameter.grad is not None]
+
+
+def _gradient(parameter: Tensor) -> Array:
+    gradient: Any = parameter.grad
+    return gradient._array
+
+
+def _norm(array: Array, norm_type: float) -> Array:
+    xp = namespace(array)
+    size = xp.abs(array)
+    if norm_type == inf:
+        return xp.max(size) if 0 not in size.shape else xp.sum(size)
+    if norm_type == 2:
+        return xp.sqrt(xp.sum(size * size))
+    return xp.sum(size**norm_type) ** (1 / norm_type)

@@ -1,0 +1,238 @@
+"""Optimizer: parameters in groups, what is remembered of each, and the step over them all."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any
+
+import numpy as np
+
+from .._arrays import Array, namespace
+from .._errors import ArgumentError, GraphError
+from .._tape import Traced, enable_grad
+from .._tensor import Tensor
+from ._state import check_state
+
+Group = dict[str, Any]
+State = dict[str, Any]
+
+_BLOCK = 1 << 15  # elements: a block of each array that a formula runs over stays in the cache
+
+
+class Optimizer:
+    """The base of the algorithms: it goes through the parameters, and an algorithm updates one.
+
+    `params` are Tensors, as `model.parameters()` gives them, or groups of them with settings of
+    their own: `[{"params": …, "lr": 0.1}, {"params": …}]`. A subclass defines `_check`, `_start`
+    and `_update`. `param_groups` may be changed between steps, `state` is what is remembered.
+
+    Raises ArgumentError for no parameters, one given twice, something that is no Tensor, or a
+    setting out of its range or unknown; GraphError for the result of an operation.
+    """
+
+    def __init__(
+        self, params: Iterable[Tensor] | Iterable[Group], defaults: dict[str, Any]
+    ) -> None:
+        self.defaults = defaults
+        self.param_groups: list[Group] = []
+        self.state: dict[Tensor, State] = {}
+        self._scratch: dict[Any, tuple[Array, Array]] = {}
+        if not isinstance(params, Iterable) or isinstance(params, Tensor):
+            raise ArgumentError(
+                f"{self._name}: params is {_described(params)}, expected Tensors in a list, or "
+                "what model.parameters() gives"
+            )
+        given = list(params)
+        if not given:
+            raise ArgumentError(f"{self._name}: params is empty, there is nothing to train")
+        for group in given if isinstance(given[0], dict) else [{"params": given}]:
+            self.add_param_group(group)  # type: ignore[arg-type]
+
+    @property
+    def _name(self) -> str:
+        return type(self).__name__
+
+    def add_param_group(self, group: Group) -> None:
+        """Train further parameters, `group["params"]`, with settings of their own.
+
+        Settings that the group leaves out are those the optimiser was made with.
+        """
+        if not isinstance(group, dict) or "params" not in group:
+            raise ArgumentError(
+                f"{self._name}: a group of parameters is a dict with 'params', got {group!r:.60}"
+            )
+        params = group["params"]
+        params = [params] if isinstance(params, Tensor) else list(params)
+        unknown = [key for key in group if key not in self.defaults and key != "params"]
+        if unknown:
+            raise ArgumentError(
+                f"{self._name}: unknown setting {', '.join(map(repr, unknown))} in a group; there "
+                f"are {', '.join(self.defaults)}"
+            )
+        if not params:
+            raise ArgumentError(f"{self._name}: params is empty, there is nothing to train")
+        self._check_params(params)
+        whole = {**self.defaults, **group, "params": params}
+        self._check(whole)
+        self.param_groups.append(whole)
+
+    def _check_params(self, params: list[Any]) -> None:
+        seen = {id(each) for group in self.param_groups for each in group["params"]}
+        for k, parameter in enumerate(params):
+            if not isinstance(parameter, Tensor):
+                raise ArgumentError(
+                    f"{self._name}: params[{k}] is {_described(parameter)}, expected a Tensor"
+                )
+            if not parameter.is_leaf:
+                raise GraphError(
+                    f"{self._name}: params[{k}], of shape {parameter.shape}, is the result of an "
+                    "operation, and its gradient would go to what it was computed from.\n"
+                    "Train that, or a leaf: Tensor(…, requires_grad=True)."
+                )
+            if id(parameter) in seen:
+                raise ArgumentError(
+                    f"{self._name}: params[{k}], of shape {parameter.shape}, is given twice, and "
+                    "would be updated twice in each step"
+                )
+            seen.add(id(parameter))
+
+    # What an algorithm defines
+
+    def _check(self, group: Group) -> None:
+        """Raise ArgumentError for a setting out of its range."""
+        raise NotImplementedError
+
+    def _start(self, array: Array, group: Group) -> State:
+        """What is remembered of a parameter before its first step: arrays of its shape."""
+        raise NotImplementedError
+
+    def _update(self, array: Array, gradient: Array, state: State, group: Group) -> Array:
+        """The new values, in new memory; arrays of the state are written to, or replaced."""
+        raise NotImplementedError
+
+    # The step
+
+    def step(self, closure: Callable[[], Any] | None = None) -> Any:
+        """Update every parameter that has a gradient; returns what `closure()` returns.
+
+        A closure computes the loss, and the gradients, first. A parameter gets a new array:
+        what a graph has saved stays.
+        """
+        loss = None
+        if closure is not None:
+            with enable_grad():
+                loss = closure()
+        for group in self.param_groups:
+            for parameter in group["params"]:
+                if parameter._grad is not None:
+                    self._step(parameter, parameter._grad._array, group)
+        return loss
+
+    def _step(self, parameter: Tensor, gradient: Array, group: Group) -> None:
+        array = parameter._array
+        state = self.state.get(parameter)
+        if array.dtype.itemsize == 2:  # float16 and bfloat16: computed, and remembered, in float32
+            xp = namespace(array)
+            wide = xp.astype(array, xp.float32)
+            gradient = xp.astype(gradient, xp.float32)
+        else:
+            xp, wide = None, array
+        if state is None:
+            state = self.state[parameter] = {"step": 0, **self._start(wide, group)}
+        state["step"] += 1
+        if type(wide) is np.ndarray and wide.size > _BLOCK:
+            new = self._in_blocks(wide, gradient, state, group)
+        else:
+            new = self._update(wide, gradient, state, group)
+        parameter._array = new if xp is None else xp.astype(new, array.dtype)
+
+    def _in_blocks(self, array: Array, gradient: Array, state: State, group: Group) -> Array:
+        """The update of a large NumPy array, block by block: as many passes, in the cache."""
+        new = np.empty(array.shape, array.dtype)
+        flat, into = array.reshape(-1), new.reshape(-1)
+        gradient = gradient.reshape(-1)
+        arrays = {key: value.reshape(-1) for key, value in state.items() if key != "step"}
+        for start in range(0, flat.size, _BLOCK):
+            block = slice(start, start + _BLOCK)
+            part = {key: value[block] for key, value in arrays.items()}
+            part["step"] = state["step"]
+            into[block] = self._update(flat[block], gradient[block], part, group)
+        return new
+
+    def _scratch_for(self, array: Array) -> tuple[Array | None, Array | None]:
+        """Two arrays to compute in, the same for all parameters of one shape and dtype."""
+        if type(array) is not np.ndarray:
+            return None, None
+        key = (array.shape, array.dtype)
+        found = self._scratch.get(key)
+        if found is None:
+            found = self._scratch[key] = (np.empty_like(array), np.empty_like(array))
+        return found
+
+    def zero_grad(self) -> None:
+        """Forget the gradients of all parameters."""
+        for group in self.param_groups:
+            for parameter in group["params"]:
+                parameter._grad = None
+
+    # State
+
+    def state_dict(self) -> dict[str, Any]:
+        """The settings, and what is remembered of each parameter, in order: for `lucid.save`.
+
+        The arrays are copies. Parameters are numbered through all groups.
+        """
+        groups, remembered = [], []
+        for group in self.param_groups:
+            first = len(remembered)
+            for parameter in group["params"]:
+                state = self.state.get(parameter, {})
+                remembered.append(
+                    {key: value if key == "step" else Tensor(value) for key, value in state.items()}
+                )
+            settings = {key: value for key, value in group.items() if key != "params"}
+            groups.append({**settings, "params": list(range(first, len(remembered)))})
+        return {"state": remembered, "param_groups": groups}
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Go on from a state, of the same algorithm with parameters of the same shapes.
+
+        Raises ArgumentError with all that does not fit; then nothing has changed.
+        """
+        params = [each for group in self.param_groups for each in group["params"]]
+        groups, remembered = check_state(self._name, self.param_groups, params, state)
+        for group, settings in zip(self.param_groups, groups, strict=True):
+            self._check({**group, **settings})
+        for group, settings in zip(self.param_groups, groups, strict=True):
+            group.update(settings)
+        self.state = {
+            parameter: _copied(values, parameter)
+            for parameter, values in zip(params, remembered, strict=True)
+            if values
+        }
+
+    def __repr__(self) -> str:
+        rows = []
+        for group in self.param_groups:
+            settings = [f"{key}={value}" for key, value in group.items() if key != "params"]
+            count = len(group["params"])
+            rows.append(f"{count} parameter{'' if count == 1 else 's'}: {', '.join(settings)}")
+        if len(rows) == 1:
+            return f"{self._name}({rows[0]})"
+        return f"{self._name}(\n" + "".join(f"  {row}\n" for row in rows) + ")"
+
+
+def _copied(values: Mapping[str, Any], parameter: Tensor) -> State:
+    xp = namespace(parameter._array)
+    copies: State = {}
+    for key, value in values.items():
+        array = value._array if isinstance(value, Traced) else value
+        copies[key] = (
+            array if key == "step" else xp.asarray(array, device=parameter.device, copy=True)
+        )
+    return copies
+
+
+def _described(value: Any) -> str:
+    kind = type(value).__name__
+    return f"a {kind}" if not hasattr(value, "parameters") else f"a module ({kind})"

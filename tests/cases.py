@@ -1,0 +1,374 @@
+"""One table of operations, which drives every test of `test_ops.py` and `test_backends.py`.
+
+A new operation gets a line here; `test_every_operation_is_in_the_table` says which are missing.
+Each reference is written element by element, or with plain NumPy, and knows nothing of lucid.
+"""
+
+# ruff: noqa: ARG005 (a reference has the signature of its operation, whether it needs all or not)
+
+from __future__ import annotations
+
+import cmath
+import itertools
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+import lucid
+from lucid.nn import functional as F
+
+Array = npt.NDArray[Any]
+Shape = tuple[int, ...]
+Sampler = Callable[[np.random.Generator, Shape], Array]
+
+
+# Where the arguments come from. Derivatives are compared with differences, so they stay away from
+# the points where an operation has none.
+
+
+def normal(random: np.random.Generator, shape: Shape) -> Array:
+    return np.asarray(random.standard_normal(shape))
+
+
+def positive(random: np.random.Generator, shape: Shape) -> Array:
+    return np.asarray(random.uniform(0.4, 2.0, shape))
+
+
+def away(random: np.random.Generator, shape: Shape) -> Array:
+    """Of both signs, and not near zero."""
+    return np.asarray(random.uniform(0.3, 2.0, shape) * random.choice([-1.0, 1.0], shape))
+
+
+def distinct(random: np.random.Generator, shape: Shape) -> Array:
+    """In a random order, and no two near each other."""
+    count = math.prod(shape)
+    return np.asarray(random.permutation(count).reshape(shape) * 0.25 - count / 8 + 0.05)
+
+
+def truth(random: np.random.Generator, shape: Shape) -> Array:
+    return np.asarray(random.uniform(size=shape) < 0.5)
+
+
+def integers(random: np.random.Generator, shape: Shape) -> Array:
+    return np.asarray(random.integers(0, 7, shape))
+
+
+def below(stop: int) -> Sampler:
+    return lambda random, shape: np.asarray(random.integers(0, stop, shape))
+
+
+@dataclass(frozen=True)
+class Case:
+    """An operation, arguments for it, and what the result should be.
+
+    `shapes` has one shape for each array argument, `options` are the rest. `order` says up to
+    which derivative it is checked; at 0 the operation has none. `complex` and `integer` say that
+    it takes those numbers too, `elementwise` that its arguments broadcast.
+    """
+
+    name: str
+    op: Callable[..., Any]
+    reference: Callable[..., Any]
+    shapes: tuple[Shape, ...]
+    samplers: tuple[Sampler, ...] = (normal,)
+    options: dict[str, Any] = field(default_factory=dict)
+    order: int = 2
+    complex: bool = False
+    integer: bool = False
+    elementwise: bool = False
+    sequence: bool = False
+    empty: tuple[Shape, ...] | None = None
+
+    def arguments(self, shapes: Sequence[Shape] | None = None, seed: int = 0) -> list[Array]:
+        """The arrays of a call, in double precision."""
+        random = np.random.default_rng(seed)
+        samplers = itertools.chain(self.samplers, itertools.repeat(self.samplers[-1]))
+        shapes = self.shapes if shapes is None else shapes
+        return [sample(random, shape) for sample, shape in zip(samplers, shapes, strict=False)]
+
+    def complex_arguments(self) -> list[Array]:
+        parts = zip(self.arguments(), self.arguments(seed=1), strict=True)
+        return [a if a.dtype.kind in "bi" else a + 1j * b for a, b in parts]
+
+    def __call__(self, *arrays: Any) -> Any:
+        """The operation on these arrays."""
+        return self._apply(self.op, arrays)
+
+    def expected(self, *arrays: Any) -> Any:
+        """The reference on these arrays."""
+        return self._apply(self.reference, arrays)
+
+    def _apply(self, function: Callable[..., Any], arrays: Sequence[Any]) -> Any:
+        if self.sequence:
+            return function(list(arrays), **self.options)
+        return function(*arrays, **self.options)
+
+
+def each(function: Callable[..., Any]) -> Callable[..., Array]:
+    """A function of numbers, element by element."""
+
+    def apply(*arrays: Any) -> Array:
+        spread = np.broadcast_arrays(*arrays)
+        numbers = (array.ravel().tolist() for array in spread)
+        return np.array(list(map(function, *numbers))).reshape(spread[0].shape)
+
+    return apply
+
+
+def over(function: Callable[..., Any]) -> Callable[..., Array]:
+    """A function of a list of numbers, along an axis, several, or all."""
+
+    def apply(
+        x: Array, axis: int | tuple[int, ...] | None = None, keepdims: bool = False, **rest: Any
+    ) -> Array:
+        given = range(x.ndim) if axis is None else axis if isinstance(axis, tuple) else (axis,)
+        axes = tuple(k % x.ndim for k in given)
+        kept = tuple(k for k in range(x.ndim) if k not in axes)
+        shape = tuple(x.shape[k] for k in kept)
+        rows = np.transpose(x, kept + axes).reshape(
+            math.prod(shape), math.prod(x.shape[k] for k in axes)
+        )
+        result = np.array([function(row.tolist(), **rest) for row in rows]).reshape(shape)
+        return np.expand_dims(result, axes) if keepdims else result
+
+    return apply
+
+
+def _variance(row: list[Any], correction: float = 0.0) -> float:
+    mean = math.fsum(row) / len(row)
+    return math.fsum((x - mean) ** 2 for x in row) / (len(row) - correction)
+
+
+def _matmul(x1: Array, x2: Array) -> Array:
+    left = x1[None, :] if x1.ndim == 1 else x1
+    right = x2[:, None] if x2.ndim == 1 else x2
+    lead = np.broadcast_shapes(left.shape[:-2], right.shape[:-2])
+    left = np.broadcast_to(left, lead + left.shape[-2:])
+    right = np.broadcast_to(right, lead + right.shape[-2:])
+    result = np.zeros((*lead, left.shape[-2], right.shape[-1]), np.result_type(x1, x2))
+    for k in range(left.shape[-1]):
+        result += left[..., :, k, None] * right[..., None, k, :]
+    if x1.ndim == 1:
+        result = result[..., 0, :]
+    return result[..., 0] if x2.ndim == 1 else result
+
+
+def _bilinear(x1: Array, x2: Array, weight: Array, bias: Array | None = None) -> Array:
+    lead = np.broadcast_shapes(x1.shape[:-1], x2.shape[:-1])
+    out = np.zeros((*lead, weight.shape[0]), np.result_type(x1, x2, weight))
+    for o, i, j in np.ndindex(*weight.shape):
+        out[..., o] += x1[..., i] * weight[o, i, j] * x2[..., j]
+    return out if bias is None else out + bias.reshape(-1)
+
+
+def _running_sum(x: Array, axis: int | None = None, include_initial: bool = False) -> Array:
+    moved = np.moveaxis(x, -1 if axis is None else axis, 0)
+    sums = list(itertools.accumulate(moved))
+    sums = [np.zeros_like(moved[0]), *sums] if include_initial else sums
+    return np.moveaxis(np.array(sums), 0, -1 if axis is None else axis)
+
+
+def _sigmoid(x: Any) -> Any:
+    return 1 / (1 + (cmath.exp(-x) if isinstance(x, complex) else math.exp(-x)))
+
+
+def _sign(x: Any) -> Any:
+    return x / abs(x) if x else x
+
+
+def _power(x: Any, y: Any) -> Any:
+    return x**y
+
+
+def _of_both(real: Callable[[float], float], general: Callable[[complex], complex]) -> Any:
+    return lambda x: general(x) if isinstance(x, complex) else real(x)
+
+
+def _elementwise(
+    name: str, function: Callable[..., Any], *samplers: Sampler, arguments: int = 1, **more: Any
+) -> Case:
+    shapes: tuple[Shape, ...] = ((3, 4),) if arguments == 1 else ((3, 1), (2, 1, 4), (3, 4))
+    return Case(
+        name, getattr(lucid, name), each(function), shapes[:arguments], samplers or (normal,),
+        elementwise=True, empty=((0, 3),) * arguments, **more,
+    )  # fmt: skip
+
+
+def _compare(name: str, function: Callable[..., Any], *samplers: Sampler) -> Case:
+    return _elementwise(name, function, *(samplers or (integers,)), arguments=2, order=0)
+
+
+LINE, MATRIX, BLOCK = (5,), (3, 4), (2, 3, 4)
+
+CASES = [
+    # comparisons and tests
+    _compare("equal", lambda x, y: x == y),
+    _compare("not_equal", lambda x, y: x != y),
+    _compare("less", lambda x, y: x < y),
+    _compare("less_equal", lambda x, y: x <= y),
+    _compare("greater", lambda x, y: x > y),
+    _compare("greater_equal", lambda x, y: x >= y),
+    _compare("logical_and", lambda x, y: x and y, truth),
+    _compare("logical_or", lambda x, y: x or y, truth),
+    _compare("bitwise_and", lambda x, y: x & y),
+    _compare("bitwise_or", lambda x, y: x | y),
+    _compare("bitwise_xor", lambda x, y: x ^ y),
+    _elementwise("bitwise_invert", lambda x: ~x, integers, order=0),
+    _elementwise("logical_not", lambda x: not x, truth, order=0),
+    _elementwise("isnan", math.isnan, order=0),
+    _elementwise("isinf", math.isinf, order=0),
+    _elementwise("isfinite", math.isfinite, order=0),
+    # arithmetic
+    _elementwise("add", lambda x, y: x + y, arguments=2, complex=True, integer=True),
+    _elementwise("subtract", lambda x, y: x - y, arguments=2, complex=True, integer=True),
+    _elementwise("multiply", lambda x, y: x * y, arguments=2, complex=True, integer=True),
+    _elementwise("divide", lambda x, y: x / y, normal, away, arguments=2, complex=True),
+    _elementwise("negative", lambda x: -x, complex=True, integer=True),
+    _elementwise("pow", _power, positive, normal, arguments=2, complex=True),
+    _elementwise("square", lambda x: x * x, complex=True, integer=True),
+    _elementwise("sqrt", _of_both(math.sqrt, cmath.sqrt), positive, complex=True),
+    _elementwise("where", lambda c, x, y: x if c else y, truth, normal, arguments=3,
+                 complex=True, integer=True),
+    # exponentials and trigonometry
+    _elementwise("exp", _of_both(math.exp, cmath.exp), complex=True),
+    _elementwise("expm1", _of_both(math.expm1, lambda z: cmath.exp(z) - 1), complex=True),
+    _elementwise("log", _of_both(math.log, cmath.log), positive, complex=True),
+    _elementwise("log1p", _of_both(math.log1p, lambda z: cmath.log(1 + z)), positive,
+                 complex=True),
+    _elementwise("tanh", _of_both(math.tanh, cmath.tanh), complex=True),
+    _elementwise("sigmoid", _sigmoid),
+    _elementwise("sin", _of_both(math.sin, cmath.sin), complex=True),
+    _elementwise("cos", _of_both(math.cos, cmath.cos), complex=True),
+    # size and sign
+    _elementwise("abs", abs, away, complex=True, integer=True),
+    _elementwise("sign", _sign, away, complex=True),
+    _elementwise("maximum", max, distinct, normal, arguments=2, integer=True),
+    _elementwise("minimum", min, distinct, normal, arguments=2, integer=True),
+    Case("clip", lucid.clip, lambda x, min, max: each(lambda v: sorted([min, v, max])[1])(x),
+         (MATRIX,), (distinct,), {"min": -0.9, "max": 0.9}, empty=((0, 3),)),
+    Case("clip: arrays", lucid.clip, each(lambda x, a, b: min(max(x, a), b)),
+         (BLOCK, MATRIX, (4,)), (distinct, lambda r, s: -positive(r, s), positive)),
+    # complex numbers
+    _elementwise("conj", lambda x: x.conjugate(), complex=True),
+    Case("real", lucid.real, each(lambda x: x.real), (MATRIX,),
+         (lambda r, s: normal(r, s) + 1j * normal(r, s),)),
+    Case("imag", lucid.imag, each(lambda x: x.imag), (MATRIX,),
+         (lambda r, s: normal(r, s) + 1j * normal(r, s),)),
+    # arrays like another
+    Case("zeros_like", lucid.zeros_like, each(lambda x: 0.0), (MATRIX,), order=0, empty=((0, 3),)),
+    Case("ones_like", lucid.ones_like, each(lambda x: 1.0), (MATRIX,), order=0, empty=((0, 3),)),
+    Case("full_like", lucid.full_like, lambda x, fill_value: np.array([[fill_value] * 4] * 3),
+         (MATRIX,), options={"fill_value": 2.5}, order=0),
+    Case("astype", lambda x, dtype: lucid.astype(x, dtype),
+         lambda x, dtype: np.array(x.tolist(), complex), (MATRIX,),
+         options={"dtype": lucid.complex128}),
+    # movement
+    Case("reshape", lucid.reshape, lambda x, shape: np.array(x.ravel().tolist()).reshape(6, 4),
+         (BLOCK,), options={"shape": (6, -1)}, complex=True, integer=True),
+    Case("permute_dims", lucid.permute_dims, lambda x, axes: np.einsum("abc->cab", x),
+         (BLOCK,), options={"axes": (2, 0, 1)}, complex=True, integer=True, empty=((2, 0, 4),)),
+    Case("permute_dims: negative", lucid.permute_dims, lambda x, axes: np.einsum("abc->cab", x),
+         (BLOCK,), options={"axes": (-1, 0, -2)}),
+    Case("matrix_transpose", lucid.matrix_transpose, lambda x: np.einsum("abc->acb", x), (BLOCK,),
+         complex=True, integer=True, empty=((2, 0, 4),)),
+    Case("expand_dims", lucid.expand_dims, lambda x, axis: x[:, None], (MATRIX,),
+         options={"axis": 1}, complex=True, integer=True, empty=((0, 4),)),
+    Case("squeeze", lucid.squeeze, lambda x, axis: x[:, 0, :, 0], ((2, 1, 3, 1),),
+         options={"axis": (1, -1)}, complex=True, integer=True, empty=((0, 1, 3, 1),)),
+    Case("broadcast_to", lucid.broadcast_to, lambda x, shape: np.stack([np.hstack([x] * 4)] * 2),
+         ((3, 1),), options={"shape": (2, 3, 4)}, complex=True, integer=True),
+    Case("flip", lucid.flip, lambda x, axis: x[:, ::-1, ::-1], (BLOCK,), options={"axis": (1, -1)},
+         complex=True, integer=True, empty=((2, 0, 4),)),
+    Case("flip: all", lucid.flip, lambda x: x[::-1, ::-1], (MATRIX,), complex=True),
+    Case("concat", lucid.concat, lambda xs, axis: np.array(
+            [[value for x in xs for value in x[k].tolist()] for k in range(3)]),
+         ((3, 4), (3, 1), (3, 2)), options={"axis": -1}, sequence=True, complex=True, integer=True,
+         empty=((3, 0), (3, 2))),
+    Case("concat: flat", lucid.concat, lambda xs, axis: np.array(
+            [value for x in xs for value in x.ravel().tolist()]),
+         ((3, 4), (2,)), options={"axis": None}, sequence=True),
+    Case("stack", lucid.stack, lambda xs, axis: np.einsum("kab->akb", np.array(xs)),
+         ((3, 4),) * 3, options={"axis": 1}, sequence=True, complex=True, integer=True,
+         empty=((0, 4),) * 2),
+    Case("unstack", lucid.unstack, lambda x, axis: tuple(x[:, k] for k in range(3)), (BLOCK,),
+         options={"axis": 1}, complex=True, integer=True, empty=((0, 3),)),
+    # reductions
+    Case("sum", lucid.sum, over(sum), (BLOCK,), complex=True, integer=True, empty=((0, 3),)),
+    Case("sum: axis", lucid.sum, over(sum), (BLOCK,), options={"axis": (0, -1)}, complex=True),
+    Case("sum: keepdims", lucid.sum, over(sum), (BLOCK,), options={"axis": 1, "keepdims": True}),
+    Case("mean", lucid.mean, over(lambda r: sum(r) / len(r)), (BLOCK,), complex=True),
+    Case("mean: axis", lucid.mean, over(lambda r: sum(r) / len(r)), (BLOCK,),
+         options={"axis": (0, 2)}, empty=((2, 0, 4),)),
+    Case("var", lucid.var, over(_variance), (BLOCK,)),
+    Case("var: axis", lucid.var, over(_variance), (BLOCK,), options={"axis": 1, "correction": 1}),
+    Case("std", lucid.std, over(lambda r: math.sqrt(_variance(r))), (BLOCK,)),
+    Case("std: axis", lucid.std, over(lambda r, **more: math.sqrt(_variance(r, **more))),
+         (BLOCK,), options={"axis": (0, 2), "correction": 1, "keepdims": True}),
+    Case("max", lucid.max, over(max), (BLOCK,), (distinct,), integer=True),
+    Case("max: axis", lucid.max, over(max), (BLOCK,), (distinct,), {"axis": (0, 2)}),
+    Case("min", lucid.min, over(min), (BLOCK,), (distinct,), integer=True),
+    Case("min: axis", lucid.min, over(min), (BLOCK,), (distinct,), {"axis": -1, "keepdims": True},
+         empty=((0, 3),)),
+    Case("prod", lucid.prod, over(math.prod), (MATRIX,), (away,), complex=True, integer=True,
+         empty=((0, 3),)),
+    Case("prod: axis", lucid.prod, over(math.prod), (BLOCK,), (away,), {"axis": (1, 0)}),
+    Case("logsumexp", lucid.logsumexp, over(lambda r: math.log(sum(map(math.exp, r)))), (BLOCK,)),
+    Case("logsumexp: axis", lucid.logsumexp, over(lambda r: math.log(sum(map(math.exp, r)))),
+         (BLOCK,), options={"axis": (0, -1), "keepdims": True}),
+    Case("all", lucid.all, over(all), (MATRIX,), (truth,), {"axis": 1}, order=0, empty=((3, 0),)),
+    Case("any", lucid.any, over(any), (MATRIX,), (truth,), {"axis": 1}, order=0, empty=((3, 0),)),
+    Case("cumulative_sum", lucid.cumulative_sum, _running_sum, (LINE,), complex=True,
+         integer=True),
+    Case("cumulative_sum: axis", lucid.cumulative_sum, _running_sum, (BLOCK,),
+         options={"axis": 1, "include_initial": True}),
+    # products
+    Case("matmul", lucid.matmul, _matmul, ((3, 4), (4, 2)), complex=True, integer=True,
+         empty=((3, 0), (0, 2))),
+    Case("matmul: batch", lucid.matmul, _matmul, ((2, 1, 3, 4), (5, 4, 2)), complex=True),
+    Case("matmul: shared", lucid.matmul, _matmul, ((2, 5, 3, 4), (4, 2)), complex=True),
+    Case("matmul: row", lucid.matmul, _matmul, ((4,), (4, 2)), complex=True),
+    Case("matmul: rows", lucid.matmul, _matmul, ((4,), (3, 4, 2)), complex=True),
+    Case("matmul: column", lucid.matmul, _matmul, ((5, 3, 4), (4,)), complex=True),
+    Case("matmul: vectors", lucid.matmul, _matmul, ((4,), (4,)), complex=True, empty=((0,), (0,))),
+    Case("tensordot", lucid.tensordot, lambda x, y: np.einsum("abc,bcd->ad", x, y),
+         ((2, 3, 4), (3, 4, 5)), complex=True, integer=True, empty=((2, 0, 4), (0, 4, 5))),
+    Case("tensordot: pairs", lucid.tensordot, lambda x, y, axes: np.einsum("abc,cdb->ad", x, y),
+         ((2, 3, 4), (4, 5, 3)), options={"axes": ((2, 1), (0, -1))}, complex=True),
+    Case("tensordot: none", lucid.tensordot, lambda x, y, axes: np.einsum("a,bc->abc", x, y),
+         ((2,), (3, 4)), options={"axes": 0}),
+    Case("vecdot", lucid.vecdot, lambda x, y: np.einsum("abc,bc->ab", x.conj(), y),
+         ((2, 3, 4), (3, 4)), complex=True, integer=True, empty=((2, 3, 0), (3, 0))),
+    Case("vecdot: axis", lucid.vecdot, lambda x, y, axis: np.einsum("bac,bac->bc", x.conj(), y),
+         ((2, 3, 4), (2, 3, 4)), options={"axis": -2}, complex=True),
+    # parts and order
+    Case("take", lucid.take, lambda x, k, axis: np.array([x[:, i] for i in k]).swapaxes(0, 1),
+         (BLOCK, (5,)), (normal, below(3)), {"axis": 1}, complex=True, empty=((2, 3, 0), (5,))),
+    Case("take: line", lucid.take, lambda x, k: np.array([x[i] for i in k]), ((4,), (6,)),
+         (normal, below(4)), empty=((4,), (0,))),
+    Case("take_along_axis", lucid.take_along_axis, lambda x, k, axis: np.array(
+            [[x[k[a, b], b] for b in range(4)] for a in range(2)]),
+         (MATRIX, (2, 4)), (normal, below(3)), {"axis": 0}),
+    Case("sort", lucid.sort, lambda x: np.array([sorted(r) for r in x.tolist()]),
+         (MATRIX,), (distinct,), integer=True, empty=((3, 0),)),
+    Case("sort: descending", lucid.sort, lambda x, axis, descending: np.array(
+            [sorted(r, reverse=True) for r in x.T.tolist()]).T,
+         (MATRIX,), (distinct,), {"axis": 0, "descending": True}),
+    Case("argsort", lucid.argsort, lambda x: np.array(
+            [sorted(range(4), key=r.__getitem__) for r in x.tolist()]),
+         (MATRIX,), (distinct,), order=0),
+    Case("argmax", lucid.argmax, lambda x, axis: np.array([r.index(max(r)) for r in x.tolist()]),
+         (MATRIX,), (distinct,), {"axis": 1}, order=0),
+    Case("argmin", lucid.argmin, lambda x: np.array(x.ravel().tolist().index(x.min())),
+         (MATRIX,), (distinct,), order=0),
+    # the bilinear form; test_bilinear.py has the rest
+    Case("bilinear", F.bilinear, _bilinear, ((2, 3), (2, 4), (5, 3, 4), (1, 5)), complex=True,
+         integer=True, empty=((0, 3), (0, 4), (5, 3, 4), (5,))),
+    Case("bilinear: pairs", F.bilinear, _bilinear, ((2, 1, 3), (4, 2), (5, 3, 2), (5,)),
+         complex=True),
+]  # fmt: skip
+
+DIFFERENTIABLE = [case for case in CASES if case.order]

@@ -1,0 +1,538 @@
+"""Every operation of the table: values, derivatives, layouts, dtypes, broadcasting, size 0."""
+
+from __future__ import annotations
+
+import inspect
+import re
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import numpy as np
+import pytest
+from cases import CASES, DIFFERENTIABLE, Array, Case, normal
+from hypothesis import given
+from hypothesis import strategies as st
+from hypothesis.extra import numpy as hnp
+
+import lucid
+from lucid import Tensor
+from lucid.nn import functional as F
+from lucid.testing import assert_same, gradcheck
+
+Layout = Callable[[Array], Array]
+
+
+def every(cases: list[Case]) -> pytest.MarkDecorator:
+    return pytest.mark.parametrize("case", cases, ids=lambda case: case.name)
+
+
+def parts(result: Any) -> tuple[Any, ...]:
+    """The results of an operation that has one or several."""
+    return result if isinstance(result, tuple) else (result,)
+
+
+def compare(actual: Any, expected: Any, **tolerance: float) -> None:
+    for one, other in zip(parts(actual), parts(expected), strict=True):
+        assert_same(one, other, **tolerance)
+
+
+def is_floating(array: Array) -> bool:
+    return array.dtype.kind in "fc"
+
+
+def leaves(arrays: list[Array]) -> list[Tensor]:
+    return [Tensor(array, requires_grad=is_floating(array)) for array in arrays]
+
+
+def gradients(case: Case, arrays: list[Array]) -> list[Tensor | None]:
+    """The gradients of all floating-point arguments, the results weighed with 0.5, 1.5, 2.5, …"""
+    tensors = leaves(arrays)
+    results = parts(case(*tensors))
+    weights = [
+        lucid.reshape(lucid.arange(each.size, dtype=lucid.float64) + 0.5, each.shape)
+        for each in results
+    ]
+    inputs = [tensor for tensor in tensors if tensor.requires_grad]
+    return list(lucid.grad(results, inputs, weights))
+
+
+# The table is complete
+
+
+def public_operations() -> Iterator[tuple[str, Any]]:
+    for module in (lucid, F):
+        for name, value in vars(module).items():
+            if not name.startswith("_") and hasattr(value, "gradient"):
+                yield f"{module.__name__}.{name}", value
+
+
+def test_every_operation_is_in_the_table() -> None:
+    known = {id(case.op) for case in CASES}
+    missing = [name for name, operation in public_operations() if id(operation) not in known]
+    assert not missing, f"add a line to tests/cases.py for {', '.join(missing)}"
+
+
+def test_names_in_the_table_are_unique() -> None:
+    names = [case.name for case in CASES]
+    assert len(names) == len(set(names))
+
+
+# Values
+
+
+@every(CASES)
+def test_a_result_is_that_of_the_slow_reference(case: Case) -> None:
+    arrays = case.arguments()
+    result = case(*map(Tensor, arrays))
+    assert all(type(each) is Tensor for each in parts(result))
+    compare(result, case.expected(*arrays))
+
+
+@every([case for case in CASES if case.complex])
+def test_a_complex_result_is_that_of_the_slow_reference(case: Case) -> None:
+    arrays = case.complex_arguments()
+    compare(case(*map(Tensor, arrays)), case.expected(*arrays))
+
+
+@every([case for case in CASES if case.integer])
+def test_integers_stay_integers(case: Case) -> None:
+    random = np.random.default_rng(0)
+    arrays: list[Array] = [random.integers(-5, 6, shape) for shape in case.shapes]
+    if case.op is lucid.where:
+        arrays[0] = arrays[0] > 0
+    compare(case(*map(Tensor, arrays)), case.expected(*arrays))
+
+
+@every(CASES)
+def test_arrays_give_an_array(case: Case) -> None:
+    arrays = case.arguments()
+    result = parts(case(*arrays))
+    assert all(isinstance(each, (np.ndarray, np.generic)) for each in result)
+    compare(result, parts(case(*map(Tensor, arrays))))
+
+
+@every(CASES)
+def test_lists_give_a_tensor_of_float32(case: Case) -> None:
+    result = parts(case(*[array.tolist() for array in case.arguments()]))
+    expected = parts(case(*[Tensor(array.tolist()) for array in case.arguments()]))
+    assert all(type(each) is Tensor for each in result)
+    if case.name != "astype":
+        assert all(each.dtype not in (np.float64, np.complex128) for each in result)
+    compare(result, expected)
+
+
+@every([case for case in CASES if len(case.shapes) > 1])
+def test_one_tensor_among_arrays_gives_a_tensor(case: Case) -> None:
+    arrays = case.arguments()
+    expected = case.expected(*arrays)
+    for k in range(len(arrays)):
+        mixed = [Tensor(array) if k == m else array for m, array in enumerate(arrays)]
+        assert isinstance(case(*mixed), Tensor)
+        compare(case(*mixed), expected)
+
+
+@every([case for case in CASES if len(case.shapes) > 1])
+def test_one_tensor_among_lists_gives_a_tensor(case: Case) -> None:
+    arrays = case.arguments()
+    expected = case(*[Tensor(array.tolist()) for array in arrays])
+    for k in range(len(arrays)):
+        lists = [array.tolist() for array in arrays]
+        mixed = [Tensor(each) if k == m else each for m, each in enumerate(lists)]
+        compare(case(*mixed), expected)
+
+
+@every([case for case in CASES if not case.sequence])
+def test_keywords_mean_the_same_as_positions(case: Case) -> None:
+    tensors = [Tensor(array) for array in case.arguments()]
+    parameters = inspect.signature(case.op).parameters
+    names = list(parameters)
+    by_keyword = dict(zip(names, tensors, strict=False)) | case.options
+    by_position = [
+        by_keyword.pop(name) for name in names
+        if name in by_keyword and parameters[name].kind is inspect.Parameter.POSITIONAL_ONLY
+    ]  # fmt: skip
+    compare(case.op(*by_position, **by_keyword), case(*tensors))
+    in_order = [*tensors]
+    rest = dict(case.options)
+    for name in names[len(tensors) :]:
+        if parameters[name].kind is inspect.Parameter.KEYWORD_ONLY or name not in rest:
+            break
+        in_order.append(rest.pop(name))
+    compare(case.op(*in_order, **rest), case(*tensors))
+
+
+# Derivatives
+
+
+@every(DIFFERENTIABLE)
+def test_a_gradient_is_that_of_differences(case: Case) -> None:
+    arguments = case.arguments()
+    gradcheck(case, arguments, order=case.order, name=case.name)
+
+
+@every([case for case in DIFFERENTIABLE if case.complex])
+def test_a_complex_gradient_is_that_of_differences(case: Case) -> None:
+    gradcheck(case, case.complex_arguments(), order=case.order, name=case.name)
+
+
+@every([case for case in DIFFERENTIABLE if case.complex and len(case.shapes) > 1])
+def test_a_gradient_of_real_and_complex_arguments_is_that_of_differences(case: Case) -> None:
+    mixed = [case.arguments()[0], *case.complex_arguments()[1:]]
+    gradcheck(case, mixed, order=case.order, name=case.name)
+
+
+@every(DIFFERENTIABLE)
+def test_a_gradient_goes_only_to_what_requires_one(case: Case) -> None:
+    arrays = case.arguments()
+    whole = gradients(case, arrays)
+    floating = [k for k, array in enumerate(arrays) if is_floating(array)]
+    for position, k in enumerate(floating):
+        tensors = [Tensor(array, requires_grad=k == m) for m, array in enumerate(arrays)]
+        results = parts(case(*tensors))
+        weights = [
+            lucid.reshape(lucid.arange(each.size, dtype=lucid.float64) + 0.5, each.shape)
+            for each in results
+        ]
+        assert_same(lucid.grad(results, tensors[k], weights), whole[position])
+
+
+@every([case for case in CASES if not case.order])
+def test_an_operation_without_derivative_records_nothing(case: Case) -> None:
+    result = case(*leaves(case.arguments()))
+    assert not any(each.requires_grad for each in parts(result))
+
+
+@every([case for case in DIFFERENTIABLE if case.elementwise and len(case.shapes) == 2])
+def test_a_python_number_gives_the_gradient_of_a_full_array(case: Case) -> None:
+    x = np.array([0.7, 1.9])
+    for k in range(2):
+        tensors: list[Any] = [Tensor(x, requires_grad=True), Tensor(np.full(2, 1.5))][:: 1 - 2 * k]
+        numbers: list[Any] = [
+            1.5 if tensor.requires_grad is False else tensor for tensor in tensors
+        ]
+        one, other = tensors[k], numbers[k]
+        assert_same(lucid.grad(case(*numbers), other), lucid.grad(case(*tensors), one))
+
+
+# Layouts: the same numbers, lying differently in memory
+
+
+def transposed(array: Array) -> Array:
+    return np.ascontiguousarray(array.T).T
+
+
+def strided(array: Array) -> Array:
+    wide = (
+        np.full((*array.shape, 2), np.nan).astype(array.dtype)
+        if is_floating(array)
+        else (np.zeros((*array.shape, 2), array.dtype))
+    )
+    wide[..., 0] = array
+    return wide[..., 0]
+
+
+def reversed_(array: Array) -> Array:
+    every_axis = (slice(None, None, -1),) * array.ndim
+    return np.ascontiguousarray(array[every_axis])[every_axis]
+
+
+def read_only(array: Array) -> Array:
+    copied = array.copy()
+    copied.flags.writeable = False
+    return copied
+
+
+@pytest.mark.parametrize("layout", [transposed, strided, reversed_, read_only])
+@every(CASES)
+def test_the_layout_in_memory_changes_nothing(case: Case, layout: Layout) -> None:
+    arrays = case.arguments()
+    laid_out = [layout(array) for array in arrays]
+    # asarray shares: the operation really gets this layout
+    compare(case(*map(lucid.asarray, laid_out)), case(*map(Tensor, arrays)))
+    if case.order:
+        shared = [lucid.asarray(array).requires_grad_(is_floating(array)) for array in laid_out]
+        starts = [strided(each.numpy()) for each in parts(case(*shared))]
+        inputs = [each for each in shared if each.requires_grad]
+        found = lucid.grad(parts(case(*shared)), inputs, starts)
+        plain = leaves(arrays)
+        wanted = lucid.grad(parts(case(*plain)), [each for each in plain if each.requires_grad],
+                            [each.detach() for each in parts(case(*plain))])  # fmt: skip
+        compare(tuple(found), tuple(wanted))
+    for array, before in zip(laid_out, arrays, strict=True):
+        np.testing.assert_array_equal(array, before)
+
+
+# where all elements are equal, these have no derivative but by convention
+KINKED = (lucid.max, lucid.min, lucid.sort, lucid.maximum, lucid.minimum, lucid.std)
+
+
+@every([case for case in DIFFERENTIABLE if case.op not in KINKED])
+def test_an_array_of_stride_0_is_like_its_copy(case: Case) -> None:
+    arrays = [
+        np.broadcast_to(array.ravel()[:1].reshape(()), array.shape) for array in case.arguments()
+    ]
+    compare(case(*map(lucid.asarray, arrays)), case.expected(*map(np.array, arrays)))
+    shared = [lucid.asarray(array).requires_grad_(is_floating(array)) for array in arrays]
+    inputs = [each for each in shared if each.requires_grad]
+    plain = leaves([np.array(array) for array in arrays])
+    compare(
+        tuple(lucid.grad(parts(case(*shared)), inputs)),
+        tuple(lucid.grad(parts(case(*plain)), [each for each in plain if each.requires_grad])),
+    )
+
+
+# Dtypes
+
+
+REAL = [case for case in CASES if case.order and case.name not in ("astype", "real", "imag")]
+
+
+@pytest.mark.parametrize("dtype", ["float16", "float32", "float64"])
+@every(REAL)
+def test_a_dtype_stays_in_values_and_gradients(case: Case, dtype: str) -> None:
+    arrays = case.arguments()
+    narrow = [array.astype(dtype) if is_floating(array) else array for array in arrays]
+    tensors = leaves(narrow)
+    result = parts(case(*tensors))
+    exact = parts(case.expected(*[a.astype(float) if is_floating(a) else a for a in narrow]))
+    accuracy = {"float16": 2e-2, "float32": 1e-5, "float64": 1e-12}[dtype]
+    for one, other in zip(result, exact, strict=True):
+        assert one.dtype == np.dtype(dtype)
+        assert_same(one.numpy().astype(float), other, rtol=accuracy, atol=accuracy)
+    inputs = [tensor for tensor in tensors if tensor.requires_grad]
+    wide = leaves([array.astype(float) if is_floating(array) else array for array in narrow])
+    wanted = lucid.grad(parts(case(*wide)), [each for each in wide if each.requires_grad])
+    for tensor, gradient, right in zip(inputs, lucid.grad(result, inputs), wanted, strict=True):
+        assert (gradient.dtype, gradient.shape) == (tensor.dtype, tensor.shape)
+        slack = 4 * accuracy * max(1.0, float(np.abs(right.numpy()).max()))
+        assert_same(gradient.numpy().astype(float), right.numpy(), rtol=slack, atol=slack)
+
+
+@every([case for case in REAL if case.complex])
+def test_a_complex64_stays_in_values_and_gradients(case: Case) -> None:
+    arrays = [
+        a.astype(np.complex64) if a.dtype.kind == "c" else a for a in case.complex_arguments()
+    ]
+    tensors = leaves(arrays)
+    result = parts(case(*tensors))
+    compare(
+        tuple(each.numpy().astype(complex) for each in result),
+        tuple(np.asarray(each, complex) for each in parts(case.expected(*arrays))),
+        rtol=2e-5,
+        atol=2e-5,
+    )
+    inputs = [tensor for tensor in tensors if tensor.requires_grad]
+    assert all(each.dtype == np.complex64 for each in lucid.grad(result, inputs))
+
+
+@every([case for case in REAL if sum(map(is_floating, case.arguments())) > 1])
+def test_mixed_dtypes_promote_and_gradients_keep_their_own(case: Case) -> None:
+    arrays = case.arguments()
+    floating = [k for k, array in enumerate(arrays) if is_floating(array)]
+    arrays[floating[0]] = arrays[floating[0]].astype(np.float32)
+    tensors = leaves(arrays)
+    result = case(*tensors)
+    assert result.dtype == np.float64
+    inputs = [tensor for tensor in tensors if tensor.requires_grad]
+    for tensor, gradient in zip(inputs, lucid.grad(result, inputs), strict=True):
+        assert gradient.dtype == tensor.dtype
+
+
+# Broadcasting
+
+
+BROADCASTING = [
+    (case, "(),()->()") for case in CASES if case.elementwise and len(case.shapes) == 2
+] + [
+    (case, signature)
+    for name, signature in {
+        "where": "(),(),()->()",
+        "clip: arrays": "(),(),()->()",
+        "matmul": "(n,k),(k,m)->(n,m)",
+        "vecdot": "(k),(k)->()",
+    }.items()
+    for case in CASES
+    if case.name == name
+]
+
+
+@pytest.mark.parametrize(
+    ("case", "signature"), BROADCASTING, ids=[case.name for case, _ in BROADCASTING]
+)
+@given(data=st.data())
+def test_shapes_broadcast_and_gradients_are_summed_back(
+    case: Case, signature: str, data: st.DataObject
+) -> None:
+    drawn = data.draw(
+        hnp.mutually_broadcastable_shapes(signature=signature, max_dims=3, max_side=3, min_side=0)
+    )
+    arrays = case.arguments(shapes=drawn.input_shapes)
+    result = case(*map(Tensor, arrays))
+    assert result.shape == drawn.result_shape
+    *ranks, core = (len(axes.replace(",", "")) for axes in re.findall(r"\((.*?)\)", signature))
+    leading = drawn.result_shape[: len(drawn.result_shape) - core]
+    spread = [
+        np.array(np.broadcast_to(array, (*leading, *array.shape[array.ndim - rank :])))
+        for array, rank in zip(arrays, ranks, strict=True)
+    ]
+    compare(result, case(*map(Tensor, spread)))
+    if not case.order:
+        return
+    for array, got, whole in zip(
+        filter(is_floating, arrays), gradients(case, arrays), gradients(case, spread), strict=True
+    ):
+        assert got is not None
+        assert whole is not None
+        extra = tuple(range(whole.ndim - array.ndim))
+        summed = whole.numpy().sum(axis=extra)
+        ones = tuple(k for k, n in enumerate(array.shape) if n == 1)
+        assert_same(got, summed.sum(axis=ones, keepdims=True).reshape(array.shape))
+
+
+# Sizes of zero, and numbers that are none
+
+
+@every([case for case in CASES if case.empty is not None])
+def test_sizes_of_zero_are_sizes(case: Case) -> None:
+    arrays = case.arguments(shapes=case.empty)
+    tensors = leaves(arrays)
+    result, expected = parts(case(*tensors)), parts(case.expected(*arrays))
+    assert [each.shape for each in result] == [np.shape(each) for each in expected]
+    if case.order:
+        inputs = [tensor for tensor in tensors if tensor.requires_grad]
+        for tensor, gradient in zip(inputs, lucid.grad(result, inputs), strict=True):
+            assert gradient.shape == tensor.shape
+            assert np.isfinite(gradient.numpy()).all()
+
+
+SPECIAL = np.array([np.nan, np.inf, -np.inf, 0.0, -0.0, 1e308])
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["abs", "cos", "exp", "expm1", "isfinite", "isinf", "isnan", "log", "log1p", "negative",
+     "sign", "sin", "sqrt", "square", "tanh"],
+)  # fmt: skip
+def test_nan_and_infinity_do_what_they_do_in_numpy(name: str) -> None:
+    with np.errstate(all="ignore"):
+        assert_same(getattr(lucid, name)(Tensor(SPECIAL)), getattr(np, name)(SPECIAL))
+
+
+@pytest.mark.parametrize(
+    "name", ["add", "divide", "equal", "less", "maximum", "minimum", "multiply", "pow", "subtract"]
+)
+def test_nan_and_infinity_of_two_do_what_they_do_in_numpy(name: str) -> None:
+    x1, x2 = SPECIAL[:, None], SPECIAL
+    with np.errstate(all="ignore"):
+        assert_same(getattr(lucid, name)(Tensor(x1), Tensor(x2)), getattr(np, name)(x1, x2))
+
+
+# Conventions where there is no derivative, and what a plain formula would get wrong
+
+
+def gradient_of(function: Callable[..., Tensor], *values: Any) -> list[Any]:
+    tensors = [Tensor(value, requires_grad=True, dtype=lucid.float64) for value in values]
+    return [each.tolist() for each in lucid.grad(function(*tensors), tensors)]
+
+
+def test_abs_at_0_has_gradient_0() -> None:
+    assert gradient_of(lucid.abs, [0.0, -2.0]) == [[0.0, -1.0]]
+
+
+def test_the_sign_of_a_complex_0_has_gradient_0() -> None:
+    x = Tensor([0j, 3 + 4j], requires_grad=True)
+    assert lucid.grad(lucid.sign(x), x).tolist()[0] == 0j
+
+
+def test_ties_share_a_gradient() -> None:
+    assert gradient_of(lucid.maximum, [1.0, 2.0], [1.0, 0.0]) == [[0.5, 1.0], [0.5, 0.0]]
+    assert gradient_of(lucid.minimum, [1.0, 2.0], [1.0, 0.0]) == [[0.5, 0.0], [0.5, 1.0]]
+    assert gradient_of(lucid.max, [3.0, 1.0, 3.0]) == [[0.5, 0.0, 0.5]]
+
+
+def test_a_nan_takes_the_gradient_of_max() -> None:
+    assert gradient_of(lucid.max, [3.0, np.nan, 1.0]) == [[0.0, 1.0, 0.0]]
+
+
+def test_clip_has_a_gradient_on_its_bounds() -> None:
+    assert gradient_of(lambda x: lucid.clip(x, 0, 1), [-1.0, 0.0, 0.5, 1.0, 2.0]) == [
+        [0.0, 1.0, 1.0, 1.0, 0.0]
+    ]
+    assert gradient_of(lambda x: lucid.clip(x, min=0), [-1.0, 2.0]) == [[0.0, 1.0]]
+    assert gradient_of(lambda x: lucid.clip(x, max=0), [-1.0, 2.0]) == [[1.0, 0.0]]
+
+
+def test_clip_gives_crossed_bounds_to_the_upper() -> None:
+    found = gradient_of(lambda x, low, high: lucid.clip(x, low, high), 0.0, 2.0, 1.0)
+    assert found == [0.0, 0.0, 1.0]
+
+
+def test_pow_at_0() -> None:
+    assert gradient_of(lucid.pow, [0.0, 0.0], [0.0, 2.0]) == [[0.0, 0.0], [0.0, 0.0]]
+    assert gradient_of(lambda x: x**0, [0.0, 2.0]) == [[0.0, 0.0]]
+    assert gradient_of(lambda x: x**1, [0.0]) == [[1.0]]
+    assert gradient_of(lambda x: x**2, [0.0, -3.0]) == [[0.0, -6.0]]
+
+
+def test_a_number_to_the_power_of_a_tensor_leaves_arrays_in_the_graph() -> None:
+    x = Tensor([1.0, 2.0], requires_grad=True)
+    assert isinstance(lucid.grad(2.0**x, x)._array, np.ndarray)
+
+
+def test_prod_has_a_gradient_at_zeros() -> None:
+    assert gradient_of(lucid.prod, [2.0, 0.0, 3.0]) == [[0.0, 6.0, 0.0]]
+    assert gradient_of(lucid.prod, [2.0, 0.0, 0.0]) == [[0.0, 0.0, 0.0]]
+    gradcheck(lucid.prod, [np.array([[2.0, 0.0, 3.0], [0.0, 0.0, 5.0]])], order=3)
+
+
+def test_std_of_equal_elements_has_gradient_0() -> None:
+    assert gradient_of(lucid.std, [2.0, 2.0]) == [[0.0, 0.0]]
+
+
+def test_the_variance_of_too_few_has_gradient_nan() -> None:
+    with np.errstate(all="ignore"), pytest.warns(RuntimeWarning, match="Degrees of freedom"):
+        assert_same(gradient_of(lambda x: lucid.var(x, correction=1), [2.0])[0], [np.nan])
+
+
+def test_logsumexp_overflows_nowhere() -> None:
+    infinite = Tensor([[np.inf, 1000.0], [-np.inf, -np.inf], [1000.0, 1000.0], [-np.inf, 0.0]])
+    assert_same(
+        lucid.logsumexp(infinite, axis=1), [np.inf, -np.inf, 1000 + np.log(2), 0.0], rtol=1e-7
+    )
+
+
+def test_logsumexp_over_nothing_is_minus_infinity() -> None:
+    assert lucid.logsumexp(lucid.zeros((2, 0)), axis=1).tolist() == [-np.inf, -np.inf]
+
+
+def test_logsumexp_of_nothing_possible_has_gradient_0() -> None:
+    assert gradient_of(lucid.logsumexp, [-np.inf, -np.inf]) == [[0.0, 0.0]]
+
+
+def test_sigmoid_overflows_nowhere() -> None:
+    assert gradient_of(lucid.sigmoid, [-1e4, 0.0, 1e4]) == [[0.0, 0.25, 0.0]]
+
+
+def test_numbers_alone_are_float32_in_where() -> None:
+    assert lucid.where(Tensor([True, False]), 1.0, 2.0).dtype == lucid.float32
+
+
+def test_sorting_ties_is_stable_in_both_directions() -> None:
+    x = Tensor([1, 0, 1, 0])
+    assert lucid.argsort(x).tolist() == [1, 3, 0, 2]
+    assert lucid.argsort(x, descending=True).tolist() == [0, 2, 1, 3]
+
+
+def test_take_adds_up_where_an_index_repeats() -> None:
+    assert gradient_of(lambda x: lucid.take(x, Tensor([0, 0, -1])), [1.0, 2.0]) == [[2.0, 1.0]]
+
+
+def test_sums_in_float16_accumulate_in_float32() -> None:
+    x1, x2 = np.full((1, 1), 1.0, np.float16), np.full((1, 4096), 1.0, np.float16)
+    out = F.bilinear(x1, x2, np.ones((1, 1, 4096), np.float16))
+    assert out.tolist() == [[4096.0]]  # a float16 total stops at 2048
+
+
+def test_normal_numbers_are_the_same_in_every_run() -> None:
+    first = normal(np.random.default_rng(0), (2,))
+    assert_same(first, normal(np.random.default_rng(0), (2,)), rtol=0, atol=0)
