@@ -34,9 +34,9 @@ NEEDED = [
     (False, True, False),
     (False, False, True),
 ]
-CHOOSE, SAMPLES, PACKED, FEATURES, SWAPPED, PRODUCTS, COLUMN, APART, SHARED = range(9)
-FORWARD_WAYS = [CHOOSE, SAMPLES, PACKED, FEATURES, SWAPPED]
-GRADIENT_WAYS = [CHOOSE, SAMPLES, FEATURES, PRODUCTS, COLUMN, APART, SHARED]
+CHOOSE, SAMPLES, PACKED, FEATURES, SWAPPED, PRODUCTS, COLUMN, APART, SHARED, ROWS = range(10)
+FORWARD_WAYS = [CHOOSE, SAMPLES, PACKED, FEATURES, SWAPPED, ROWS]
+GRADIENT_WAYS = [CHOOSE, SAMPLES, FEATURES, PRODUCTS, COLUMN, APART, SHARED, ROWS]
 
 # N, I, J, O: around the edges of tiles (6 and 12 rows), vectors (2 to 16) and panels (4 to 32)
 SIZES = [
@@ -388,10 +388,10 @@ def test_the_portable_plans_agree() -> None:
 @pytest.mark.usefixtures("no_large_blocks")
 def test_no_memory_is_an_error_and_no_crash() -> None:
     x1, x2, weight, bias, g = arguments((200, 40, 50, 30), np.float64)
-    for way in (SAMPLES, PACKED, SWAPPED):
+    for way in (SAMPLES, PACKED, SWAPPED, ROWS):
         with pytest.raises(MemoryError):
             compiled.bilinear(x1, x2, weight, bias, way, 2)
-    for way in (SAMPLES, COLUMN, APART, SHARED):
+    for way in (SAMPLES, COLUMN, APART, SHARED, ROWS):
         with pytest.raises(MemoryError):
             compiled.gradients(g, x1, x2, weight, ALL, way, 2)
 

@@ -57,14 +57,6 @@ template <class Real> Index panels_in_group(const Contraction<Real>& c) {
     return larger<Index>(1, group_bytes / Index(sizeof(Real)) / panel<Real> / (c.depth + c.rows));
 }
 
-// Ask for the part of the next output's weight that falls to this panel, while it is busy.
-template <class Real>
-LUCID_INLINE void prefetch_share(const Real* matrix, Index numbers, Index part, Index parts) {
-    const Range mine = share({0, numbers}, part, parts);
-    for (Index at = mine.begin; at < mine.end; at += Index(64 / sizeof(Real)))
-        __builtin_prefetch(matrix + at);
-}
-
 template <class Real>
 bool contract_part(const Contraction<Real>& c, Range panel_range, Range output_range) {
     constexpr Index step = panel<Real>;
@@ -96,7 +88,7 @@ bool contract_part(const Contraction<Real>& c, Range panel_range, Range output_r
                 for (Index p = 0; p < members; ++p) {
                     Real* sum = result + p * out_size + (m - o) * step;
                     fill(sum, step, c.bias ? c.bias[m] : Real(0));
-                    if (more) prefetch_share(matrix + c.weight.out_step, matrix_size, p, members);
+                    if (more) prefetch_part(matrix + c.weight.out_step, 0, 1, matrix_size, p, members);
                     for (Index tile = 0; tile < tiles.count; ++tile) {
                         const Index row = tiles.start(tile), rows = tiles.length(tile);
                         Factors<Real> factors{

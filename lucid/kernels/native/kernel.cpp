@@ -3,6 +3,7 @@
 #include "contract.hpp"
 #include "few.hpp"
 #include "input_gradients.hpp"
+#include "rows.hpp"
 #include "tiny.hpp"
 #include "weight_gradient.hpp"
 
@@ -10,13 +11,26 @@ namespace {
 
 constexpr int fewest_rows = 4;  // tiles of fewer rows wait for the multiplier more than they use it
 
-// Lanes as features cost a horizontal step for each row of W; lanes as samples may stand empty.
-template <class Real> bool few_samples(const Sizes& s) {
-    return s.samples * 3 <= lanes<Real> && s.features_2 >= lanes<Real>;
+// The part of the lanes that is in use when `size` things lie on them.
+template <class Real> double fill_of(Index size) {
+    return double(size) / double(divided_up(size, lanes<Real>) * lanes<Real>);
 }
 
+// How much of the multiplier's rate is left by work in proportion to 1 / size.
+inline double left_by(double size, double cost) { return size / (size + cost); }
+
+// One pass over W at the speed of memory, where multiplying is not what takes the time.
+template <class Real> bool few_samples(const Sizes& s) {
+    const bool large = s.outputs * s.features_1 * s.features_2 * Index(sizeof(Real)) >= 1 << 20;
+    return s.features_2 >= lanes<Real> && (s.samples <= 2 || (large && s.samples * 3 <= lanes<Real>));
+}
+
+// Shares of the multiplier's rate, fitted to measurements (README.md): lanes that are samples may
+// stand empty, and so may those that are features, which also copy W: once for all samples.
 template <class Real> Way forward_way(const Sizes& s) {
     if (few_samples<Real>(s)) return Way::features;
+    const double rows = fill_of<Real>(s.features_2) * left_by(double(s.samples), 4);
+    if (rows > fill_of<Real>(s.samples)) return Way::rows;
     if (s.features_2 < fewest_rows && s.features_1 > s.features_2) return Way::swapped;
     return Way::samples;
 }
@@ -30,6 +44,7 @@ bool forward(
         way = forward_way<Real>(s);
     }
     if (way == Way::features) return few_forward<Real>(s, {x1, x2}, weight, bias, out, threads);
+    if (way == Way::rows) return rows_forward<Real>(s, {x1, x2}, weight, bias, out, threads);
     const Index matrix = s.features_1 * s.features_2;
     if (way == Way::swapped)
         return contract<Real>(
@@ -51,13 +66,17 @@ bool gradient_of_weight(
     return weight_gradient<Real>({s, g, x1, x2, way == Way::products}, d_weight, threads);
 }
 
-template <class Real> Way input_gradients_way(const Sizes& s, bool both, int threads) {
+// As above; where lanes are features there is a sum over them for each sample and feature 1, and
+// where they are samples W is packed into tiles, at a higher price.
+template <class Real> Way input_gradients_way(const Sizes& s, int threads) {
     if (few_samples<Real>(s)) return Way::features;
-    const Index panels = Panels<Real>(s.samples).count;
-    const Index bytes = s.outputs * s.features_1 * s.features_2 * Index(sizeof(Real));
-    if (bytes > largest_packed_weight || panels < threads) return Way::shared;
+    const Index panels = Panels<Real>(s.samples).count, matrix = s.outputs * s.features_2;
+    const double rows = fill_of<Real>(s.features_2) * left_by(double(s.samples), 4) *
+                        left_by(double(matrix), 25 * lanes<Real>);
+    if (rows > fill_of<Real>(s.samples) * left_by(double(s.samples), 20)) return Way::rows;
+    if (matrix * s.features_1 * Index(sizeof(Real)) > largest_packed_weight) return Way::shared;
     if (s.outputs <= 2 && s.features_1 >= 8 && s.features_2 >= 8) return Way::apart;
-    if (s.outputs <= 32 && both && panels >= 2 * threads) return Way::column;
+    if (s.outputs <= 40 && panels >= 2 * threads) return Way::column;
     return panels >= 4 * threads ? Way::samples : Way::shared;
 }
 
@@ -68,10 +87,14 @@ bool gradients_of_inputs(
     const bool both = d_first && d_second;
     if (way == Way::choose) {
         if (is_tiny(s)) return tiny_input_gradients(s, g, x1, x2, weight, d_first, d_second), true;
-        way = input_gradients_way<Real>(s, both, threads);
+        way = input_gradients_way<Real>(s, threads);
+        // One gradient alone is a plain sum or a plain product of the same tiles.
+        if (!both && (way == Way::rows || way == Way::column || way == Way::features)) way = Way::shared;
     }
     if (way == Way::features && both)
         return few_input_gradients<Real>(s, g, {x1, x2}, weight, d_first, d_second, threads);
+    if (way == Way::rows && both)
+        return rows_input_gradients<Real>(s, g, {x1, x2}, weight, d_first, d_second, threads);
     const InputGradients<Real> c{s, g, x1, x2, weight, d_first, d_second, way};
     if (way == Way::apart) return gradients_apart(c, threads);
     if (way == Way::column && both) return gradients_by_column(c, threads);

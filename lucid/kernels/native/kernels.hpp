@@ -25,6 +25,7 @@ enum class Way : int {
     column = 6,    // input gradients: d2 in registers, for few outputs
     apart = 7,     // input gradients: one product for each, for very few outputs
     shared = 8,    // input gradients: threads share the samples and split i
+    rows = 9,      // lanes are features of x2, rows of a tile samples: for moderately many
 };
 
 // Each writes all of its results and returns false where there is no memory for its scratch.
