@@ -11,5 +11,5 @@ from __future__ import annotations
 from ._native import attempt as attempt
 from ._native import bilinear as bilinear
 from ._native import gradients as gradients
+from ._native import plan as plan
 from ._plan import Plan as Plan
-from ._plan import plan as plan

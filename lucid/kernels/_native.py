@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
+from dataclasses import replace
 from math import prod
 from typing import Any
 
@@ -16,9 +17,9 @@ import numpy as np
 
 from .._arrays import Array
 from .._shapes import Shape
-from . import _contract
+from . import _contract, _plan
 from ._contract import ALL, Gradients
-from ._plan import BLOCK, Needed, Order
+from ._plan import BLOCK, Needed, Order, Plan
 
 compiled: Any
 try:
@@ -85,6 +86,48 @@ def gradients(
         if found is not None:
             return found  # type: ignore[no-any-return]
     return _contract.gradients(g, x1, x2, weight, needed, order=order)
+
+
+WAYS = (
+    "sums as they are written",
+    "lanes are samples",
+    "lanes are samples, W packed",
+    "lanes are features 2, one pass over W",
+    "lanes are samples, inputs exchanged",
+    "lanes are features 2, x1 · x2 in registers",
+    "lanes are samples, dx2 in registers",
+    "lanes are samples, a product for each input",
+    "lanes are samples, threads split features 1",
+    "lanes are features 2, rows are samples",
+)
+"""What the ways of the compiled kernel do, by their number; `native/README.md` explains them."""
+
+
+def plan(shape_1: Shape, shape_2: Shape, weight_shape: Shape, needed: Needed | None = None) -> Plan:
+    """How a contraction of these shapes is done, in float32: from sizes alone.
+
+    `needed` says which gradients (of x1, x2 and the weight); None asks about the forward. What is
+    printed says the way of the compiled kernel, where it takes the call, and the portable plan.
+
+    >>> print(plan((64, 40, 1, 501), (64, 1, 40, 501), (1, 501, 501)))  # doctest: +ELLIPSIS
+    bilinear, forward
+      positions: 64 shared × 40 of input_1 × 40 of input_2
+      weight: 1 × 501 × 501
+      order   contraction     multiplications   temporaries    estimated
+      left    (x1 · W) · x2         6.939e+08      ... KiB       ... ms
+    → right   (x2 · W) · x1         6.939e+08      ... KiB       ... ms
+    """
+    found = _plan.plan(shape_1, shape_2, weight_shape, needed)
+    sizes = (found.sizes.rows, *weight_shape)
+    if compiled is None or shape_1[:-1] != shape_2[:-1] or not all(sizes):
+        return found
+    forward, inputs, weight = (WAYS[way] for way in compiled.ways(*sizes, 4))
+    way = forward
+    if needed is not None:
+        way = "; ".join(
+            [f"inputs: {inputs}"] * (needed[0] or needed[1]) + [f"weight: {weight}"] * needed[2]
+        )
+    return replace(found, compiled=way)
 
 
 def _prepared(x1: Array, x2: Array, weight: Array, bias: Array | None) -> Array | None:

@@ -144,8 +144,10 @@ bool few_input_gradients(
     Real* d_second, int threads) {
     const Index n_first = sizes.samples * sizes.features_1;
     const Index n_second = sizes.samples * sizes.features_2;
-    const Index wanted = chunks_for(sizes.samples * sizes.outputs, sizes.features_1 * sizes.features_2, threads);
-    const Index chunks = smaller(wanted, divided_up(sizes.features_1, 16));
+    const Index wanted = chunks_for(
+        sizes.samples * sizes.outputs, sizes.features_1 * sizes.features_2, threads);
+    const Index chunks = with_copies(
+        smaller(wanted, divided_up(sizes.features_1, 16)), n_second * Index(sizeof(Real)));
     Scratch<Real> partial((chunks - 1) * n_second);
     Scratch<Real> unwanted((d_first ? 0 : n_first) + (d_second ? 0 : n_second));
     if (!partial || !unwanted) return false;

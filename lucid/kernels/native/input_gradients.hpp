@@ -24,9 +24,7 @@ template <class Real> struct InputGradients {
 
 constexpr int column_rows = tile_rows / 2;            // d2 takes as many registers as D
 constexpr Index gradient_group_bytes = 512 * 1024;    // panels that stay in the second-level cache
-constexpr Index shared_block_bytes = 16 << 20;        // panels of the samples that all threads share
 constexpr Index group_of_features = 384 * 1024;         // bytes of W that are packed at once
-constexpr Index largest_packed_weight = 16 << 20;
 
 // The panels of one group of samples; each factor's are [feature][lane].
 template <class Real> struct GradientPanels {
@@ -55,20 +53,22 @@ template <class Real> struct GradientPanels {
     }
 };
 
-// W[:, features, :] as [i][tile of j][o][row of the tile]. Rows of W are read one after the other;
+// W[:, features, tiles] as [i][tile of j][o][row of the tile]. Rows of W are read one after the other;
 // each piece is written in whole vectors, over whose excess the next o is written, where there is
 // a next o that is far enough from the end of the tile, and of W.
 template <class Real>
-void pack_by_feature(const Sizes& s, const Real* weight, Range features, const Pieces& tiles, Real* to) {
+void pack_by_feature(
+    const Sizes& s, const Real* weight, Range features, const Pieces& tiles, Range some, Real* to) {
+    const Index begin = tiles.start(some.begin), columns = tiles.start(some.end) - begin;
     for (Index o = 0; o < s.outputs; ++o)
         for (Index i = features.begin; i < features.end; ++i) {
             const Real* from = weight + (o * s.features_1 + i) * s.features_2;
             const Index left = ((s.outputs - o) * s.features_1 - i) * s.features_2;
-            Real* of_feature = to + (i - features.begin) * s.outputs * s.features_2;
-            for (Index tile = 0; tile < tiles.count; ++tile) {
+            Real* of_feature = to + (i - features.begin) * s.outputs * columns;
+            for (Index tile = some.begin; tile < some.end; ++tile) {
                 const Index j = tiles.start(tile), rows = tiles.length(tile);
                 const Index vectors = divided_up(rows, lanes<Real>), reach = vectors * lanes<Real>;
-                Real* piece = of_feature + j * s.outputs + o * rows;
+                Real* piece = of_feature + (j - begin) * s.outputs + o * rows;
                 if ((s.outputs - o) * rows >= reach && left - j >= reach)
                     for (Index v = 0; v < vectors; ++v)
                         store<Real>(piece + v * lanes<Real>, load(from + j + v * lanes<Real>));
@@ -78,14 +78,14 @@ void pack_by_feature(const Sizes& s, const Real* weight, Range features, const P
         }
 }
 
-// All panels of a group meet the packed W of one feature i.
+// One panel of samples meets one packed tile of W, of one feature i.
 template <class Real>
 void contract_feature(
     const InputGradients<Real>& c, Index i, const Real* packed, const Pieces& tiles, Index j_tile,
     const GradientPanels<Real>& at, Real* d2, bool wide) {
     constexpr Index step = panel<Real>;
     const Index j = tiles.start(j_tile), rows = tiles.length(j_tile), depth = c.sizes.outputs;
-    const Factors<Real> factors{depth, packed + j * depth, rows, at.g, step};
+    const Factors<Real> factors{depth, packed, rows, at.g, step};
     const Real *x1 = at.x1 + i * step, *x2 = at.x2 + j * step;
     Real* d1 = at.d1 + i * step;
     d2 += j * step;
@@ -135,7 +135,8 @@ template <class Real> bool gradients_by_samples(const InputGradients<Real>& c, i
     const Index parts = smaller(s.features_1, chunks_for(s.features_1 * matrix, 8, threads));
     parallel(threads, parts, [&](Index part) {
         const Range features = share({0, s.features_1}, part, parts);
-        pack_by_feature(s, c.weight, features, tiles, packed.get() + features.begin * matrix);
+        pack_by_feature(
+            s, c.weight, features, tiles, {0, tiles.count}, packed.get() + features.begin * matrix);
         return true;
     });
     return over_samples(c, threads, [&](Index members, const auto& member) {
@@ -143,7 +144,8 @@ template <class Real> bool gradients_by_samples(const InputGradients<Real>& c, i
             for (Index tile = 0; tile < tiles.count; ++tile)
                 for (Index p = 0; p < members; ++p)
                     member(p, [&](const GradientPanels<Real>& at, bool wide) {
-                        contract_feature(c, i, packed.get() + i * matrix, tiles, tile, at, at.d2, wide);
+                        const Real* a = packed.get() + i * matrix + tiles.start(tile) * s.outputs;
+                        contract_feature(c, i, a, tiles, tile, at, at.d2, wide);
                     });
     });
 }
@@ -223,6 +225,22 @@ template <class Real> bool gradients_apart(const InputGradients<Real>& c, int th
     });
 }
 
+// All panels of a block meet what is packed of W.
+template <class Real, class Member>
+void contract_block(
+    const InputGradients<Real>& c, Range features, const Pieces& tiles, Range some,
+    const Real* packed, Index members, const Member& member) {
+    const Index begin = tiles.start(some.begin), columns = tiles.start(some.end) - begin;
+    for (Index i = features.begin; i < features.end; ++i, packed += c.sizes.outputs * columns)
+        for (Index p = 0; p < members; ++p)
+            member(p, [&](const GradientPanels<Real>& at, Real* d2, bool wide) {
+                for (Index tile = some.begin; tile < some.end; ++tile) {
+                    const Real* a = packed + (tiles.start(tile) - begin) * c.sizes.outputs;
+                    contract_feature(c, i, a, tiles, tile, at, d2, wide);
+                }
+            });
+}
+
 // Threads share the panels of a block of samples and split the features i: rows of d1 are a
 // chunk's own, d2 is summed over the chunks, in their order.
 template <class Real> bool gradients_shared(const InputGradients<Real>& c, int threads) {
@@ -233,9 +251,13 @@ template <class Real> bool gradients_shared(const InputGradients<Real>& c, int t
     const Index matrix = s.outputs * s.features_2;
     const Index chunks = smaller(
         smaller(chunks_for(s.samples * s.features_1, matrix, threads), Index(threads)), s.features_1);
-    const Index room = shared_block_bytes / Index(sizeof(Real)) / (size + (chunks - 1) * d2_size);
+    const Index room = most_bytes / Index(sizeof(Real)) / (size + (chunks - 1) * d2_size);
     const Index block = larger<Index>(1, smaller(panels.count, room));
-    const Index at_once = larger<Index>(1, smaller<Index>(8, group_of_features / Index(sizeof(Real)) / matrix));
+    const Index row = s.outputs * tile_rows * Index(sizeof(Real));  // bytes of one tile of one i
+    const Index tiles_at_once = smaller(tiles.count, larger<Index>(1, most_bytes_each / row));
+    const Index columns = smaller(s.features_2, tiles_at_once * tile_rows);
+    const Index room_for = group_of_features / Index(sizeof(Real)) / (s.outputs * columns);
+    const Index at_once = larger<Index>(1, smaller<Index>(8, room_for));
     Scratch<Real> memory(block * (size + (chunks - 1) * d2_size));
     if (!memory) return false;
     for (Index from = 0; from < panels.count; from += block) {
@@ -254,19 +276,18 @@ template <class Real> bool gradients_shared(const InputGradients<Real>& c, int t
             return true;
         });
         const bool done = parallel(threads, chunks, [&](Index chunk) {
-            Scratch<Real> packed(at_once * matrix);
+            Scratch<Real> packed(at_once * s.outputs * columns);
             if (!packed) return false;
             const Range range = share({0, s.features_1}, chunk, chunks);
-            for (Index i = range.begin; i < range.end; i += at_once) {
-                const Range now{i, smaller(range.end, i + at_once)};
-                pack_by_feature(s, c.weight, now, tiles, packed.get());
-                for (Index k = now.begin; k < now.end; ++k)
-                    for (Index p = 0; p < members; ++p)
-                        for (Index tile = 0; tile < tiles.count; ++tile)
-                            contract_feature(
-                                c, k, packed.get() + (k - i) * matrix, tiles, tile, at(p),
-                                chunk == 0 ? at(p).d2 : partial(chunk, p), panels.wide(from + p));
-            }
+            for (Index i = range.begin; i < range.end; i += at_once)
+                for (Index tile = 0; tile < tiles.count; tile += tiles_at_once) {
+                    const Range now{i, smaller(range.end, i + at_once)};
+                    const Range some{tile, smaller(tiles.count, tile + tiles_at_once)};
+                    pack_by_feature(s, c.weight, now, tiles, some, packed.get());
+                    contract_block(c, now, tiles, some, packed.get(), members, [&](Index p, const auto& use) {
+                        use(at(p), chunk == 0 ? at(p).d2 : partial(chunk, p), panels.wide(from + p));
+                    });
+                }
             return true;
         });
         if (!done) return false;

@@ -25,12 +25,19 @@ template <class Real> bool few_samples(const Sizes& s) {
     return s.features_2 >= lanes<Real> && (s.samples <= 2 || (large && s.samples * 3 <= lanes<Real>));
 }
 
+// Where lanes are features, a matrix of W is copied by each thread, and all of the samples once.
+template <class Real> bool rows_have_room(const Sizes& s, Index matrix) {
+    const Index of_samples = s.samples * (s.features_1 + 2 * s.features_2 + s.outputs);
+    return matrix * Index(sizeof(Real)) <= most_bytes_each && of_samples * Index(sizeof(Real)) <= most_bytes;
+}
+
 // Shares of the multiplier's rate, fitted to measurements (README.md): lanes that are samples may
 // stand empty, and so may those that are features, which also copy W: once for all samples.
 template <class Real> Way forward_way(const Sizes& s) {
     if (few_samples<Real>(s)) return Way::features;
     const double rows = fill_of<Real>(s.features_2) * left_by(double(s.samples), 4);
-    if (rows > fill_of<Real>(s.samples)) return Way::rows;
+    if (rows > fill_of<Real>(s.samples) && rows_have_room<Real>(s, s.features_1 * s.features_2))
+        return Way::rows;
     if (s.features_2 < fewest_rows && s.features_1 > s.features_2) return Way::swapped;
     return Way::samples;
 }
@@ -55,13 +62,17 @@ bool forward(
          {weight, matrix, s.features_2, 1, way == Way::packed}, bias, out}, threads);
 }
 
+template <class Real> Way weight_gradient_way(const Sizes& s) {
+    return s.features_2 <= panel<Real> && s.outputs >= 6 ? Way::products : Way::samples;
+}
+
 template <class Real>
 bool gradient_of_weight(
     Sizes s, Matrix<Real> g, Matrix<Real> x1, Matrix<Real> x2, Real* d_weight, int threads,
     Way way) {
     if (way == Way::choose) {
         if (is_tiny(s)) return tiny_weight_gradient(s, g, x1, x2, d_weight), true;
-        way = s.features_2 <= panel<Real> && s.outputs >= 6 ? Way::products : Way::samples;
+        way = weight_gradient_way<Real>(s);
     }
     return weight_gradient<Real>({s, g, x1, x2, way == Way::products}, d_weight, threads);
 }
@@ -73,8 +84,9 @@ template <class Real> Way input_gradients_way(const Sizes& s, int threads) {
     const Index panels = Panels<Real>(s.samples).count, matrix = s.outputs * s.features_2;
     const double rows = fill_of<Real>(s.features_2) * left_by(double(s.samples), 4) *
                         left_by(double(matrix), 25 * lanes<Real>);
-    if (rows > fill_of<Real>(s.samples) * left_by(double(s.samples), 20)) return Way::rows;
-    if (matrix * s.features_1 * Index(sizeof(Real)) > largest_packed_weight) return Way::shared;
+    const double samples = fill_of<Real>(s.samples) * left_by(double(s.samples), 20);
+    if (rows > samples && rows_have_room<Real>(s, matrix)) return Way::rows;
+    if (matrix * s.features_1 * Index(sizeof(Real)) > most_bytes) return Way::shared;
     if (s.outputs <= 2 && s.features_1 >= 8 && s.features_2 >= 8) return Way::apart;
     if (s.outputs <= 40 && panels >= 2 * threads) return Way::column;
     return panels >= 4 * threads ? Way::samples : Way::shared;
@@ -102,6 +114,12 @@ bool gradients_of_inputs(
     return gradients_shared(c, threads);
 }
 
+template <class Real> void choose(Sizes s, int threads, Way (&chosen)[3]) {
+    chosen[0] = is_tiny(s) ? Way::choose : forward_way<Real>(s);
+    chosen[1] = is_tiny(s) ? Way::choose : input_gradients_way<Real>(s, threads);
+    chosen[2] = is_tiny(s) ? Way::choose : weight_gradient_way<Real>(s);
+}
+
 }  // namespace
 
 #define LUCID_QUOTE_(name) #name
@@ -114,8 +132,8 @@ namespace lucid {
 extern const Kernel LUCID_JOIN(kernel_, LUCID_SET);
 const Kernel LUCID_JOIN(kernel_, LUCID_SET) = {
     LUCID_QUOTE(LUCID_SET),
-    {forward<float>, gradient_of_weight<float>, gradients_of_inputs<float>},
-    {forward<double>, gradient_of_weight<double>, gradients_of_inputs<double>},
+    {forward<float>, gradient_of_weight<float>, gradients_of_inputs<float>, choose<float>},
+    {forward<double>, gradient_of_weight<double>, gradients_of_inputs<double>, choose<double>},
 };
 
 }  // namespace lucid

@@ -42,6 +42,8 @@ template <class Real> struct Operations {
     bool (*input_gradients)(
         Sizes, Matrix<Real> g, Matrix<Real> x1, Matrix<Real> x2, const Real* weight, Real* d_first,
         Real* d_second, int threads, Way);
+    // The ways that would be chosen: of the forward, of both input gradients, of the weight's.
+    void (*choose)(Sizes, int threads, Way (&chosen)[3]);
 };
 
 struct Kernel {

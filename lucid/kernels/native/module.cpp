@@ -196,6 +196,26 @@ PyObject* gradients(PyObject*, PyObject* const* arguments, Py_ssize_t count) {
     });
 }
 
+// ways(samples, outputs, features 1, features 2, itemsize): those that would be chosen
+PyObject* ways(PyObject*, PyObject* const* arguments, Py_ssize_t count) {
+    if (count != 5) {
+        PyErr_SetString(PyExc_TypeError, "ways: takes four sizes and an itemsize");
+        return nullptr;
+    }
+    Index numbers[5];
+    for (int k = 0; k < 5; ++k) {
+        numbers[k] = PyLong_AsSsize_t(arguments[k]);
+        if (numbers[k] < 1)
+            return PyErr_Occurred() ? nullptr
+                                    : PyErr_Format(PyExc_ValueError, "ways: sizes are positive");
+    }
+    const Sizes s{numbers[0], numbers[1], numbers[2], numbers[3]};
+    Way chosen[3];
+    if (numbers[4] == 8) kernel().in_double.choose(s, get_threads(), chosen);
+    else kernel().in_float.choose(s, get_threads(), chosen);
+    return Py_BuildValue("iii", int(chosen[0]), int(chosen[1]), int(chosen[2]));
+}
+
 PyObject* set_num_threads(PyObject*, PyObject* number) {
     const long count = PyLong_AsLong(number);
     if (count == -1 && PyErr_Occurred()) return nullptr;
@@ -246,6 +266,7 @@ template <class Function> PyCFunction as_function(Function function) {
 PyMethodDef methods[] = {
     {"bilinear", as_function(bilinear), METH_FASTCALL, nullptr},
     {"gradients", as_function(gradients), METH_FASTCALL, nullptr},
+    {"ways", as_function(ways), METH_FASTCALL, nullptr},
     {"set_num_threads", set_num_threads, METH_O, nullptr},
     {"get_num_threads", get_num_threads, METH_NOARGS, nullptr},
     {"instruction_set", instruction_set, METH_NOARGS, nullptr},

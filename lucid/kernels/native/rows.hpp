@@ -140,7 +140,8 @@ bool rows_input_gradients(
     const Pieces tiles(s.samples, tile_rows);
     const Index padded_size = s.samples * panels.padded;
     const Index wanted = chunks_for(s.samples * s.outputs, s.features_1 * s.features_2, threads);
-    const Index chunks = smaller(wanted, s.features_1);
+    const Index chunks =
+        with_copies(smaller(wanted, s.features_1), padded_size * Index(sizeof(Real)));
     Scratch<Real> shared(s.samples * s.outputs + (chunks + 1) * padded_size);
     if (!shared) return false;
     Real* const a = shared.get();

@@ -74,6 +74,11 @@ void pack_products(
     }
 }
 
+inline Index in_whole_depths(Index samples) {
+    if (samples < depth_at_once) return larger<Index>(samples, 32);
+    return samples / depth_at_once * depth_at_once;
+}
+
 // Some tiles of the gradient, summed over some samples, into d_weight (which need not be zero).
 template <class Real>
 bool weight_gradient_part(const WeightGradient<Real>& c, Range samples, Range tiles, Real* d_weight) {
@@ -83,7 +88,7 @@ bool weight_gradient_part(const WeightGradient<Real>& c, Range samples, Range ti
     const Index widths = panels.widths();
     const Index room = c.products
         ? larger<Index>(64, nearest_bytes / Index(sizeof(Real)) / (widths + s.features_1 + s.outputs))
-        : larger(depth_at_once, block_bytes / Index(sizeof(Real)) / widths / depth_at_once * depth_at_once);
+        : in_whole_depths(block_bytes / Index(sizeof(Real)) / widths);
     const Index block = smaller(samples.length(), room);
     const Index products_room = c.products ? 0 : (depth_at_once + 2) * tile_rows + 4 * lanes<Real>;
     Scratch<Real> scratch(block * widths + products_room + (c.products ? 0 : block));
