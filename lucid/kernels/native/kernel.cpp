@@ -9,8 +9,6 @@
 
 namespace {
 
-constexpr int fewest_rows = 4;  // tiles of fewer rows wait for the multiplier more than they use it
-
 // The part of the lanes that is in use when `size` things lie on them.
 template <class Real> double fill_of(Index size) {
     return double(size) / double(divided_up(size, lanes<Real>) * lanes<Real>);
@@ -20,9 +18,8 @@ template <class Real> double fill_of(Index size) {
 inline double left_by(double size, double cost) { return size / (size + cost); }
 
 // One pass over W at the speed of memory, where multiplying is not what takes the time.
-template <class Real> bool few_samples(const Sizes& s) {
-    const bool large = s.outputs * s.features_1 * s.features_2 * Index(sizeof(Real)) >= 1 << 20;
-    return s.features_2 >= lanes<Real> && (s.samples <= 2 || (large && s.samples * 3 <= lanes<Real>));
+template <class Real> bool few_samples(const Sizes& s, Index most) {
+    return s.features_2 >= lanes<Real> && s.samples <= most;
 }
 
 // Where lanes are features, a matrix of W is copied by each thread, and all of the samples once.
@@ -34,11 +31,14 @@ template <class Real> bool rows_have_room(const Sizes& s, Index matrix) {
 // Shares of the multiplier's rate, fitted to measurements (README.md): lanes that are samples may
 // stand empty, and so may those that are features, which also copy W: once for all samples.
 template <class Real> Way forward_way(const Sizes& s) {
-    if (few_samples<Real>(s)) return Way::features;
-    const double rows = fill_of<Real>(s.features_2) * left_by(double(s.samples), 4);
-    if (rows > fill_of<Real>(s.samples) && rows_have_room<Real>(s, s.features_1 * s.features_2))
-        return Way::rows;
-    if (s.features_2 < fewest_rows && s.features_1 > s.features_2) return Way::swapped;
+    if (few_samples<Real>(s, 2)) return Way::features;
+    const Index matrix = s.features_1 * s.features_2;
+    const double rows = fill_of<Real>(s.features_2) * left_by(double(s.samples), 4) *
+                        left_by(double(matrix), 25 * lanes<Real>);
+    if (rows > fill_of<Real>(s.samples) && rows_have_room<Real>(s, matrix)) return Way::rows;
+    // Tiles of few rows wait for the multiplier; packing W the other way round costs too.
+    const bool low = left_by(double(s.features_2), 2) < left_by(double(s.samples), 150);
+    if (s.features_2 < 4 && s.features_1 > s.features_2 && low) return Way::swapped;
     return Way::samples;
 }
 
@@ -62,8 +62,39 @@ bool forward(
          {weight, matrix, s.features_2, 1, way == Way::packed}, bias, out}, threads);
 }
 
+// Rows of tiles are i, and products are packed, or rows are o, and there is one more
+// multiplication for each; then tiles are written far apart, too far for a large gradient.
 template <class Real> Way weight_gradient_way(const Sizes& s) {
-    return s.features_2 <= panel<Real> && s.outputs >= 6 ? Way::products : Way::samples;
+    const double samples =
+        left_by(double(smaller<Index>(s.features_1, tile_rows)), 1) * left_by(double(s.features_2), 6);
+    const double products = left_by(double(smaller<Index>(s.outputs, tile_rows)), 2);
+    const bool near = s.outputs * s.features_1 * s.features_2 * Index(sizeof(Real)) <= copied_bytes;
+    return products > samples && (near || s.features_1 < 4) ? Way::products : Way::samples;
+}
+
+// Lanes are features of x1 where those of x2 would leave most of them empty.
+template <class Real> bool better_exchanged(const Sizes& s) {
+    const Index bytes = s.outputs * s.features_1 * s.features_2 * Index(sizeof(Real));
+    return bytes <= most_bytes_each &&
+           (s.features_2 == 1 || s.samples >= 16) &&
+           fill_of<Real>(s.features_1) > 1.6 * fill_of<Real>(s.features_2);
+}
+
+template <class Real>
+bool exchanged_weight_gradient(
+    const Sizes& s, Matrix<Real> g, Matrix<Real> x1, Matrix<Real> x2, Real* d_weight, int threads) {
+    const Sizes other{s.samples, s.outputs, s.features_2, s.features_1};
+    const bool products = weight_gradient_way<Real>(other) == Way::products;
+    if (s.features_2 == 1)  // the gradient lies in memory as it would exchanged
+        return weight_gradient<Real>({other, g, x2, x1, products}, d_weight, threads);
+    const Index matrix = s.features_1 * s.features_2;
+    Scratch<Real> found(s.outputs * matrix);
+    if (!found || !weight_gradient<Real>({other, g, x2, x1, products}, found.get(), threads)) return false;
+    for (Index o = 0; o < s.outputs; ++o)
+        transpose(
+            found.get() + o * matrix, s.features_1, s.features_2, s.features_1,
+            d_weight + o * matrix, s.features_2);
+    return true;
 }
 
 template <class Real>
@@ -72,6 +103,8 @@ bool gradient_of_weight(
     Way way) {
     if (way == Way::choose) {
         if (is_tiny(s)) return tiny_weight_gradient(s, g, x1, x2, d_weight), true;
+        if (better_exchanged<Real>(s))
+            return exchanged_weight_gradient(s, g, x1, x2, d_weight, threads);
         way = weight_gradient_way<Real>(s);
     }
     return weight_gradient<Real>({s, g, x1, x2, way == Way::products}, d_weight, threads);
@@ -80,13 +113,15 @@ bool gradient_of_weight(
 // As above; where lanes are features there is a sum over them for each sample and feature 1, and
 // where they are samples W is packed into tiles, at a higher price.
 template <class Real> Way input_gradients_way(const Sizes& s, int threads) {
-    if (few_samples<Real>(s)) return Way::features;
+    if (few_samples<Real>(s, 1)) return Way::features;
     const Index panels = Panels<Real>(s.samples).count, matrix = s.outputs * s.features_2;
+    const bool packs = matrix * s.features_1 * Index(sizeof(Real)) <= most_bytes;
+    if (s.features_2 <= column_rows && packs) return Way::column;
     const double rows = fill_of<Real>(s.features_2) * left_by(double(s.samples), 4) *
                         left_by(double(matrix), 25 * lanes<Real>);
     const double samples = fill_of<Real>(s.samples) * left_by(double(s.samples), 20);
     if (rows > samples && rows_have_room<Real>(s, matrix)) return Way::rows;
-    if (matrix * s.features_1 * Index(sizeof(Real)) > most_bytes) return Way::shared;
+    if (!packs) return Way::shared;
     if (s.outputs <= 2 && s.features_1 >= 8 && s.features_2 >= 8) return Way::apart;
     if (s.outputs <= 40 && panels >= 2 * threads) return Way::column;
     return panels >= 4 * threads ? Way::samples : Way::shared;
