@@ -1,12 +1,13 @@
 """Differentiate arrays as you compute, and the bilinear form at the speed of a matrix product."""
 
+import importlib as _importlib
 import sys as _sys
+from typing import TYPE_CHECKING as _TYPE_CHECKING
+from typing import Any as _Any
 
 import numpy as _np
 
 from . import _arrays
-from . import nn as nn
-from . import optim as optim
 from ._anomaly import detect_anomaly as detect_anomaly
 from ._config import get_num_threads as get_num_threads
 from ._config import set_num_threads as set_num_threads
@@ -128,3 +129,22 @@ float16, bool = _np.dtype("float16"), _np.dtype("bool")
 
 # `lucid` is the array namespace of its Tensors
 _arrays.array_types[Tensor] = _sys.modules[__name__]
+
+if _TYPE_CHECKING:
+    from . import kernels as kernels
+    from . import nn as nn
+    from . import optim as optim
+    from . import testing as testing
+
+_SUBMODULES = ("kernels", "nn", "optim", "testing")
+
+
+def __getattr__(name: str) -> _Any:
+    """A submodule, imported when it is first asked for: `import lucid` alone stays light."""
+    if name in _SUBMODULES:
+        return _importlib.import_module(f".{name}", __name__)
+    raise AttributeError(f"module 'lucid' has no attribute '{name}'")
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *_SUBMODULES})

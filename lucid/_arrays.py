@@ -9,7 +9,7 @@ reached through the package `array-api-compat`, imported when their first array 
 from __future__ import annotations
 
 import sys
-from functools import cache
+from functools import cache, lru_cache
 from math import prod
 from typing import Any, TypeAlias
 
@@ -108,13 +108,17 @@ def _compat(library: str) -> Namespace:
     return __import__(f"array_api_compat.{library}", fromlist=["__name__"])
 
 
-@cache
+# of two libraries, float64 may have the same hash, but is not to be compared
+_cache_by_type = lru_cache(maxsize=None, typed=True)
+
+
+@_cache_by_type
 def is_complex(dtype: DType) -> bool:
     """Whether numbers of this dtype have an imaginary part."""
     return "complex" in str(dtype)
 
 
-@cache
+@_cache_by_type
 def kind(dtype: DType) -> int:
     """What numbers a dtype has: 0 truth values, 1 integers, 2 real, 3 complex numbers."""
     if is_differentiable(dtype):
@@ -122,11 +126,17 @@ def kind(dtype: DType) -> int:
     return int("int" in str(dtype))
 
 
-@cache
+@_cache_by_type
 def is_differentiable(dtype: DType) -> bool:
     """Whether numbers of this dtype can have a gradient: real or complex floating point."""
     name = str(dtype)
     return "float" in name or "complex" in name
+
+
+@_cache_by_type
+def is_half(dtype: DType) -> bool:
+    """Whether this is float16 or bfloat16: too coarse to compute in."""
+    return "float16" in str(dtype)
 
 
 def asarray(value: Any, *, narrow: bool = True) -> Array:
@@ -148,6 +158,13 @@ def asarray(value: Any, *, narrow: bool = True) -> Array:
             f"expected numbers, got {type(value).__name__} of dtype {array.dtype}: {value!r:.60}"
         )
     return array
+
+
+def asarray_like(like: Array | None, value: Any) -> Array:
+    """Numbers and nested lists as an array of the library and on the device of another."""
+    array = asarray(value)
+    xp = np if like is None else namespace(like)
+    return array if xp is np else xp.asarray(array, device=device_of(like))
 
 
 def _holds_arrays(value: Any) -> bool:
@@ -172,20 +189,46 @@ def native_dtype(xp: Namespace, dtype: DType | None) -> DType | None:
     return getattr(xp, name)
 
 
+def device_of(array: Array) -> Device | None:
+    """Where an array is; None under `jax.jit`, where it is nowhere yet."""
+    return getattr(array, "device", None)
+
+
 def with_item(x: Array, index: Any, value: Array) -> Array:
     """A copy of x with `value` at an index."""
-    if hasattr(x, "at"):  # JAX, whose arrays cannot be written to
+    # JAX's arrays cannot be written to, and need no copy
+    return set_item(x if hasattr(x, "at") else namespace(x).asarray(x, copy=True), index, value)
+
+
+def set_item(x: Array, index: Any, value: Array) -> Array:
+    """x with `value` at an index: x itself, changed, where its library allows that."""
+    if hasattr(x, "at"):
         return x.at[index].set(value)
-    result = namespace(x).asarray(x, copy=True)
-    result[index] = value
-    return result
+    try:
+        x[index] = value
+    except IndexError:
+        if library(x) in ("numpy", "torch", "cupy"):
+            raise
+        # the standard has no assignment at arrays of integers
+        xp, host = namespace(x), np.array(np.from_dlpack(x))
+        host[_on_host(index)] = _on_host(value)
+        return xp.asarray(host, device=x.device)
+    return x
+
+
+def _on_host(value: Any) -> Any:
+    """An array, or an index with arrays in it, in NumPy's terms."""
+    if isinstance(value, tuple):
+        return tuple(map(_on_host, value))
+    return np.from_dlpack(value) if is_array(value) else value
 
 
 def scatter_add(values: Array, index: Any, shape: tuple[int, ...], *, repeats: bool) -> Array:
     """Zeros of a shape with `values` added at an index, which may name an element repeatedly."""
     xp = namespace(values)
     if not repeats:
-        return with_item(xp.zeros(shape, dtype=values.dtype, device=values.device), index, values)
+        zeros = xp.zeros(shape, dtype=values.dtype, device=device_of(values))
+        return set_item(zeros, index, values)
     if hasattr(values, "at"):
         return xp.zeros(shape, dtype=values.dtype).at[index].add(values)
     device = values.device
@@ -199,7 +242,7 @@ def scatter_add(values: Array, index: Any, shape: tuple[int, ...], *, repeats: b
         xp.add.at(total, places, flat)
         return xp.reshape(total, shape)
     result = np.zeros(prod(shape), str(values.dtype).rpartition(".")[2])
-    np.add.at(result, np.from_dlpack(places), np.from_dlpack(flat))
+    np.add.at(result, np.asarray(np.from_dlpack(places), np.intp), np.from_dlpack(flat))
     return xp.reshape(xp.asarray(result, device=device), shape)
 
 
@@ -213,6 +256,6 @@ def _places(xp: Namespace, index: Any, shape: tuple[int, ...], device: Device) -
     axis = len(before)
     size, width = shape[axis], prod(shape[axis + 1 :])
     starts = xp.arange(prod(shape[:axis]), device=device) * (size * width)
-    along = xp.reshape(last, (-1,)) % size * width
+    along = xp.astype(xp.reshape(last, (-1,)), starts.dtype) % size * width
     places = starts[:, None, None] + along[None, :, None] + xp.arange(width, device=device)
     return xp.reshape(places, (-1,))

@@ -27,7 +27,9 @@ _TENSOR = "$tensor"
 Path = str | os.PathLike[str]
 
 
-def save(state: Mapping[str, Any], path: Path, *, metadata: Mapping[str, str] | None = None) -> None:
+def save(
+    state: Mapping[str, Any], path: Path, *, metadata: Mapping[str, str] | None = None
+) -> None:
     """Write a dictionary of Tensors, such as `model.state_dict()`, to a safetensors file.
 
     `state` maps names to Tensors or arrays, or to dictionaries, lists, numbers, truth values,
@@ -145,7 +147,10 @@ def _replacing(path: str) -> Iterator[str]:
         raise FileNotFoundError(f"save: there is no folder {folder}")
     temporary = os.path.join(folder, f".{name}.{os.urandom(4).hex()}.tmp")
     try:
-        yield temporary
+        with open(temporary, "xb") as file:
+            mode = os.fstat(file.fileno()).st_mode
+        yield temporary  # whoever writes there may replace the file, by one that is private
+        os.chmod(temporary, mode)
         with open(temporary, "rb+") as file:
             os.fsync(file.fileno())
         os.replace(temporary, path)

@@ -30,7 +30,7 @@ from operator import itemgetter
 from typing import TYPE_CHECKING, Any, ParamSpec, Protocol, cast, overload
 
 from . import _anomaly
-from ._arrays import array_types, asarray, is_array, library
+from ._arrays import array_types, asarray_like, is_array, library
 from ._errors import GraphError, LibraryError, LucidError, ShapeError
 from ._shapes import broadcast_shapes
 from ._tape import Node, Output, Traced, mode, new_tensor, recorded
@@ -263,15 +263,25 @@ class _Operation:
         return plan
 
     def lift(self, *values: Any, kinds: Any = list) -> tuple[Any, ...]:
-        """The arguments of a call, with arrays for the lists in the places of arrays."""
+        """The arguments of a call, with arrays for the lists in the places of arrays.
+
+        They become arrays of the library that an array among the arguments has.
+        """
+        groups = [
+            (value if name == self.sequence else (value,)) if name in self.rules else ()
+            for name, value in zip(self.names, values, strict=True)
+        ]
+        like = next((each for group in groups for each in group if is_array(each)), None)
+
+        def lifted(value: Any) -> Any:
+            return asarray_like(like, value) if isinstance(value, kinds) else value
+
         return tuple(
             value
             if name not in self.rules
-            else [asarray(each) if isinstance(each, kinds) else each for each in value]
+            else [lifted(each) for each in value]
             if name == self.sequence
-            else asarray(value)
-            if isinstance(value, kinds)
-            else value
+            else lifted(value)
             for name, value in zip(self.names, values, strict=True)
         )
 

@@ -119,8 +119,11 @@ class Traced:
     public: ClassVar[type[Tensor]]  # Tensor, which stands above the operations and this file
 
 
-class Hooks(list[Hook]):
-    """What is called with the gradient at a place; last, what keeps it for `retain_grad`."""
+class Hooks(dict[object, Hook]):
+    """What is called with the gradient at a place, each under a key of its own.
+
+    Last, what keeps the gradient for `retain_grad`.
+    """
 
     keep: Callable[[Tensor], None] | None = None
 
@@ -236,9 +239,9 @@ def _propagate(
                 place.inputs = ()
         elif type(place) is Output:
             node = place.inputs[0]
-            if node not in gradients:
-                gradients[node] = [None] * len(node.shape)
-            gradients[node][place.index] = g
+            parts = gradients.setdefault(node, [None] * len(node.shape))
+            before = parts[place.index]
+            parts[place.index] = g if before is None else before + g
         elif targets is None:
             results[place] = g
     return results
@@ -410,7 +413,7 @@ def _fit(gradient: Any, place: Place, name: str) -> Any:
 def _run_hooks(place: Place, hooks: Hooks, gradient: Any) -> Any:
     recorded = isinstance(gradient, Traced)
     tensor = gradient if recorded else new_tensor(gradient)
-    for hook in tuple(hooks):
+    for hook in tuple(hooks.values()):
         replaced = hook(tensor)
         if replaced is None:
             continue
@@ -447,6 +450,8 @@ def recorded(value: Any, place: Any) -> Any:
     """A saved value for a rule that is itself recorded: a Tensor on the place it came from."""
     if isinstance(place, tuple):
         return tuple(map(recorded, value, place))
+    if isinstance(value, tuple) and type(place) is Node:  # all the results of an operation
+        return tuple(new_tensor(part, Output(place, k)) for k, part in enumerate(value))
     if place is None and not is_array(value):
         return value
     return new_tensor(value, place)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from typing import Any
+from typing import Any, Self
 from weakref import ref
 
 import numpy as np
@@ -19,7 +19,7 @@ from ._arrays import (
     namespace,
     native_dtype,
 )
-from ._errors import ArgumentError, DTypeError, GraphError, ShapeError
+from ._errors import ArgumentError, DTypeError, GraphError, LibraryError, ShapeError
 from ._tape import (
     Hook,
     Hooks,
@@ -126,7 +126,7 @@ class Tensor(Traced):
 
     # The tape
 
-    def requires_grad_(self, requires_grad: bool = True) -> Tensor:
+    def requires_grad_(self, requires_grad: bool = True) -> Self:
         """Make this Tensor a leaf that gets a gradient, or one that does not; returns itself.
 
         Raises DTypeError if the dtype is not floating point, and GraphError if it is asked to
@@ -211,12 +211,11 @@ class Tensor(Traced):
         place = self._require_place("register_hook")
         if place.hooks is None:
             place.hooks = Hooks()
-        hooks = place.hooks
-        hooks.append(hook)
+        hooks, key = place.hooks, object()
+        hooks[key] = hook
 
         def remove() -> None:
-            if hook in hooks:
-                hooks.remove(hook)
+            hooks.pop(key, None)
 
         return remove
 
@@ -412,19 +411,19 @@ class Tensor(Traced):
 
     # Assignment gives this object a new array; nothing that a tape has saved is written to
 
-    def __iadd__(self, other: Any) -> Tensor:  # type: ignore[misc]
+    def __iadd__(self, other: Any) -> Self:  # type: ignore[misc]
         return self._become("+=", _elementwise.add(self, other))
 
-    def __isub__(self, other: Any) -> Tensor:  # type: ignore[misc]
+    def __isub__(self, other: Any) -> Self:  # type: ignore[misc]
         return self._become("-=", _elementwise.subtract(self, other))
 
-    def __imul__(self, other: Any) -> Tensor:  # type: ignore[misc]
+    def __imul__(self, other: Any) -> Self:  # type: ignore[misc]
         return self._become("*=", _elementwise.multiply(self, other))
 
-    def __itruediv__(self, other: Any) -> Tensor:  # type: ignore[misc]
+    def __itruediv__(self, other: Any) -> Self:  # type: ignore[misc]
         return self._become("/=", _elementwise.divide(self, other))
 
-    def __ipow__(self, other: Any) -> Tensor:  # type: ignore[misc]
+    def __ipow__(self, other: Any) -> Self:  # type: ignore[misc]
         return self._become("**=", _elementwise.pow(self, other))
 
     def __getitem__(self, index: Any) -> Tensor:
@@ -434,15 +433,21 @@ class Tensor(Traced):
         self._refuse_to_overwrite("[] =")
         self._become("[] =", _index.setitem(self, _index.plain_index(index), value))
 
-    def copy_(self, values: Any) -> Tensor:
+    def copy_(self, values: Any) -> Self:
         """Give this Tensor other values, of its shape, converted to its dtype; returns itself.
 
         Raises GraphError for a leaf that requires a gradient while operations are recorded.
         """
         return self._become("copy_", values if isinstance(values, Tensor) else Tensor(values))
 
-    def _become(self, what: str, result: Tensor) -> Tensor:
+    def _become(self, what: str, result: Tensor) -> Self:
         self._refuse_to_overwrite(what)
+        if namespace(result._array) is not namespace(self._array):
+            raise LibraryError(
+                f"{what}: a tensor keeps its library, {_arrays.library(self._array)}, but the new "
+                f"values are an array of {_arrays.library(result._array)}.\n"
+                "Convert them first, for example with lucid.from_dlpack."
+            )
         if result.shape != self.shape:
             raise ShapeError(
                 f"{what}: a tensor keeps its shape, {self.shape}, but the new values have "

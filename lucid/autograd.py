@@ -46,6 +46,7 @@ def grad(
         )
     places = []
     for k, tensor in enumerate(wanted):
+        _require_tensor(f"inputs[{k}]", tensor)
         if tensor._node is None:
             raise GraphError(
                 f"grad: inputs[{k}] does not require a gradient.\n"
@@ -54,6 +55,7 @@ def grad(
         places.append(tensor._node)
     roots = []
     for k, (result, weight) in enumerate(zip(results, weights, strict=True)):
+        _require_tensor(f"outputs[{k}]", result)
         if result._node is None:
             raise GraphError(
                 f"grad: outputs[{k}] does not require a gradient: nothing it was computed from "
@@ -77,3 +79,8 @@ def grad(
         for place in places
     )
     return gradients[0] if single else gradients
+
+
+def _require_tensor(name: str, value: object) -> None:
+    if not isinstance(value, Tensor):
+        raise ArgumentError(f"grad: {name} is {type(value).__name__}, expected a Tensor")

@@ -202,6 +202,21 @@ def _compare(name: str, function: Callable[..., Any], *samplers: Sampler) -> Cas
     return _elementwise(name, function, *(samplers or (integers,)), arguments=2, order=0)
 
 
+def _activation(name: str, function: Callable[[float], float], **options: Any) -> Case:
+    label = ": ".join([name, *map(str, options.values())])
+    return Case(label, getattr(F, name), lambda x, **_: each(function)(x), ((3, 4),), (away,),
+                options, empty=((0, 3),))  # fmt: skip
+
+
+def _softmax(row: list[float]) -> list[float]:
+    total = sum(map(math.exp, row))
+    return [math.exp(value) / total for value in row]
+
+
+def _mean(row: list[float]) -> float:
+    return math.fsum(row) / len(row)
+
+
 LINE, MATRIX, BLOCK = (5,), (3, 4), (2, 3, 4)
 
 CASES = [
@@ -300,8 +315,8 @@ CASES = [
     Case("sum", lucid.sum, over(sum), (BLOCK,), complex=True, integer=True, empty=((0, 3),)),
     Case("sum: axis", lucid.sum, over(sum), (BLOCK,), options={"axis": (0, -1)}, complex=True),
     Case("sum: keepdims", lucid.sum, over(sum), (BLOCK,), options={"axis": 1, "keepdims": True}),
-    Case("mean", lucid.mean, over(lambda r: sum(r) / len(r)), (BLOCK,), complex=True),
-    Case("mean: axis", lucid.mean, over(lambda r: sum(r) / len(r)), (BLOCK,),
+    Case("mean", lucid.mean, over(lambda row: sum(row) / len(row)), (BLOCK,), complex=True),
+    Case("mean: axis", lucid.mean, over(lambda row: sum(row) / len(row)), (BLOCK,),
          options={"axis": (0, 2)}, empty=((2, 0, 4),)),
     Case("var", lucid.var, over(_variance), (BLOCK,)),
     Case("var: axis", lucid.var, over(_variance), (BLOCK,), options={"axis": 1, "correction": 1}),
@@ -369,6 +384,43 @@ CASES = [
          integer=True, empty=((0, 3), (0, 4), (5, 3, 4), (5,))),
     Case("bilinear: pairs", F.bilinear, _bilinear, ((2, 1, 3), (4, 2), (5, 3, 2), (5,)),
          complex=True),
+    # the other functions of networks; test_losses.py and test_nn.py have the rest
+    Case("linear", F.linear, lambda x, w, b: _matmul(x, w.T) + b, ((2, 3, 4), (5, 4), (5,)),
+         complex=True, integer=True, empty=((0, 4), (5, 4), (5,))),
+    Case("linear: no bias", F.linear, lambda x, w: _matmul(x, w.T), ((4,), (5, 4)), complex=True),
+    _activation("relu", lambda x: max(x, 0.0)),
+    _activation("leaky_relu", lambda x: x if x > 0 else 0.1 * x, negative_slope=0.1),
+    _activation("elu", lambda x: x if x > 0 else 1.5 * math.expm1(x), alpha=1.5),
+    _activation("softplus", lambda x: math.log1p(math.exp(2 * x)) / 2, beta=2.0),
+    _activation("silu", lambda x: x * _sigmoid(x)),
+    _activation("gelu", lambda x: x * (1 + math.erf(x / math.sqrt(2))) / 2),
+    _activation("gelu", lambda x: x * (1 + math.tanh(math.sqrt(2 / math.pi)
+                * (x + 0.044715 * x**3))) / 2, approximate="tanh"),
+    Case("softmax", F.softmax, lambda x: np.array([_softmax(row) for row in x.tolist()]),
+         (MATRIX,), empty=((3, 0),)),
+    Case("softmax: axis", F.softmax, lambda x, axis: np.array(
+            [_softmax(row) for row in x.T.tolist()]).T, (MATRIX,), options={"axis": 0}),
+    Case("log_softmax", F.log_softmax,
+         lambda x: np.array([list(map(math.log, _softmax(row))) for row in x.tolist()]), (MATRIX,),
+         empty=((3, 0),)),
+    Case("layer_norm", F.layer_norm, lambda x, normalized_shape: np.array(
+            [[(v - np.mean(r)) / math.sqrt(_variance(r) + 1e-5) for v in r] for r in x.tolist()]),
+         (MATRIX,), options={"normalized_shape": 4}),
+    Case("embedding", F.embedding, lambda k, w: w[k],
+         ((2, 3), (4, 5)), (below(4), normal), complex=True, empty=((0, 3), (4, 5))),
+    Case("mse_loss", F.mse_loss, lambda x, t: over(_mean)((x - t) ** 2), (MATRIX, MATRIX)),
+    Case("mse_loss: none", F.mse_loss, lambda x, t, reduction: (x - t) ** 2, (MATRIX, MATRIX),
+         options={"reduction": "none"}, empty=((0, 3), (0, 3))),
+    Case("l1_loss", F.l1_loss, lambda x, t, reduction: over(sum)(np.abs(x - t)), (MATRIX, MATRIX),
+         options={"reduction": "sum"}),
+    Case("binary_cross_entropy_with_logits", F.binary_cross_entropy_with_logits,
+         lambda x, t: over(_mean)(each(lambda x, t: -t * math.log(_sigmoid(x))
+            - (1 - t) * math.log(1 - _sigmoid(x)))(x, t)), (MATRIX, MATRIX)),
+    Case("cross_entropy", F.cross_entropy, lambda x, k: np.array(_mean(
+            [-math.log(_softmax(row)[i]) for row, i in zip(x.tolist(), k, strict=True)])),
+         (MATRIX, (3,)), (normal, below(4))),
+    Case("nll_loss", F.nll_loss, lambda x, k: np.array(_mean([-x[n, i] for n, i in enumerate(k)])),
+         (MATRIX, (3,)), (normal, below(4))),
 ]  # fmt: skip
 
 DIFFERENTIABLE = [case for case in CASES if case.order]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 from collections.abc import Iterator
 
 import numpy as np
@@ -44,3 +45,14 @@ def _no_state_is_left() -> Iterator[None]:
 def random() -> np.random.Generator:
     """NumPy's generator, the same in every run."""
     return np.random.default_rng(0)
+
+
+@pytest.fixture
+def no_gc() -> Iterator[None]:
+    """Without the garbage collector only reference counts free anything."""
+    gc.collect()
+    gc.disable()
+    try:
+        yield
+    finally:
+        gc.enable()

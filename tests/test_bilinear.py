@@ -125,9 +125,9 @@ def test_both_forms_of_bias(shape: tuple[int, ...]) -> None:
 
 def test_a_bias_may_be_none() -> None:
     arrays = sample(*SHAPES[:3])
-    tensors = [Tensor(array) for array in arrays]
-    assert_same(F.bilinear(*tensors, None), F.bilinear(*tensors))
-    assert_same(F.bilinear(*tensors, bias=None), reference(*arrays))
+    x1, x2, weight = map(Tensor, arrays)
+    assert_same(F.bilinear(x1, x2, weight, None), reference(*arrays))
+    assert_same(F.bilinear(x1, x2, weight, bias=None), reference(*arrays))
 
 
 @given(
@@ -482,7 +482,7 @@ def test_infinity_times_a_positive_weight_stays_infinite() -> None:
 
 def test_arrays_give_an_array() -> None:
     arrays = sample(*SHAPES)
-    out = F.bilinear(*arrays)
+    out: Any = F.bilinear(*arrays)
     assert type(out) is np.ndarray
     assert_same(out, reference(*arrays))
 

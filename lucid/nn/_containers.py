@@ -21,7 +21,10 @@ class _Numbered(Module):
 
     def append(self, module: Module) -> Self:
         """Add a module at the end; returns itself."""
-        setattr(self, str(len(self)), _a_module(type(self).__name__, module))
+        number = len(self)
+        while str(number) in vars(self):  # in a part of another list the names go on from there
+            number += 1
+        setattr(self, str(number), _a_module(type(self).__name__, module))
         return self
 
     def extend(self, modules: Iterable[Module]) -> Self:
@@ -73,14 +76,12 @@ class Sequential(_Numbered):
     """
 
     def __init__(self, *modules: Module | Mapping[str, Module]) -> None:
-        first = modules[0] if modules else None
-        if len(modules) == 1 and isinstance(first, Mapping):
-            super().__init__(())
-            for name, module in first.items():
-                self._check_name("Sequential", name)
-                setattr(self, name, _a_module("Sequential", module))
-        else:
-            super().__init__(modules)  # type: ignore[arg-type] (append refuses what is no module)
+        super().__init__(())
+        only = modules[0] if len(modules) == 1 else None
+        named = only if isinstance(only, Mapping) else {str(k): m for k, m in enumerate(modules)}
+        for name, module in named.items():
+            self._check_name("Sequential", name)
+            setattr(self, name, _a_module("Sequential", module))
 
     def forward(self, input: Any) -> Any:
         """The output of the last module."""
@@ -154,7 +155,5 @@ class ModuleDict(Module):
 
 def _a_module(container: str, value: Any) -> Module:
     if not isinstance(value, Module):
-        raise ArgumentError(
-            f"{container}: expected a Module, got {type(value).__name__}"
-        )
+        raise ArgumentError(f"{container}: expected a Module, got {type(value).__name__}")
     return value

@@ -17,7 +17,7 @@ class Dropout(Module):
 
     >>> layer = nn.Dropout(0.5, generator=lucid.Generator(0))
     >>> layer(lucid.ones(4))
-    Tensor([2.0, 0.0, 0.0, 0.0])
+    Tensor([2.0, 2.0, 2.0, 0.0])
     >>> layer.eval()(lucid.ones(4))
     Tensor([1.0, 1.0, 1.0, 1.0])
     """

@@ -32,20 +32,18 @@ class LayerNorm(Module):
         dtype: DType | None = None,
     ) -> None:
         super().__init__()
-        whole = isinstance(normalized_shape, int)
-        self.normalized_shape = (normalized_shape,) if whole else tuple(normalized_shape)
-        for size in self.normalized_shape:
+        shape = (normalized_shape,) if isinstance(normalized_shape, int) else normalized_shape
+        for size in shape:
             check_sizes("LayerNorm", normalized_shape=size)
+        self.normalized_shape = tuple(shape)
         self.eps = eps
-        shape, affine = self.normalized_shape, elementwise_affine
+        affine = elementwise_affine
         self.weight = Parameter(ones(shape, dtype=dtype)) if affine else None
         self.bias = Parameter(zeros(shape, dtype=dtype)) if affine and bias else None
 
     def forward(self, input: Any) -> Any:
         """The normalised input, in its shape."""
-        return functional.layer_norm(
-            input, self.normalized_shape, self.weight, self.bias, self.eps
-        )
+        return functional.layer_norm(input, self.normalized_shape, self.weight, self.bias, self.eps)
 
     def extra_repr(self) -> str:
         """The arguments the layer was made with."""

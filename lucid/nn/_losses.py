@@ -28,6 +28,8 @@ class CrossEntropyLoss(_Loss):
     Tensor(0.6931472)
     """
 
+    weight: Tensor | None
+
     def __init__(
         self,
         weight: Tensor | None = None,
@@ -59,6 +61,8 @@ class NLLLoss(_Loss):
     >>> nn.NLLLoss()(lucid.Tensor([[-0.5, -1.5]]), [1])
     Tensor(1.5)
     """
+
+    weight: Tensor | None
 
     def __init__(
         self, weight: Tensor | None = None, *, ignore_index: int = -100, reduction: str = "mean"
@@ -110,6 +114,9 @@ class BCEWithLogitsLoss(_Loss):
     >>> nn.BCEWithLogitsLoss()(lucid.Tensor([0.0]), lucid.Tensor([1.0]))
     Tensor(0.6931472)
     """
+
+    weight: Tensor | None
+    pos_weight: Tensor | None
 
     def __init__(
         self,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
-from typing import TYPE_CHECKING, Any, NamedTuple, Self
+from typing import Any, NamedTuple, Self
 
 from .._arrays import Array, Device, DType, is_differentiable, namespace, native_dtype
 from .._errors import ArgumentError, DTypeError
@@ -38,9 +38,9 @@ class Module:
     >>> [name for name, parameter in scorer.named_parameters()]
     ['embedding.weight', 'pair.weight']
     >>> scorer
-    Scorer                                        56 parameters
-    ├─ embedding: Embedding(10, 4)                40
-    └─ pair: Bilinear(4, 4, 1, bias=False)        16
+    Scorer                                    56 parameters
+    ├─ embedding: Embedding(10, 4)            40
+    └─ pair: Bilinear(4, 4, 1, bias=False)    16
     >>> scorer([1, 2], [3, 4]).shape
     (2, 1)
     """
@@ -101,13 +101,11 @@ class Module:
         object.__delattr__(self, name)
         self._buffers.pop(name, None)
 
-    if not TYPE_CHECKING:  # a type checker finds unknown attributes by itself
-
-        def __getattr__(self, name: str) -> Any:
-            known = [each for each in (*vars(self), *dir(type(self))) if not each.startswith("_")]
-            near = nearest(name, known)
-            meant = f"; did you mean '{near}'?" if near else ""
-            raise AttributeError(f"{type(self).__name__} has no attribute '{name}'{meant}")
+    def __getattr__(self, name: str) -> Any:
+        known = [each for each in (*vars(self), *dir(type(self))) if not each.startswith("_")]
+        near = None if name.startswith("_") else nearest(name, known)
+        meant = f"; did you mean '{near}'?" if near else ""
+        raise AttributeError(f"{type(self).__name__} has no attribute '{name}'{meant}")
 
     def register_buffer(self, name: str, tensor: Tensor | None, persistent: bool = True) -> None:
         """Name a Tensor that belongs to the module and is not trained.
@@ -149,11 +147,11 @@ class Module:
         return (child for _, child in self.named_children())
 
     def named_modules(self, prefix: str = "") -> Iterator[tuple[str, Module]]:
-        """This module and all within it, with their names from here; each once."""
+        """The module itself and all within it, with their names from here; each once."""
         return _walk(self, prefix, set())
 
     def modules(self) -> Iterator[Module]:
-        """This module and all within it."""
+        """The module itself and all within it."""
         return (module for _, module in self.named_modules())
 
     def named_parameters(
@@ -172,9 +170,7 @@ class Module:
         """The parameters, for an optimiser; one that several modules share comes once."""
         return (parameter for _, parameter in self.named_parameters(recurse=recurse))
 
-    def named_buffers(
-        self, prefix: str = "", recurse: bool = True
-    ) -> Iterator[tuple[str, Tensor]]:
+    def named_buffers(self, prefix: str = "", recurse: bool = True) -> Iterator[tuple[str, Tensor]]:
         """The buffers with their names."""
         modules = self.named_modules(prefix) if recurse else [(prefix, self)]
         for path, module in modules:
@@ -198,14 +194,11 @@ class Module:
         return {name: tensor.detach() for name, tensor in self._named_state(prefix)}
 
     def _named_state(self, prefix: str) -> Iterator[tuple[str, Tensor]]:
-        for name, value in vars(self).items():
-            path = _join(prefix, name)
-            if isinstance(value, Module):
-                yield from value._named_state(path)
-            elif isinstance(value, Parameter) or (
-                self._buffers.get(name) and isinstance(value, Tensor)
-            ):
-                yield path, value
+        for path, module in _paths(self, prefix, ()):
+            for name, value in vars(module).items():
+                kept = module._buffers.get(name) and isinstance(value, Tensor)
+                if kept or isinstance(value, Parameter):
+                    yield _join(path, name), value
 
     def load_state_dict(self, state: Mapping[str, Any], strict: bool = True) -> LoadResult:
         """Give the parameters and persistent buffers the values of a state, in their own dtype.
@@ -283,7 +276,18 @@ class Module:
         return tree(self)
 
 
+def _paths(module: Module, path: str, above: tuple[Module, ...]) -> Iterator[tuple[str, Module]]:
+    """Every path to every module; one that contains itself is not entered again."""
+    if any(module is each for each in above):
+        return
+    yield path, module
+    for name, value in vars(module).items():
+        if isinstance(value, Module):
+            yield from _paths(value, _join(path, name), (*above, module))
+
+
 def _walk(module: Module, path: str, seen: set[int]) -> Iterator[tuple[str, Module]]:
+    """One path to every module."""
     if id(module) in seen:
         return
     seen.add(id(module))

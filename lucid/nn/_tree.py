@@ -14,7 +14,7 @@ def tree(module: Module) -> str:
 
     A parameter that several modules share counts once in the total.
     """
-    rows = [(_title(module), _count(module)), *_rows(module, "")]
+    rows = [(_title(module), _count(module)), *_rows(module, "", (module,))]
     if len(rows) == 1:
         return rows[0][0]
     width = max(len(row) for row, _ in rows)
@@ -28,12 +28,12 @@ def tree(module: Module) -> str:
     return "\n".join(lines)
 
 
-def _rows(module: Module, indent: str) -> Iterator[tuple[str, int]]:
-    children = list(module.named_children())
+def _rows(module: Module, indent: str, above: tuple[Module, ...]) -> Iterator[tuple[str, int]]:
+    children = [pair for pair in module.named_children() if pair[1] not in above]
     for k, (name, child) in enumerate(children):
         last = k == len(children) - 1
         yield f"{indent}{'└─' if last else '├─'} {name}: {_title(child)}", _count(child)
-        yield from _rows(child, indent + ("   " if last else "│  "))
+        yield from _rows(child, indent + ("   " if last else "│  "), (*above, child))
 
 
 def _title(module: Module) -> str:

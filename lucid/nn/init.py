@@ -68,9 +68,7 @@ def ones_(tensor: T) -> T:
     return constant_(tensor, 1.0)
 
 
-def xavier_uniform_(
-    tensor: T, gain: float = 1.0, *, generator: Generator | None = None
-) -> T:
+def xavier_uniform_(tensor: T, gain: float = 1.0, *, generator: Generator | None = None) -> T:
     """Draw evenly from [-b, b) with b = gain · √(6 / (fan_in + fan_out)).
 
     Source: Glorot and Bengio, "Understanding the difficulty of training deep feedforward neural

@@ -5,7 +5,7 @@ from __future__ import annotations
 from math import prod
 from typing import Any
 
-from .._arrays import Array, asarray, is_array, namespace, scatter_add, with_item
+from .._arrays import Array, asarray, is_array, kind, namespace, scatter_add, with_item
 from .._errors import ArgumentError, DTypeError, OutOfRangeError, ShapeError
 from .._op import op
 from .._tape import Traced
@@ -57,11 +57,13 @@ def setitem(x: Array, index: Any, value: Array, /) -> Array:
 
     Where an index names an element several times the last value stays, and alone has a gradient.
     """
-    if is_array(value) and namespace(x).result_type(x, value) != x.dtype:
-        raise DTypeError(
-            f"setitem: a value of dtype {value.dtype} does not go into a Tensor of dtype "
-            f"{x.dtype}; convert one with astype"
-        )
+    if is_array(value):
+        if kind(value.dtype) > kind(x.dtype):
+            raise DTypeError(
+                f"setitem: a value of dtype {value.dtype} does not go into a tensor of dtype "
+                f"{x.dtype}; convert one with astype"
+            )
+        value = namespace(value).astype(value, x.dtype, copy=False)
     try:
         return with_item(x, index, value)
     except IndexError as error:
@@ -109,7 +111,7 @@ def take(x: Array, indices: Array, /, *, axis: int | None = None) -> Array:
 
 def _take_gradient(g: Array, indices: Array, axis: int | None, x_shape: tuple[int, ...]) -> Array:
     where_from = (slice(None),) * (0 if axis is None else axis % len(x_shape))
-    return _scatter(g, (*where_from, indices), x_shape)
+    return _scatter(g, (*where_from, plain_index(indices)), x_shape)
 
 
 take.gradient(x=_take_gradient, indices=None)

@@ -23,7 +23,7 @@ def matmul(x1: Array, x2: Array, /) -> Array:
     >>> lucid.matmul(lucid.Tensor([[1.0, 2.0]]), lucid.Tensor([[3.0], [4.0]]))
     Tensor([[11.0]])
     """
-    shape_1, shape_2 = tuple(x1.shape), tuple(x2.shape)
+    shape_1, shape_2 = (tuple(getattr(x, "shape", ())) for x in (x1, x2))  # a number has none
     if not shape_1 or not shape_2:
         raise ShapeError(f"matmul: a scalar has no rows; got x1 {shape_1} and x2 {shape_2}")
     if shape_1[-1] != shape_2[-2:][0]:

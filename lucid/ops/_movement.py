@@ -37,6 +37,7 @@ def permute_dims(x: Array, /, axes: tuple[int, ...]) -> Array:
     >>> lucid.permute_dims(lucid.zeros((2, 3, 4)), (2, 0, 1)).shape
     (4, 2, 3)
     """
+    axes = tuple(axis % len(axes) for axis in axes)
     return namespace(x).permute_dims(x, axes)
 
 
@@ -149,7 +150,7 @@ def _concat_gradient(
     start = 0
     for shape, wanted in zip(arrays_shape, needed, strict=True):
         stop = start + (prod(shape) if axis is None else shape[along])
-        part = g[(slice(None),) * along + (slice(start, stop),)] if wanted else None
+        part = g[(slice(None),) * along + (slice(start, stop), ...)] if wanted else None
         parts.append(reshape(part, shape) if wanted and axis is None else part)
         start = stop
     return parts

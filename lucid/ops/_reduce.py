@@ -258,7 +258,7 @@ def _cumulative_sum_gradient(g: Array, axis: int | None, include_initial: bool) 
     # dx[k] = Σ_{m ≥ k} g[m]
     axis = 0 if axis is None else axis
     if include_initial:
-        g = g[(slice(None),) * (axis % len(g.shape)) + (slice(1, None),)]
+        g = g[(slice(None),) * (axis % len(g.shape)) + (slice(1, None), ...)]
     return flip(cumulative_sum(flip(g, axis=axis), axis=axis), axis=axis)
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from .._arrays import Array, is_array, namespace
+from .._arrays import Array, device_of, is_array, namespace
 from .._op import op
 from .._tape import Traced
 from ._create import asarray
@@ -76,7 +76,7 @@ def take_along_axis(x: Any, indices: Any, /, *, axis: int = -1) -> Any:
     xp = namespace(plain)
     rank = len(x.shape)
     grid = [
-        xp.reshape(xp.arange(size, device=plain.device), (-1,) + (1,) * (rank - 1 - k))
+        xp.reshape(xp.arange(size, device=device_of(plain)), (-1,) + (1,) * (rank - 1 - k))
         for k, size in enumerate(x.shape)
     ]
     grid[axis] = plain

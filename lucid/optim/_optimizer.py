@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from .._arrays import Array, namespace
+from .._arrays import Array, device_of, is_half, namespace
 from .._errors import ArgumentError, GraphError
 from .._tape import Traced, enable_grad
 from .._tensor import Tensor
@@ -23,16 +23,14 @@ class Optimizer:
     """The base of the algorithms: it goes through the parameters, and an algorithm updates one.
 
     `params` are Tensors, as `model.parameters()` gives them, or groups of them with settings of
-    their own: `[{"params": …, "lr": 0.1}, {"params": …}]`. A subclass defines `_check`, `_start`
-    and `_update`. `param_groups` may be changed between steps, `state` is what is remembered.
+    their own: `[{"params": …, "lr": 0.1}, {"params": …}]`. `param_groups` may be changed between
+    steps, `state` is what is remembered. A subclass defines `_check`, `_remembered` and `_update`.
 
     Raises ArgumentError for no parameters, one given twice, something that is no Tensor, or a
     setting out of its range or unknown; GraphError for the result of an operation.
     """
 
-    def __init__(
-        self, params: Iterable[Tensor] | Iterable[Group], defaults: dict[str, Any]
-    ) -> None:
+    def __init__(self, params: Iterable[Tensor | Group], defaults: dict[str, Any]) -> None:
         self.defaults = defaults
         self.param_groups: list[Group] = []
         self.state: dict[Tensor, State] = {}
@@ -102,12 +100,15 @@ class Optimizer:
         """Raise ArgumentError for a setting out of its range."""
         raise NotImplementedError
 
-    def _start(self, array: Array, group: Group) -> State:
-        """What is remembered of a parameter before its first step: arrays of its shape."""
+    def _remembered(self, group: Group) -> tuple[str, ...]:
+        """The names of the arrays that are remembered of each parameter; they start at 0."""
         raise NotImplementedError
 
     def _update(self, array: Array, gradient: Array, state: State, group: Group) -> Array:
-        """The new values, in new memory; arrays of the state are written to, or replaced."""
+        """The new values, in new memory; arrays of the state are written to, or replaced.
+
+        `state["step"]` counts the steps, from 1. `self._scratch_for(array)` is memory to use.
+        """
         raise NotImplementedError
 
     # The step
@@ -131,14 +132,17 @@ class Optimizer:
     def _step(self, parameter: Tensor, gradient: Array, group: Group) -> None:
         array = parameter._array
         state = self.state.get(parameter)
-        if array.dtype.itemsize == 2:  # float16 and bfloat16: computed, and remembered, in float32
+        if is_half(array.dtype):  # computed, and remembered, in float32
             xp = namespace(array)
             wide = xp.astype(array, xp.float32)
             gradient = xp.astype(gradient, xp.float32)
         else:
-            xp, wide = None, array
+            xp, wide = None, np.asarray(array) if isinstance(array, np.generic) else array
         if state is None:
-            state = self.state[parameter] = {"step": 0, **self._start(wide, group)}
+            state = self.state[parameter] = {"step": 0}
+        for name in self._remembered(group):  # a setting may ask for more from now on
+            if name not in state:
+                state[name] = _zeros(wide)
         state["step"] += 1
         if type(wide) is np.ndarray and wide.size > _BLOCK:
             new = self._in_blocks(wide, gradient, state, group)
@@ -182,7 +186,8 @@ class Optimizer:
 
         The arrays are copies. Parameters are numbered through all groups.
         """
-        groups, remembered = [], []
+        groups: list[dict[str, Any]] = []
+        remembered: list[State] = []
         for group in self.param_groups:
             first = len(remembered)
             for parameter in group["params"]:
@@ -222,14 +227,20 @@ class Optimizer:
         return f"{self._name}(\n" + "".join(f"  {row}\n" for row in rows) + ")"
 
 
+def _zeros(array: Array) -> Array:
+    xp = namespace(array)  # not zeros_like, whose layout follows the array's: blocks need rows
+    return xp.zeros(tuple(array.shape), dtype=array.dtype, device=device_of(array))
+
+
 def _copied(values: Mapping[str, Any], parameter: Tensor) -> State:
     xp = namespace(parameter._array)
     copies: State = {}
     for key, value in values.items():
         array = value._array if isinstance(value, Traced) else value
-        copies[key] = (
-            array if key == "step" else xp.asarray(array, device=parameter.device, copy=True)
-        )
+        if key != "step":
+            array = xp.asarray(array, device=device_of(parameter._array), copy=True)
+            array = np.array(array, order="C") if xp is np else array
+        copies[key] = array
     return copies
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
-from .._arrays import Array, namespace
+from .._arrays import Array
 from .._errors import ArgumentError
 from .._tensor import Tensor
 from ._arithmetic import arithmetic
@@ -36,7 +36,7 @@ class SGD(Optimizer):
 
     def __init__(
         self,
-        params: Iterable[Tensor] | Iterable[Group],
+        params: Iterable[Tensor | Group],
         lr: float = 1e-3,
         momentum: float = 0.0,
         dampening: float = 0.0,
@@ -53,17 +53,15 @@ class SGD(Optimizer):
         super().__init__(params, settings)
 
     def _check(self, group: Group) -> None:
-        check_not_negative(
-            "SGD", group, "lr", "momentum", "weight_decay"
-        )
+        check_not_negative("SGD", group, "lr", "momentum", "weight_decay")
         if group["nesterov"] and (group["momentum"] <= 0 or group["dampening"] != 0):
             raise ArgumentError(
                 f"SGD: nesterov=True needs momentum above 0 and dampening 0, but they are "
                 f"{group['momentum']} and {group['dampening']}"
             )
 
-    def _start(self, array: Array, group: Group) -> State:
-        return {"momentum_buffer": namespace(array).zeros_like(array)} if group["momentum"] else {}
+    def _remembered(self, group: Group) -> tuple[str, ...]:
+        return ("momentum_buffer",) if group["momentum"] else ()
 
     def _update(self, array: Array, gradient: Array, state: State, group: Group) -> Array:
         xp: Any = arithmetic(array)

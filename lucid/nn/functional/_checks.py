@@ -4,16 +4,29 @@ from __future__ import annotations
 
 from typing import Any
 
-from ..._arrays import Array, asarray, is_array, is_complex, is_differentiable, namespace
+from ..._arrays import (
+    Array,
+    DType,
+    asarray,
+    device_of,
+    is_array,
+    is_complex,
+    is_differentiable,
+    kind,
+    namespace,
+)
 from ..._errors import ArgumentError, DTypeError, OutOfRangeError, ShapeError
 from ..._tape import Traced, new_tensor
 
 REDUCTIONS = ("mean", "sum", "none")
 
 
-def operand(value: Any) -> Any:
-    """A Tensor or an array as it is; a number or a list as a Tensor."""
-    return value if isinstance(value, Traced) or is_array(value) else new_tensor(asarray(value))
+def operand(value: Any, *others: Any) -> Any:
+    """A Tensor or an array as it is; as a Tensor what is beside one, and a number or a list."""
+    if isinstance(value, Traced):
+        return value
+    beside_tensor = any(isinstance(other, Traced) for other in others)
+    return value if is_array(value) and not beside_tensor else new_tensor(asarray(value))
 
 
 def plain(value: Any) -> Array:
@@ -27,15 +40,22 @@ def beside(input: Any, value: Any) -> Array:
     if is_array(value):
         return value
     array = plain(input)
-    return namespace(array).asarray(asarray(value), device=array.device)
+    return namespace(array).asarray(asarray(value), device=device_of(array))
+
+
+def _dtype(function: str, name: str, array: Array) -> DType:
+    if isinstance(array, (bool, int, float, complex)) and not is_array(array):
+        raise DTypeError(
+            f"{function}: {name} is a number, {type(array).__name__}, expected a Tensor, an array "
+            "or a list"
+        )
+    return array.dtype
 
 
 def check_real(function: str, **arrays: Array | None) -> None:
     """Raise DTypeError unless these are real floating-point numbers (or left out)."""
     for name, array in arrays.items():
-        if array is None:
-            continue
-        if not is_differentiable(array.dtype) or is_complex(array.dtype):
+        if array is not None and kind(_dtype(function, name, array)) != 2:
             remedy = (
                 "take its real or absolute part first"
                 if is_complex(array.dtype)
@@ -50,7 +70,7 @@ def check_real(function: str, **arrays: Array | None) -> None:
 def check_differentiable(function: str, **arrays: Array) -> None:
     """Raise DTypeError unless these are floating-point numbers, real or complex."""
     for name, array in arrays.items():
-        if not is_differentiable(array.dtype):
+        if not is_differentiable(_dtype(function, name, array)):
             raise DTypeError(
                 f"{function}: {name} has dtype {array.dtype}, expected floating-point numbers; "
                 f"convert it, as in {name}.astype(lucid.float32)"
@@ -59,7 +79,7 @@ def check_differentiable(function: str, **arrays: Array) -> None:
 
 def check_indices(function: str, name: str, array: Array) -> None:
     """Raise DTypeError unless these are integers."""
-    if "int" not in str(array.dtype):
+    if kind(_dtype(function, name, array)) != 1:
         raise DTypeError(
             f"{function}: {name} has dtype {array.dtype}, expected integers; convert it, as in "
             f"{name}.astype(lucid.int64)"

@@ -8,15 +8,15 @@ from __future__ import annotations
 from math import prod
 from typing import Any, NamedTuple
 
-from ..._arrays import Array, is_differentiable, namespace, scatter_add
+from ..._arrays import Array, device_of, is_differentiable, namespace, scatter_add, set_item
 from ..._errors import ArgumentError, GraphError, OutOfRangeError, ShapeError
 from ..._op import op
 from ..._tape import Traced
 from ...ops._elementwise import where
 from ...ops._movement import expand_dims, permute_dims, reshape
-from ...ops._reduce import sum
+from ...ops._reduce import mean, sum
 from ._checks import beside, check_indices, check_real, check_reduction, is_traced_by_jax, operand
-from ._softmax import log_softmax, softmax
+from ._softmax import log_softmax
 
 Shape = tuple[int, ...]
 
@@ -53,7 +53,7 @@ def cross_entropy(
     Tensor(0.6931472)
     """
     name = "cross_entropy"
-    input = _scores(name, input, reduction)
+    input = _scores(name, input, reduction, target)
     if not 0 <= label_smoothing <= 1:
         raise ArgumentError(
             f"{name}: label_smoothing is a share, 0 ≤ label_smoothing ≤ 1, "
@@ -92,7 +92,7 @@ def nll_loss(
     >>> F.nll_loss(lucid.Tensor([[-0.5, -1.5]]), [1])
     Tensor(1.5)
     """
-    input = _scores("nll_loss", input, reduction)
+    input = _scores("nll_loss", input, reduction, target)
     weights = _class_weights("nll_loss", weight, input)
     positions = _positions("nll_loss", input, beside(input, target), weights, ignore_index)
     losses = positions.weighed(-_pick(_matrix(input), positions.classes))
@@ -107,32 +107,40 @@ def _losses(scores: Array, classes: Array, /) -> Array:
     """log Σ_m exp(x[n, m]) - x[n, t] for each row n and its class t."""
     xp = namespace(scores)
     if not scores.shape[0]:
-        return xp.zeros((0,), dtype=scores.dtype, device=scores.device)
+        return xp.zeros((0,), dtype=scores.dtype, device=device_of(scores))
     below_top = scores - xp.max(scores, axis=1, keepdims=True)
     total = xp.sum(xp.exp(below_top), axis=1)
     return xp.log(total) - below_top[_chosen(classes)]
 
 
-# dx[n, c] = g[n] · (p[n, c] - [c is the class of n])
-_losses.gradient(scores=lambda g, scores, classes: expand_dims(g, axis=1) * _error(scores, classes))
-
-
 @op
-def _error(scores: Array, classes: Array, /) -> Array:
-    """softmax(scores), less 1 at the class of each row."""
-    error = softmax(scores, axis=1)
-    if hasattr(error, "at"):  # JAX
-        return error.at[_chosen(classes)].add(-1)
-    error[_chosen(classes)] -= 1
-    return error
+def _error(scores: Array, losses: Array, classes: Array, /) -> Array:
+    """The probabilities, less 1 at the class of each row; from the scores and the losses."""
+    xp = namespace(scores)
+    chosen = _chosen(classes)
+    # p[n, c] = exp(x[n, c] - log Σ_m exp(x[n, m])) = exp(x[n, c] - x[n, t] - loss[n])
+    error = xp.exp(scores - scores[chosen][:, None] - losses[:, None])
+    return set_item(error, chosen, error[chosen] - 1)
 
 
-def _error_gradient(g: Array, scores: Array) -> Array:
-    share = softmax(scores, axis=1)
-    return share * (g - sum(g * share, axis=1, keepdims=True))
+def _error_gradient_scores(g: Array, y: Array, classes: Array, scores_shape: Shape) -> Array:
+    # dx[n, c] = g · p - [c = t] · Σ_m g · p, where p = y + [c = t]
+    weighed = g * y
+    return weighed - _put(sum(weighed, axis=1), classes, scores_shape[1])
 
 
-_error.gradient(scores=_error_gradient)
+def _error_gradient_losses(g: Array, y: Array, classes: Array) -> Array:
+    # dloss[n] = -Σ_m g · p
+    return -(sum(g * y, axis=1) + _pick(g, classes))
+
+
+_error.gradient(scores=_error_gradient_scores, losses=_error_gradient_losses)
+
+
+# dx[n, c] = g[n] · (p[n, c] - [c is the class of n])
+_losses.gradient(
+    scores=lambda g, y, scores, classes: expand_dims(g, axis=1) * _error(scores, y, classes)
+)
 
 
 @op
@@ -153,7 +161,9 @@ _put.gradient(values=lambda g, classes: _pick(g, classes))
 
 
 def _chosen(classes: Array) -> tuple[Array, Array]:
-    return namespace(classes).arange(classes.shape[0], device=classes.device), classes
+    xp = namespace(classes)
+    rows = xp.arange(classes.shape[0], device=device_of(classes))
+    return rows, xp.astype(classes, rows.dtype, copy=False)  # uint8 is a mask to PyTorch
 
 
 # Classes as targets
@@ -177,11 +187,11 @@ class _Positions(NamedTuple):
     def reduced(self, losses: Any, reduction: str) -> Any:
         if reduction == "none":
             return reshape(losses, self.shape)
+        if reduction == "mean" and self.weights is None and 0 not in self.shape:
+            return mean(losses)
         total = sum(losses)
-        if reduction == "sum":
+        if reduction == "sum" or self.weights is None:
             return total
-        if self.weights is None:
-            return total / (prod(self.shape) or 1)
         xp = namespace(self.weights)
         whole = xp.sum(self.weights)
         return total / xp.where(whole == 0, xp.ones_like(whole), whole)
@@ -198,7 +208,7 @@ def _positions(
             f"{tuple(input.shape)} without its axis of classes"
         )
     xp = namespace(target)
-    classes = xp.reshape(target, (prod(shape),))
+    classes = target if len(shape) == 1 else xp.reshape(target, (prod(shape),))
     count = input.shape[_class_axis(input)]
     kept = None
     if 0 <= ignore_index < count or not _all_within(classes, count):
@@ -263,8 +273,8 @@ def _against_probabilities(
 # The arguments
 
 
-def _scores(name: str, input: Any, reduction: str) -> Any:
-    input = operand(input)
+def _scores(name: str, input: Any, reduction: str, target: Any) -> Any:
+    input = operand(input, target)
     check_real(name, input=input)
     check_reduction(name, reduction)
     if not input.shape or not input.shape[_class_axis(input)]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from ..._arrays import Array, namespace
+from ..._arrays import Array, device_of, namespace
 from ..._errors import ArgumentError
 from ..._random import Generator, numbers
 from ...ops._elementwise import multiply
@@ -25,7 +25,7 @@ def dropout(
     prevent neural networks from overfitting", JMLR 2014.
 
     >>> F.dropout(lucid.ones(4), p=0.5, generator=lucid.Generator(0))
-    Tensor([2.0, 0.0, 0.0, 0.0])
+    Tensor([2.0, 2.0, 2.0, 0.0])
     """
     check_probability("dropout", p)
     if not training or p == 0:
@@ -39,7 +39,7 @@ def _scale(array: Array, p: float, numbers: Any) -> Array:
     check_differentiable("dropout", input=array)
     xp = namespace(array)
     kept = numbers.random(tuple(array.shape), "float32") >= p
-    scale = xp.astype(xp.asarray(kept, device=array.device), array.dtype)
+    scale = xp.astype(xp.asarray(kept, device=device_of(array)), array.dtype)
     return scale / (1 - p) if p < 1 else scale
 
 

@@ -34,7 +34,9 @@ def embedding(input: Array, weight: Array, padding_idx: int | None = None) -> Ar
     check_indices("embedding", "input", input)
     _check_range(input, count)
     check_padding("embedding", padding_idx, count)
-    return namespace(weight, input).take(weight, input, axis=0) if input.shape else weight[input]
+    xp = namespace(weight, input)
+    rows = xp.take(weight, xp.reshape(input, (-1,)), axis=0)
+    return xp.reshape(rows, (*input.shape, weight.shape[1]))
 
 
 @op

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from math import pi, sqrt
 
-from ..._arrays import Array, namespace
+from ..._arrays import Array, is_half, namespace
 from ..._op import op
 from ...ops._elementwise import exp, square
 
@@ -43,7 +43,7 @@ _DENOMINATOR = (
 def normal_cdf(input: Array, /) -> Array:
     """The share of the normal distribution of mean 0 and variance 1 that is below x."""
     xp = namespace(input)
-    narrow = input.dtype.itemsize == 2  # float16 and bfloat16: computed in float32
+    narrow = is_half(input.dtype)
     x = xp.astype(input, xp.float32) if narrow else input
     size = xp.minimum(xp.abs(x), 40.0)  # exp(-800) is 0; larger powers would overflow
     quotient = _polynomial(_NUMERATOR, size) / _polynomial(_DENOMINATOR, size)

@@ -1,0 +1,130 @@
+"""Learning rates that change as training goes on.
+
+A scheduler sets the rate of each group of an optimiser to a function of the rate that the group
+began with, and of the number t of calls of `step()`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from math import cos, pi
+from typing import Any
+
+from .._errors import ArgumentError
+from ._optimizer import Optimizer
+
+
+class LRScheduler:
+    """The base: a subclass defines `rate`. Call `step()` after the optimiser's, once an epoch."""
+
+    def __init__(self, optimizer: Optimizer) -> None:
+        if not isinstance(optimizer, Optimizer):
+            raise ArgumentError(
+                f"{type(self).__name__}: expected an Optimizer, got {type(optimizer).__name__}"
+            )
+        self.optimizer = optimizer
+        self.base_lrs: list[float] = [group["lr"] for group in optimizer.param_groups]
+        self.last_epoch = 0
+        self._set()
+
+    def rate(self, base: float, t: int) -> float:
+        """The rate after t steps of a group that began with the rate `base`."""
+        raise NotImplementedError
+
+    def step(self) -> None:
+        """Go on by one step."""
+        self.last_epoch += 1
+        self._set()
+
+    def _set(self) -> None:
+        for base, group in zip(self.base_lrs, self.optimizer.param_groups, strict=True):
+            group["lr"] = self.rate(base, self.last_epoch)
+
+    def get_last_lr(self) -> list[float]:
+        """The rates of now, one for each group."""
+        return [group["lr"] for group in self.optimizer.param_groups]
+
+    def state_dict(self) -> dict[str, Any]:
+        """Where the schedule stands: for `lucid.save`."""
+        return {"last_epoch": self.last_epoch, "base_lrs": list(self.base_lrs)}
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Go on from where a schedule stood."""
+        if len(state["base_lrs"]) != len(self.base_lrs):
+            raise ArgumentError(
+                f"{type(self).__name__}.load_state_dict: {len(self.base_lrs)} groups here, but "
+                f"{len(state['base_lrs'])} in the state"
+            )
+        self.last_epoch, self.base_lrs = state["last_epoch"], list(state["base_lrs"])
+        self._set()
+
+
+class LambdaLR(LRScheduler):
+    """The first rate times a function of t: for a warm-up, or any schedule of your own.
+
+        lr = base · lr_lambda(t)
+
+    >>> optimizer = lucid.optim.SGD([nn.Parameter([1.0])], lr=1.0)
+    >>> warm_up = lucid.optim.lr_scheduler.LambdaLR(optimizer, lambda t: min(1.0, (t + 1) / 4))
+    >>> warm_up.step()
+    >>> warm_up.get_last_lr()
+    [0.5]
+    """
+
+    def __init__(self, optimizer: Optimizer, lr_lambda: Callable[[int], float]) -> None:
+        self.lr_lambda = lr_lambda
+        super().__init__(optimizer)
+
+    def rate(self, base: float, t: int) -> float:
+        """The rate after t steps of a group that began with the rate `base`."""
+        return base * self.lr_lambda(t)
+
+
+class StepLR(LRScheduler):
+    """The rate falls by the factor γ every `step_size` steps.
+
+        lr = base · γ ^ ⌊t / step_size⌋
+
+    >>> optimizer = lucid.optim.SGD([nn.Parameter([1.0])], lr=1.0)
+    >>> schedule = lucid.optim.lr_scheduler.StepLR(optimizer, step_size=1, gamma=0.5)
+    >>> schedule.step()
+    >>> schedule.get_last_lr()
+    [0.5]
+    """
+
+    def __init__(self, optimizer: Optimizer, step_size: int, gamma: float = 0.1) -> None:
+        if step_size < 1:
+            raise ArgumentError(f"StepLR: step_size is {step_size}, expected 1 or more")
+        self.step_size = step_size
+        self.gamma = gamma
+        super().__init__(optimizer)
+
+    def rate(self, base: float, t: int) -> float:
+        """The rate after t steps of a group that began with the rate `base`."""
+        return base * self.gamma ** (t // self.step_size)
+
+
+class CosineAnnealingLR(LRScheduler):
+    """The rate falls along half a cosine, to `eta_min` after `T_max` steps.
+
+        lr = eta_min + (base - eta_min) · (1 + cos(π · t / T_max)) / 2
+
+    Source: Loshchilov and Hutter, "SGDR: stochastic gradient descent with warm restarts", 2017.
+
+    >>> optimizer = lucid.optim.SGD([nn.Parameter([1.0])], lr=1.0)
+    >>> schedule = lucid.optim.lr_scheduler.CosineAnnealingLR(optimizer, T_max=2)
+    >>> schedule.step()
+    >>> schedule.get_last_lr()
+    [0.5]
+    """
+
+    def __init__(self, optimizer: Optimizer, T_max: int, eta_min: float = 0.0) -> None:  # noqa: N803 (PyTorch's name)
+        if T_max < 1:
+            raise ArgumentError(f"CosineAnnealingLR: T_max is {T_max}, expected 1 or more")
+        self.T_max = T_max
+        self.eta_min = eta_min
+        super().__init__(optimizer)
+
+    def rate(self, base: float, t: int) -> float:
+        """The rate after t steps of a group that began with the rate `base`."""
+        return self.eta_min + (base - self.eta_min) * (1 + cos(pi * t / self.T_max)) / 2

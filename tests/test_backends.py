@@ -1,0 +1,250 @@
+"""Every operation of the table on arrays of other libraries: the same numbers, and no way out.
+
+array_api_strict is the referee: it has what the standard has, and refuses everything else.
+"""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+import pytest
+from cases import CASES, DIFFERENTIABLE, Array, Case
+
+import lucid
+from lucid import Tensor
+from lucid.nn import functional as F
+from lucid.testing import assert_same, gradcheck
+
+LIBRARIES = ("array_api_strict", "torch", "jax")
+
+
+@pytest.fixture(params=LIBRARIES)
+def library(request: pytest.FixtureRequest) -> Iterator[Any]:
+    """The namespace of a library, as lucid gets at it."""
+    name = request.param
+    module = pytest.importorskip(name, reason=f"{name} is not installed")
+    if name == "torch":
+        module = importlib.import_module("array_api_compat.torch")
+    if name != "jax":
+        yield module
+        return
+    before = module.config.jax_enable_x64
+    module.config.update("jax_enable_x64", True)
+    yield module.numpy
+    module.config.update("jax_enable_x64", before)
+
+
+def parts(result: Any) -> tuple[Any, ...]:
+    return result if isinstance(result, tuple) else (result,)
+
+
+def arguments(case: Case, xp: Any) -> list[Any]:
+    return [xp.asarray(array) for array in case.arguments()]
+
+
+def leaves(arrays: list[Any], floating: list[bool]) -> list[Tensor]:
+    return [
+        Tensor(array, requires_grad=required)
+        for array, required in zip(arrays, floating, strict=True)
+    ]
+
+
+def is_floating(array: Array) -> bool:
+    return array.dtype.kind in "fc"
+
+
+@pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
+def test_values_and_gradients_are_those_on_numpy(case: Case, library: Any) -> None:
+    floating = [is_floating(array) for array in case.arguments()]
+    plain = leaves(case.arguments(), floating)
+    theirs = leaves(arguments(case, library), floating)
+    kind = type(library.asarray(0.0))
+    result, expected = parts(case(*theirs)), parts(case(*plain))
+    for one, other in zip(result, expected, strict=True):
+        assert isinstance(one._array, kind)
+        assert_same(one, other)
+    if not case.order:
+        return
+    inputs = [each for each in theirs if each.requires_grad]
+    found = lucid.grad(result, inputs)
+    wanted = lucid.grad(expected, [each for each in plain if each.requires_grad])
+    for tensor, one, other in zip(inputs, found, wanted, strict=True):
+        assert isinstance(one._array, kind)
+        assert one.dtype == tensor.dtype
+        assert_same(one, other)
+
+
+STRICT_OR_TORCH = [case for case in DIFFERENTIABLE if ":" not in case.name]
+
+
+@pytest.mark.parametrize("name", ["array_api_strict", "torch"])
+@pytest.mark.parametrize("case", STRICT_OR_TORCH, ids=lambda case: case.name)
+def test_second_derivatives_stay_in_the_library(case: Case, name: str) -> None:
+    pytest.importorskip(name, reason=f"{name} is not installed")
+    xp: Any = importlib.import_module(f"array_api_compat.{name}" if name == "torch" else name)
+    floating = [is_floating(array) for array in case.arguments()]
+    results = []
+    for arrays in (case.arguments(), arguments(case, xp)):
+        tensors = leaves(arrays, floating)
+        inputs = [each for each in tensors if each.requires_grad]
+        slopes = lucid.grad(parts(case(*tensors)), inputs, create_graph=True)
+        slopes = [slope for slope in slopes if slope.requires_grad]
+        results.append(
+            lucid.grad(slopes, inputs, allow_unused=True) if slopes else (None,) * len(inputs)
+        )
+    for one, other in zip(*results, strict=True):
+        assert (one is None) == (other is None)
+        if one is not None:
+            assert_same(one, other)
+
+
+def test_arrays_give_an_array_of_their_library(library: Any) -> None:
+    arrays = [library.asarray(a) for a in (np.ones((2, 3)), np.ones((2, 4)), np.ones((5, 3, 4)))]
+    out: Any = F.bilinear(*arrays)
+    assert isinstance(out, type(arrays[0]))
+    assert_same(out, np.full((2, 5), 12.0))
+
+
+def test_a_tensor_goes_through_everyday_life(library: Any) -> None:
+    x = Tensor(library.asarray(np.array([[1.0, 2.0], [3.0, 4.0]])), requires_grad=True)
+    y = (x[0, ...] * 2 + x[:, 1].sum()) @ x
+    y = lucid.where(y > 0, y, 0.0) / 3
+    y.sum().backward()
+    plain = Tensor([[1.0, 2.0], [3.0, 4.0]], requires_grad=True, dtype=lucid.float64)
+    z = (plain[0, ...] * 2 + plain[:, 1].sum()) @ plain
+    z = lucid.where(z > 0, z, 0.0) / 3
+    z.sum().backward()
+    assert_same(y, z)
+    assert x.grad is not None
+    assert plain.grad is not None
+    assert_same(x.grad, plain.grad)
+    with lucid.no_grad():
+        x -= x.grad
+        x[0, 0] = 7.0
+    assert x.tolist()[0][0] == 7.0
+    assert repr(x).startswith("Tensor([[7.0, ")
+
+
+@pytest.mark.parametrize(
+    "index", [(0, ...), (..., 1), (slice(None), slice(None, None, 2)), (None, ...)]
+)
+def test_an_index_takes_and_assigns_as_on_numpy(library: Any, index: Any) -> None:
+    values = np.arange(6.0).reshape(2, 3)
+    x = Tensor(library.asarray(values), requires_grad=True)
+    assert_same(x[index], values[index])
+    x[index].backward()
+    y = x * 1
+    y[index] = 9.0
+    changed = values.copy()
+    changed[index] = 9.0
+    assert_same(y, changed)
+    y.backward()
+    assert x.grad is not None
+    assert_same(x.grad, np.ones((2, 3)))
+
+
+def test_repeated_indices_add_up(library: Any) -> None:
+    x = Tensor(library.asarray(np.array([1.0, 2.0, 3.0])), requires_grad=True)
+    x[library.asarray(np.array([0, 0, 2]))].backward()
+    assert x.grad is not None
+    assert_same(x.grad, np.array([2.0, 0.0, 1.0]))
+
+
+def test_gradcheck_works_on_arrays_of_any_library(library: Any) -> None:
+    random = np.random.default_rng(0)
+    arrays = [library.asarray(random.standard_normal(s)) for s in ((2, 3), (2, 4), (5, 3, 4))]
+    gradcheck(F.bilinear, arrays, order=2)
+
+
+def test_libraries_do_not_mix() -> None:
+    strict = pytest.importorskip("array_api_strict", reason="a second library")
+    with pytest.raises(lucid.LibraryError) as caught:
+        lucid.add(Tensor(np.ones(2)), Tensor(strict.asarray(np.ones(2))))
+    assert str(caught.value) == (
+        "add: arrays of two libraries: numpy (2,) and array_api_strict (2,).\n"
+        "Convert one of them first, for example with lucid.from_dlpack.\n"
+        "Here x1 from numpy, x2 from array_api_strict."
+    )
+
+
+def test_a_tensor_does_not_become_one_of_another_library() -> None:
+    strict = pytest.importorskip("array_api_strict", reason="a second library")
+    x = lucid.zeros(2)
+    message = (
+        r"^copy_: a tensor keeps its library, numpy, but the new values are an array of "
+        r"array_api_strict\.\nConvert them first, for example with lucid\.from_dlpack\.$"
+    )
+    with pytest.raises(lucid.LibraryError, match=message):
+        x.copy_(strict.asarray(np.ones(2, np.float32)))
+    assert isinstance(x._array, np.ndarray)
+
+
+def test_a_function_of_tensors_is_traced_by_jax() -> None:
+    jax = pytest.importorskip("jax", reason="jit is JAX's")
+    weight = np.random.default_rng(0).standard_normal((5, 3, 4)).astype(np.float32)
+
+    def loss_and_slope(values: Any) -> Any:
+        x = lucid.asarray(values).requires_grad_()
+        out = F.bilinear(x, x[:, :1] * jax.numpy.ones((1, 4)), jax.numpy.asarray(weight))
+        loss = lucid.square(out).mean()
+        return loss.detach()._array, lucid.grad(loss, x)._array
+
+    values = jax.numpy.asarray(np.ones((2, 3), np.float32))
+    for traced, eager in zip(jax.jit(loss_and_slope)(values), loss_and_slope(values), strict=True):
+        assert_same(np.asarray(traced), np.asarray(eager))
+
+
+def test_float16_and_bfloat16_of_torch_keep_their_dtype() -> None:
+    torch = pytest.importorskip("torch", reason="the halves of torch")
+    for dtype in (torch.float16, torch.bfloat16):
+        x = Tensor(torch.ones((2, 3), dtype=dtype), requires_grad=True)
+        out = F.bilinear(x, torch.ones((2, 4), dtype=dtype), torch.ones((5, 3, 4), dtype=dtype))
+        assert out.dtype == dtype
+        out.backward()
+        assert x.grad is not None
+        assert x.grad.dtype == dtype
+        assert x.grad.tolist() == [[20.0] * 3] * 2
+
+
+@pytest.mark.parametrize(
+    "shapes",
+    [
+        ((2, 3), (2, 4), (5, 3, 4)),
+        ((2, 1, 3), (4, 4), (5, 3, 4), (5,)),
+        ((40, 9), (40, 8), (7, 9, 8)),
+    ],
+)
+def test_the_autograd_of_torch_records_bilinear(shapes: tuple[tuple[int, ...], ...]) -> None:
+    torch = pytest.importorskip("torch", reason="its own autograd")
+    random = np.random.default_rng(0)
+    arrays = [random.standard_normal(shape) for shape in shapes]
+    theirs = [torch.tensor(array, requires_grad=True) for array in arrays]
+    ours = [Tensor(array, requires_grad=True) for array in arrays]
+    out: Any = F.bilinear(*theirs)
+    out.square().sum().backward()
+    lucid.square(F.bilinear(*ours)).sum().backward()
+    for one, other in zip(theirs, ours, strict=True):
+        assert other.grad is not None
+        assert_same(one.grad.numpy(), other.grad)
+
+
+def test_the_transformations_of_jax_pass_through_bilinear() -> None:
+    jax = pytest.importorskip("jax", reason="its own transformations")
+    random = np.random.default_rng(0)
+    arrays = [random.standard_normal(s).astype(np.float32) for s in ((2, 3), (2, 4), (5, 3, 4))]
+    ours = [Tensor(array, requires_grad=True) for array in arrays]
+    F.bilinear(*ours).backward()
+
+    def total(*arrays: Any) -> Any:
+        out: Any = F.bilinear(*arrays)
+        return out.sum()
+
+    theirs = jax.grad(total, argnums=(0, 1, 2))(*map(jax.numpy.asarray, arrays))
+    for one, other in zip(theirs, ours, strict=True):
+        assert other.grad is not None
+        assert_same(np.asarray(one), other.grad)
+    rows: Any = jax.vmap(lambda x, y: F.bilinear(x, y, jax.numpy.asarray(arrays[2])))
+    assert_same(np.asarray(rows(arrays[0], arrays[1])), F.bilinear(*arrays))
