@@ -15,7 +15,6 @@ trap 'rm -rf "$work"' EXIT
 export OPENBLAS_NUM_THREADS=1  # its threads are not ours to check
 export ASAN_OPTIONS=detect_leaks=0:allocator_may_return_null=1
 export UBSAN_OPTIONS=halt_on_error=1:print_stacktrace=1
-export TSAN_OPTIONS=halt_on_error=1:die_after_fork=0:report_signal_unsafe=0
 
 for sanitizer in "${@:-address undefined thread}"; do
   for each in $sanitizer; do
@@ -29,7 +28,12 @@ for sanitizer in "${@:-address undefined thread}"; do
     cmake --build "$work/$each/build" >/dev/null
     cp "$work/$each"/build/_compiled* "$work/$each/source/lucid/kernels"
     case $each in address) library=libasan ;; undefined) library=libubsan ;; thread) library=libtsan ;; esac
-    skip="test_threads_that_cannot_be_made or test_without_the_kernel"  # limits and processes of their own
+    # glibc frees a finished thread's own storage behind the sanitizer's back; forking from a
+    # process with threads is what it does not support at all.
+    echo "race:_dl_deallocate_tls" > "$work/suppressions"
+    export TSAN_OPTIONS=halt_on_error=1:report_signal_unsafe=0:suppressions="$work/suppressions"
+    skip="threads_that_cannot_be_made or test_without_the_kernel"  # limits and processes of their own
+    [ "$each" != thread ] || skip="$skip or forked"
     (cd "$work/$each/source" &&
       LUCID_REQUIRE_NATIVE=1 LD_PRELOAD="$("$compiler" -print-file-name=$library.so)" \
         "$python" -m pytest -q -p no:cacheprovider -c /dev/null --rootdir . tests/test_native.py -k "not ($skip)")

@@ -109,6 +109,7 @@ def plan(shape_1: Shape, shape_2: Shape, weight_shape: Shape, needed: Needed | N
     `needed` says which gradients (of x1, x2 and the weight); None asks about the forward. What is
     printed says the way of the compiled kernel, where it takes the call, and the portable plan.
 
+    >>> from lucid.kernels import plan
     >>> print(plan((64, 40, 1, 501), (64, 1, 40, 501), (1, 501, 501)))  # doctest: +ELLIPSIS
     bilinear, forward
       positions: 64 shared × 40 of input_1 × 40 of input_2
