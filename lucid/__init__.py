@@ -9,6 +9,9 @@ import numpy as _np
 
 from . import _arrays
 from ._anomaly import detect_anomaly as detect_anomaly
+from ._config import get_num_threads as get_num_threads
+from ._config import set_num_threads as set_num_threads
+from ._config import show_config as show_config
 from ._errors import AnomalyError as AnomalyError
 from ._errors import ArgumentError as ArgumentError
 from ._errors import DTypeError as DTypeError

@@ -115,6 +115,8 @@ class Plan:
     needed: Needed | None
     chosen: Alternative
     alternatives: tuple[Alternative, ...]
+    compiled: str | None = None
+    """How the compiled kernel does it, where it does: then the alternatives are not used."""
 
     def __str__(self) -> str:
         sizes = self.sizes
@@ -127,6 +129,7 @@ class Plan:
             f"  positions: {sizes.shared} shared × {sizes.first} of input_1 "
             f"× {sizes.second} of input_2",
             f"  weight: {sizes.outputs} × {sizes.features_1} × {sizes.features_2}",
+            *([f"  compiled kernel: {self.compiled}; else"] if self.compiled else []),
             "  order   contraction     multiplications   temporaries    estimated",
         ]
         for each in self.alternatives:

@@ -12,11 +12,15 @@ import functools
 import operator
 from typing import Any
 
+import numpy as np
+
 from ... import kernels
 from ..._arrays import Array
 from ..._errors import ShapeError
 from ..._op import op
 from ..._shapes import bind_axes
+from ..._tape import Traced
+from ...kernels._native import attempt
 from ...ops._movement import reshape
 from ...ops._reduce import sum
 
@@ -43,6 +47,10 @@ def bilinear(input_1: Array, input_2: Array, weight: Array, bias: Array | None =
     >>> F.bilinear(lucid.ones((2, 3)), lucid.ones((2, 4)), lucid.ones((5, 3, 4))).shape
     (2, 5)
     """
+    # The compiled kernel checks every size by itself; what it declines is checked in words.
+    out = attempt(input_1, input_2, weight, bias)
+    if out is not None:
+        return out
     _check(input_1, input_2, weight, bias)
     return kernels.bilinear(input_1, input_2, weight, bias)
 
@@ -66,11 +74,21 @@ def _bilinear_gradients(
     asked = (needed.input_1, needed.input_2, needed.weight)
     d_bias = None
     if needed.bias:
-        d_bias = reshape(sum(g, axis=tuple(range(len(g.shape) - 1))), bias_shape or ())
+        d_bias = _sum_rows(g, bias_shape or ())
     if not any(asked):
         return None, None, None, d_bias
+    if not isinstance(g, Traced):  # nothing to record
+        first = input_1_shape if input_1 is None else input_1
+        second = input_2_shape if input_2 is None else input_2
+        return *kernels.gradients(g, first, second, weight, asked), d_bias
     found = iter(_contractions(g, input_1, input_2, weight, input_1_shape, input_2_shape, asked))
     return *(next(found) if wanted else None for wanted in asked), d_bias
+
+
+def _sum_rows(g: Array, shape: Shape) -> Array:
+    if type(g) is np.ndarray and g.ndim == 2:
+        return np.add.reduce(g, axis=0).reshape(shape)
+    return reshape(sum(g, axis=tuple(range(len(g.shape) - 1))), shape)
 
 
 @op

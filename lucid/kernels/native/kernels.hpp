@@ -1,0 +1,63 @@
+// What is compiled once for each instruction set: three operations, in two types.
+#pragma once
+
+#include "index.hpp"
+
+namespace lucid {
+
+struct Sizes {
+    Index samples, outputs, features_1, features_2;  // N, O, I, J
+};
+
+// A matrix with contiguous rows, `step` numbers apart.
+template <class Real> struct Matrix {
+    const Real* data;
+    Index step;
+};
+
+enum class Way : int {
+    choose = 0,
+    samples = 1,   // lanes are samples, W read in place (forward) or packed (gradients)
+    packed = 2,    // the same, with W packed for each group of samples
+    features = 3,  // lanes are features of x2: for few samples
+    swapped = 4,   // as `packed`, with x1 and x2 exchanged
+    products = 5,  // weight gradient: x1 · x2 in registers, rows are outputs
+    column = 6,    // input gradients: d2 in registers, for few outputs
+    apart = 7,     // input gradients: one product for each, for very few outputs
+    shared = 8,    // input gradients: threads share the samples and split i
+    rows = 9,      // lanes are features of x2, rows of a tile samples: for moderately many
+};
+
+// Each writes all of its results and returns false where there is no memory for its scratch.
+// `bias`, `d_first` or `d_second` may be null.
+template <class Real> struct Operations {
+    // out[n, o] = Σ_ij x1[n, i] · W[o, i, j] · x2[n, j] + bias[o]
+    bool (*forward)(
+        Sizes, Matrix<Real> x1, Matrix<Real> x2, const Real* weight, const Real* bias, Real* out,
+        int threads, Way);
+    // dW[o, i, j] = Σ_n g[n, o] · x1[n, i] · x2[n, j]
+    bool (*weight_gradient)(
+        Sizes, Matrix<Real> g, Matrix<Real> x1, Matrix<Real> x2, Real* d_weight, int threads, Way);
+    // dx1[n, i] = Σ_oj g[n, o] · W[o, i, j] · x2[n, j];  dx2[n, j] = Σ_oi g · W · x1
+    bool (*input_gradients)(
+        Sizes, Matrix<Real> g, Matrix<Real> x1, Matrix<Real> x2, const Real* weight, Real* d_first,
+        Real* d_second, int threads, Way);
+    // The ways that would be chosen: of the forward, of both input gradients, of the weight's.
+    void (*choose)(Sizes, int threads, Way (&chosen)[3]);
+};
+
+struct Kernel {
+    const char* name;
+    Operations<float> in_float;
+    Operations<double> in_double;
+};
+
+template <class Real> const Operations<Real>& operations(const Kernel& kernel);
+template <> inline const Operations<float>& operations(const Kernel& kernel) {
+    return kernel.in_float;
+}
+template <> inline const Operations<double>& operations(const Kernel& kernel) {
+    return kernel.in_double;
+}
+
+}  // namespace lucid

@@ -1,0 +1,200 @@
+// Lanes are features of x2 and the rows of a tile are samples: for a moderate number of samples,
+// which would leave lanes empty, or for which packing W into tiles of rows would cost too much.
+//
+//     forward            D[n][j] = Σ_i x1[n, i] · W[o, i, j]
+//     input gradients    D[n][j] = Σ_o g[n, o] · W[o, i, j]
+//
+// W is copied into panels row by row, which is much cheaper than into tiles of rows.
+//
+//     sums[n] += Σ_j D[n][j] · x2[n][j]      d2[n][j] += x1[n] · D[n][j]
+#pragma once
+
+#include "few.hpp"
+#include "pack.hpp"
+#include "pool.hpp"
+#include "tile.hpp"
+
+namespace {
+
+// What the tile meets: one number of x1 for each row, x2 and d2 with rows `step` apart.
+template <class Real> struct Meeting {
+    const Real* x1;
+    Index x1_step;
+    const Real* x2;
+    Real* d2;
+    Index step;
+    Vector<Real>* sums;
+};
+
+template <class Real, int Rows, int Width, bool Spread>
+LUCID_NOINLINE void meet_tile(const Factors<Real>& factors, const Meeting<Real>& with) {
+    Vector<Real> d[Rows][Width];
+    multiply<Real, Rows, Width>(factors, d);
+    LUCID_UNROLL for (int r = 0; r < Rows; ++r) {
+        Vector<Real> sum = with.sums[r];
+        LUCID_UNROLL for (int q = 0; q < Width; ++q) {
+            const Index at = r * with.step + q * lanes<Real>;
+            sum += d[r][q] * load(with.x2 + at);
+            if constexpr (Spread)
+                store<Real>(with.d2 + at, load(with.d2 + at) + with.x1[r * with.x1_step] * d[r][q]);
+        }
+        with.sums[r] = sum;
+    }
+}
+
+// Columns of W in panels, as features of x2 are in the weight gradient: the last one is narrower
+// and, where W has no such columns, filled with zeros.
+template <class Real> struct ColumnPanels {
+    Index columns, count, padded;
+    explicit ColumnPanels(Index columns)
+        : columns(columns), count(divided_up(columns, panel<Real>)),
+          padded(divided_up(columns, lanes<Real>) * lanes<Real>) {}
+    Index start(Index q) const { return q * panel<Real>; }
+    Index used(Index q) const { return smaller(Index(panel<Real>), columns - start(q)); }
+    bool wide(Index q) const { return padded - start(q) > lanes<Real>; }
+    Index width(Index q) const { return wide(q) ? panel<Real> : lanes<Real>; }
+};
+
+template <class Real>
+void copy_row(const Real* from, Index used, Index width, Real* to) {
+    Index k = 0;
+    for (; k + lanes<Real> <= used; k += lanes<Real>) store<Real>(to + k, load(from + k));
+    for (; k < used; ++k) to[k] = from[k];
+    for (; k < width; ++k) to[k] = 0;
+}
+
+// A matrix with `rows` rows as [panel][row][lane].
+template <class Real>
+void copy_columns(
+    const Real* matrix, Index step, Index rows, const ColumnPanels<Real>& panels, Real* to) {
+    for (Index row = 0; row < rows; ++row, matrix += step)
+        for (Index q = 0; q < panels.count; ++q)
+            copy_row(
+                matrix + panels.start(q), panels.used(q), panels.width(q),
+                to + panels.start(q) * rows + row * panels.width(q));
+}
+
+// x transposed by tiles of samples: [tile][feature][row of the tile].
+template <class Real>
+void transpose_tiles(Matrix<Real> x, const Pieces& tiles, Index features, Real* to) {
+    for (Index t = 0; t < tiles.count; ++t)
+        transpose(
+            x.data + tiles.start(t) * x.step, x.step, tiles.length(t), features,
+            to + tiles.start(t) * features, tiles.length(t));
+}
+
+template <class Real>
+bool rows_forward(
+    const Sizes& s, const Samples<Real>& x, const Real* weight, const Real* bias, Real* out,
+    int threads) {
+    const ColumnPanels<Real> panels(s.features_2);
+    const Pieces tiles(s.samples, tile_rows);
+    const Index matrix = s.features_1 * s.features_2;
+    const Index chunks = smaller(chunks_for(s.samples * s.outputs, matrix, threads), s.outputs);
+    Scratch<Real> shared(s.samples * (s.features_1 + panels.padded));
+    if (!shared) return false;
+    Real* const x1 = shared.get();
+    Real* const x2 = x1 + s.samples * s.features_1;
+    transpose_tiles(x.x1, tiles, s.features_1, x1);
+    for (Index n = 0; n < s.samples; ++n)
+        copy_row(x.second(n).data, s.features_2, panels.padded, x2 + n * panels.padded);
+    return parallel(threads, chunks, [&](Index chunk) {
+        Scratch<Real> own(s.samples * lanes<Real> + s.features_1 * panels.padded);
+        if (!own) return false;
+        auto* const sums = reinterpret_cast<Vector<Real>*>(own.get());
+        Real* const copied = own.get() + s.samples * lanes<Real>;
+        const Range outputs = share({0, s.outputs}, chunk, chunks);
+        for (Index o = outputs.begin; o < outputs.end; ++o) {
+            for (Index n = 0; n < s.samples; ++n) sums[n] = Vector<Real>{};
+            copy_columns(weight + o * matrix, s.features_2, s.features_1, panels, copied);
+            for (Index q = 0; q < panels.count; ++q)
+                for (Index t = 0; t < tiles.count; ++t) {
+                    if (o + 1 < s.outputs)
+                        prefetch_part(
+                            weight + (o + 1) * matrix, s.features_2, s.features_1, s.features_2,
+                            q * tiles.count + t, panels.count * tiles.count);
+                    const Index n = tiles.start(t), rows = tiles.length(t);
+                    const Factors<Real> factors{
+                        s.features_1, x1 + n * s.features_1, rows,
+                        copied + panels.start(q) * s.features_1, panels.width(q)};
+                    const Meeting<Real> with{
+                        nullptr, 0, x2 + n * panels.padded + panels.start(q), nullptr,
+                        panels.padded, sums + n};
+                    with_tile<tile_rows>(rows, panels.wide(q), [&](auto r, auto w) {
+                        meet_tile<Real, r.value, w.value, false>(factors, with);
+                    });
+                }
+            for (Index n = 0; n < s.samples; ++n)
+                out[n * s.outputs + o] = sum_of_lanes<Real>(sums[n]) + (bias ? bias[o] : Real(0));
+        }
+        return true;
+    });
+}
+
+// Chunks are ranges of i: columns of d1 are their own, d2 is summed over them in their order.
+template <class Real>
+bool rows_input_gradients(
+    const Sizes& s, Matrix<Real> g, const Samples<Real>& x, const Real* weight, Real* d_first,
+    Real* d_second, int threads) {
+    const ColumnPanels<Real> panels(s.features_2);
+    const Pieces tiles(s.samples, tile_rows);
+    const Index padded_size = s.samples * panels.padded;
+    const Index wanted = chunks_for(s.samples * s.outputs, s.features_1 * s.features_2, threads);
+    const Index chunks =
+        with_copies(smaller(wanted, s.features_1), padded_size * Index(sizeof(Real)));
+    Scratch<Real> shared(s.samples * s.outputs + (chunks + 1) * padded_size);
+    if (!shared) return false;
+    Real* const a = shared.get();
+    Real* const x2 = a + s.samples * s.outputs;
+    Real* const d2 = x2 + padded_size;  // one for each chunk
+    transpose_tiles(g, tiles, s.outputs, a);
+    for (Index n = 0; n < s.samples; ++n)
+        copy_row(x.second(n).data, s.features_2, panels.padded, x2 + n * panels.padded);
+    const bool done = parallel(threads, chunks, [&](Index chunk) {
+        Scratch<Real> own(s.samples * lanes<Real> + s.outputs * panels.padded);
+        if (!own) return false;
+        auto* const sums = reinterpret_cast<Vector<Real>*>(own.get());
+        Real* const copied = own.get() + s.samples * lanes<Real>;
+        Real* const my_d2 = d2 + chunk * padded_size;
+        fill(my_d2, padded_size, Real(0));
+        const Range features = share({0, s.features_1}, chunk, chunks);
+        for (Index i = features.begin; i < features.end; ++i) {
+            for (Index n = 0; n < s.samples; ++n) sums[n] = Vector<Real>{};
+            copy_columns(
+                weight + i * s.features_2, s.features_1 * s.features_2, s.outputs, panels, copied);
+            for (Index q = 0; q < panels.count; ++q)
+                for (Index t = 0; t < tiles.count; ++t) {
+                    if (i + 1 < s.features_1)
+                        prefetch_part(
+                            weight + (i + 1) * s.features_2, s.features_1 * s.features_2,
+                            s.outputs, s.features_2, q * tiles.count + t,
+                            panels.count * tiles.count);
+                    const Index n = tiles.start(t), rows = tiles.length(t);
+                    const Index at = n * panels.padded + panels.start(q);
+                    const Factors<Real> factors{
+                        s.outputs, a + n * s.outputs, rows, copied + panels.start(q) * s.outputs,
+                        panels.width(q)};
+                    const auto x1 = x.first(n, i);
+                    const Meeting<Real> with{
+                        x1.data, x1.step, x2 + at, my_d2 + at, panels.padded, sums + n};
+                    with_tile<tile_rows>(rows, panels.wide(q), [&](auto r, auto w) {
+                        meet_tile<Real, r.value, w.value, true>(factors, with);
+                    });
+                }
+            if (d_first)
+                for (Index n = 0; n < s.samples; ++n)
+                    d_first[n * s.features_1 + i] = sum_of_lanes<Real>(sums[n]);
+        }
+        return true;
+    });
+    for (Index n = 0; d_second && n < s.samples; ++n)
+        for (Index j = 0; j < s.features_2; ++j) {
+            Real sum = 0;
+            for (Index chunk = 0; chunk < chunks; ++chunk)
+                sum += d2[chunk * padded_size + n * panels.padded + j];
+            d_second[n * s.features_2 + j] = sum;
+        }
+    return done;
+}
+
+}  // namespace

@@ -1,0 +1,172 @@
+// The register tile: the one place where the multiplying happens.
+//
+//     D[r][lane] = Σ_k a[k][r] · b[k][lane]        Rows × Width vectors, all in registers
+//
+// In each step k one vector (or two) of b and Rows broadcast numbers of a make Rows × Width fused
+// multiply-adds. Operations differ in what becomes of D, which never goes to memory unless it is
+// the result itself:
+//
+//     contract    d1[lane] += Σ_r D[r][lane] · x2[r][lane]     and / or
+//                 d2[r][lane] += D[r][lane] · x1[lane]         (lanes are samples)
+//     accumulate  c[r][lane] += D[r][lane]                     (lanes are features)
+#pragma once
+
+#include "vector.hpp"
+
+namespace {
+
+// What a tile is made of: a has `a_step` numbers from one k to the next, b is packed.
+template <class Real> struct Factors {
+    Index depth;
+    const Real* a;
+    Index a_step;
+    const Real* b;
+    Index b_step;
+};
+
+template <class Real, int Rows, int Width>
+LUCID_INLINE void multiply(const Factors<Real>& factors, Vector<Real> (&d)[Rows][Width]) {
+    LUCID_UNROLL for (int r = 0; r < Rows; ++r)
+        LUCID_UNROLL for (int q = 0; q < Width; ++q) d[r][q] = Vector<Real>{};
+    const Real *a = factors.a, *b = factors.b;
+    const Index a_step = factors.a_step, b_step = factors.b_step;
+    for (Index k = factors.depth; k > 0; --k, a += a_step, b += b_step) {
+        Vector<Real> column[Width];
+        LUCID_UNROLL for (int q = 0; q < Width; ++q) column[q] = load(b + q * lanes<Real>);
+        LUCID_UNROLL for (int r = 0; r < Rows; ++r)
+            LUCID_UNROLL for (int q = 0; q < Width; ++q) d[r][q] += a[r] * column[q];
+    }
+}
+
+// D is summed over its rows with x2 into d1, spread over its rows with x1 into d2, or both.
+template <class Real, int Rows, int Width, bool Sum, bool Spread>
+LUCID_NOINLINE void contract_tile(
+    const Factors<Real>& factors, const Real* x1, const Real* x2, Real* d1, Real* d2) {
+    constexpr int step = panel<Real>;
+    Vector<Real> d[Rows][Width];
+    multiply<Real, Rows, Width>(factors, d);
+    LUCID_UNROLL for (int q = 0; q < Width; ++q) {
+        const int at = q * lanes<Real>;
+        if constexpr (Sum) {  // in two sums, so that additions do not wait for each other
+            Vector<Real> even = load(d1 + at), odd = {};
+            LUCID_UNROLL for (int r = 0; r < Rows; ++r)
+                (r % 2 ? odd : even) += d[r][q] * load(x2 + r * step + at);
+            store<Real>(d1 + at, even + odd);
+        }
+        if constexpr (Spread) {
+            const Vector<Real> x = load(x1 + at);
+            LUCID_UNROLL for (int r = 0; r < Rows; ++r) {
+                Real* to = d2 + r * step + at;
+                store<Real>(to, load(to) + d[r][q] * x);
+            }
+        }
+    }
+}
+
+// The same sums for many features i in a row, d2 staying in registers: for few outputs, where the
+// loads and stores of d2 would cost as much as the product. a is packed [i][k][Rows].
+template <class Real, int Rows, int Width>
+LUCID_NOINLINE void contract_column(
+    Factors<Real> factors, Index features_1, const Real* x1, const Real* x2, Real* d1, Real* d2) {
+    constexpr int step = panel<Real>;
+    Vector<Real> spread[Rows][Width];
+    LUCID_UNROLL for (int r = 0; r < Rows; ++r)
+        LUCID_UNROLL for (int q = 0; q < Width; ++q)
+            spread[r][q] = load(d2 + r * step + q * lanes<Real>);
+    for (Index i = 0; i < features_1; ++i) {
+        Vector<Real> d[Rows][Width];
+        multiply<Real, Rows, Width>(factors, d);
+        factors.a += factors.depth * Rows;
+        LUCID_UNROLL for (int q = 0; q < Width; ++q) {
+            const Index at = i * step + q * lanes<Real>;
+            const Vector<Real> x = load(x1 + at);
+            Vector<Real> even = load(d1 + at), odd = {};
+            LUCID_UNROLL for (int r = 0; r < Rows; ++r) {
+                spread[r][q] += d[r][q] * x;
+                (r % 2 ? odd : even) += d[r][q] * load(x2 + r * step + q * lanes<Real>);
+            }
+            store<Real>(d1 + at, even + odd);
+        }
+    }
+    LUCID_UNROLL for (int r = 0; r < Rows; ++r)
+        LUCID_UNROLL for (int q = 0; q < Width; ++q)
+            store<Real>(d2 + r * step + q * lanes<Real>, spread[r][q]);
+}
+
+// Where D itself is the result, or its addend: `columns` numbers in each of the tile's rows.
+template <class Real> struct Target {
+    Real* c;
+    Index row_step;
+    Index columns;
+    bool add;
+};
+
+template <class Real, int Rows, int Width>
+LUCID_INLINE void put(const Target<Real>& target, Vector<Real> (&d)[Rows][Width]) {
+    if (target.columns == Width * lanes<Real>) {
+        LUCID_UNROLL for (int r = 0; r < Rows; ++r)
+            LUCID_UNROLL for (int q = 0; q < Width; ++q) {
+                Real* to = target.c + r * target.row_step + q * lanes<Real>;
+                store<Real>(to, target.add ? load(to) + d[r][q] : d[r][q]);
+            }
+        return;
+    }
+    Real edge[Rows][Width * lanes<Real>];
+    LUCID_UNROLL for (int r = 0; r < Rows; ++r)
+        LUCID_UNROLL for (int q = 0; q < Width; ++q)
+            store<Real>(&edge[r][q * lanes<Real>], d[r][q]);
+    for (int r = 0; r < Rows; ++r) {
+        Real* to = target.c + r * target.row_step;
+        for (Index column = 0; column < target.columns; ++column)
+            to[column] = target.add ? to[column] + edge[r][column] : edge[r][column];
+    }
+}
+
+template <class Real, int Rows, int Width>
+LUCID_NOINLINE void accumulate_tile(const Factors<Real>& factors, const Target<Real>& target) {
+    Vector<Real> d[Rows][Width];
+    multiply<Real, Rows, Width>(factors, d);
+    put<Real, Rows, Width>(target, d);
+}
+
+// The same with b[k] multiplied by one more number for each k, which is never written down.
+template <class Real, int Rows, int Width>
+LUCID_NOINLINE void accumulate_scaled_tile(
+    const Factors<Real>& factors, const Real* scale, Index scale_step, const Target<Real>& target) {
+    Vector<Real> d[Rows][Width];
+    LUCID_UNROLL for (int r = 0; r < Rows; ++r)
+        LUCID_UNROLL for (int q = 0; q < Width; ++q) d[r][q] = Vector<Real>{};
+    const Real *a = factors.a, *b = factors.b;
+    const Index a_step = factors.a_step, b_step = factors.b_step;
+    for (Index k = factors.depth; k > 0; --k, a += a_step, b += b_step, scale += scale_step) {
+        Vector<Real> column[Width];
+        LUCID_UNROLL for (int q = 0; q < Width; ++q)
+            column[q] = *scale * load(b + q * lanes<Real>);
+        LUCID_UNROLL for (int r = 0; r < Rows; ++r)
+            LUCID_UNROLL for (int q = 0; q < Width; ++q) d[r][q] += a[r] * column[q];
+    }
+    put<Real, Rows, Width>(target, d);
+}
+
+// From a number of rows known when running to the tile compiled for it.
+template <int Value> struct Constant {
+    static constexpr int value = Value;
+};
+
+template <int Most, class Call> LUCID_INLINE void with_constant(Index value, const Call& call) {
+    if constexpr (Most > 1) {
+        if (value < Most) return with_constant<Most - 1>(value, call);
+    }
+    call(Constant<Most>{});
+}
+
+// Rows and width of a tile: call(rows, width), each a Constant.
+template <int MostRows, class Call>
+LUCID_INLINE void with_tile(Index rows, bool wide, const Call& call) {
+    with_constant<MostRows>(rows, [&](auto r) {
+        if (wide) call(r, Constant<2>{});
+        else call(r, Constant<1>{});
+    });
+}
+
+}  // namespace

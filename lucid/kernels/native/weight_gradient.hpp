@@ -1,0 +1,182 @@
+// dW[o, i, j] = Σ_n g[n, o] · x1[n, i] · x2[n, j]: a matrix product over samples, lanes are j.
+//
+//     samples     rows of a tile are i; a = g[n, o] · x1[n, i] is packed for each o, b = x2
+//     products    rows of a tile are o; a = g in place, b = x1[n, i] · x2 is formed in registers:
+//                 for few features 2, where packing a would cost as much as the product
+#pragma once
+
+#include "pack.hpp"
+#include "pool.hpp"
+#include "tile.hpp"
+
+namespace {
+
+constexpr Index depth_at_once = 256;        // samples summed in registers before a tile is written
+constexpr Index block_bytes = 512 * 1024;   // of packed x2: they stay in the second-level cache
+constexpr Index nearest_bytes = 24 * 1024;  // of all factors: they stay in the first-level cache
+
+template <class Real> struct WeightGradient {
+    Sizes sizes;
+    Matrix<Real> g, x1, x2;
+    bool products;
+
+    // Tiles are numbered along the axis of their rows first.
+    Pieces rows() const {
+        return Pieces(products ? sizes.outputs : sizes.features_1, Index(tile_rows));
+    }
+    Index tiles() const { return rows().count * (products ? sizes.features_1 : sizes.outputs); }
+};
+
+// x2 as panels of j, each [sample][lane]; the last one is one vector wide where that suffices.
+template <class Real> struct FeaturePanels {
+    Index features, count;
+    explicit FeaturePanels(Index features) : features(features), count(divided_up(features, panel<Real>)) {}
+    Index used(Index q) const { return smaller(Index(panel<Real>), features - q * panel<Real>); }
+    bool wide(Index q) const { return used(q) > lanes<Real>; }
+    Index width(Index q) const { return wide(q) ? panel<Real> : lanes<Real>; }
+    Index widths() const { return (count - 1) * panel<Real> + width(count - 1); }
+};
+
+template <class Real>
+void pack_features(Matrix<Real> x, Range samples, const FeaturePanels<Real>& panels, Real* to) {
+    for (Index q = 0; q < panels.count; ++q) {
+        const Index used = panels.used(q), width = panels.width(q);
+        for (Index n = samples.begin; n < samples.end; ++n, to += width) {
+            const Real* from = x.data + n * x.step + q * panel<Real>;
+            if (used == panel<Real>) {
+                store<Real>(to, load(from));
+                store<Real>(to + lanes<Real>, load(from + lanes<Real>));
+            } else {
+                for (Index k = 0; k < used; ++k) to[k] = from[k];
+                for (Index k = used; k < width; ++k) to[k] = 0;
+            }
+        }
+    }
+}
+
+// to[n][r] = g[n] · x1[n][r]: whole vectors, each row written over the excess of the one before it,
+// as long as they stay inside of x1; `to` has room for one more row of vectors.
+template <class Real>
+void pack_products(
+    const Real* g, Matrix<Real> x1, Range samples, Index feature, Index rows, Index all_samples,
+    Index all_features, Real* to) {
+    const Index vectors = divided_up(rows, lanes<Real>), reach = vectors * lanes<Real>;
+    Index n = samples.begin;
+    for (; n < samples.end; ++n, ++g, to += rows) {
+        const Real* from = x1.data + n * x1.step + feature;
+        if ((all_samples - 1 - n) * x1.step + all_features - feature < reach) break;
+        for (Index v = 0; v < vectors; ++v)
+            store<Real>(to + v * lanes<Real>, *g * load(from + v * lanes<Real>));
+    }
+    for (; n < samples.end; ++n, ++g, to += rows) {
+        const Real* from = x1.data + n * x1.step + feature;
+        for (Index r = 0; r < rows; ++r) to[r] = *g * from[r];
+    }
+}
+
+inline Index in_whole_depths(Index samples) {
+    if (samples < depth_at_once) return larger<Index>(samples, 32);
+    return samples / depth_at_once * depth_at_once;
+}
+
+// Some tiles of the gradient, summed over some samples, into d_weight (which need not be zero).
+template <class Real>
+bool weight_gradient_part(const WeightGradient<Real>& c, Range samples, Range tiles, Real* d_weight) {
+    const Sizes& s = c.sizes;
+    const FeaturePanels<Real> panels(s.features_2);
+    const Pieces rows = c.rows();
+    const Index widths = panels.widths();
+    const Index room = c.products
+        ? larger<Index>(64, nearest_bytes / Index(sizeof(Real)) / (widths + s.features_1 + s.outputs))
+        : in_whole_depths(block_bytes / Index(sizeof(Real)) / widths);
+    const Index block = smaller(samples.length(), room);
+    const Index products_room = c.products ? 0 : (depth_at_once + 2) * tile_rows + 4 * lanes<Real>;
+    Scratch<Real> scratch(block * widths + products_room + (c.products ? 0 : block));
+    if (!scratch) return false;
+    Real* const second = scratch.get();
+    Real* const products = second + block * widths;
+    Real* const column = products + products_room;
+
+    for (Index begin = samples.begin; begin < samples.end; begin += block) {
+        const Range now{begin, smaller(samples.end, begin + block)};
+        const Index depth = now.length();
+        pack_features(c.x2, now, panels, second);
+        Index column_of = -1;
+        for (Index tile = tiles.begin; tile < tiles.end; ++tile) {
+            const Index piece = tile % rows.count, other = tile / rows.count;
+            const Index row = rows.start(piece), count = rows.length(piece);
+            const Index o = c.products ? row : other, i = c.products ? other : row;
+            Real* to = d_weight + (o * s.features_1 + i) * s.features_2;
+            const Index row_step = c.products ? s.features_1 * s.features_2 : s.features_2;
+            if (c.products) {
+                for (Index q = 0; q < panels.count; ++q) {
+                    const Factors<Real> factors{
+                        depth, c.g.data + begin * c.g.step + o, c.g.step,
+                        second + q * panel<Real> * depth, panels.width(q)};
+                    const Target<Real> target{
+                        to + q * panel<Real>, row_step, panels.used(q), begin > samples.begin};
+                    with_tile<tile_rows>(count, panels.wide(q), [&](auto r, auto w) {
+                        accumulate_scaled_tile<Real, r.value, w.value>(
+                            factors, c.x1.data + begin * c.x1.step + i, c.x1.step, target);
+                    });
+                }
+                continue;
+            }
+            if (column_of != o)
+                for (Index n = 0; n < depth; ++n) column[n] = c.g.data[(begin + n) * c.g.step + o];
+            column_of = o;
+            for (Index k = 0; k < depth; k += depth_at_once) {
+                const Index part = smaller(depth_at_once, depth - k);
+                pack_products(
+                    column + k, c.x1, {begin + k, begin + k + part}, i, count, s.samples,
+                    s.features_1, products);
+                for (Index q = 0; q < panels.count; ++q) {
+                    const Factors<Real> factors{
+                        part, products, count,
+                        second + q * panel<Real> * depth + k * panels.width(q), panels.width(q)};
+                    const Target<Real> target{
+                        to + q * panel<Real>, row_step, panels.used(q),
+                        begin > samples.begin || k > 0};
+                    with_tile<tile_rows>(count, panels.wide(q), [&](auto r, auto w) {
+                        accumulate_tile<Real, r.value, w.value>(factors, target);
+                    });
+                }
+            }
+        }
+    }
+    return true;
+}
+
+constexpr Index copied_bytes = 1 << 20;  // of a gradient that each thread may have a copy of
+
+// Chunks are ranges of samples with a copy of the gradient each, where it is small and samples are
+// many; else ranges of tiles.
+template <class Real>
+bool weight_gradient(const WeightGradient<Real>& c, Real* d_weight, int threads) {
+    const Sizes& s = c.sizes;
+    const Index size = s.outputs * s.features_1 * s.features_2;
+    const Index wanted = chunks_for(size, s.samples, threads);
+    const Index copies = smaller(wanted, Index(threads));
+    if (copies > 1 && size * Index(sizeof(Real)) <= copied_bytes && s.samples >= 512 * copies) {
+        Scratch<Real> partial((copies - 1) * size);
+        if (!partial) return false;
+        const bool done = parallel(threads, copies, [&](Index chunk) {
+            Real* to = chunk == 0 ? d_weight : partial.get() + (chunk - 1) * size;
+            return weight_gradient_part(c, share({0, s.samples}, chunk, copies), {0, c.tiles()}, to);
+        });
+        return done && parallel(threads, divided_up(size, 1 << 14), [&](Index chunk) {
+            const Range range{chunk << 14, smaller(size, (chunk + 1) << 14)};
+            for (Index copy = 1; copy < copies; ++copy) {
+                const Real* from = partial.get() + (copy - 1) * size;
+                for (Index k = range.begin; k < range.end; ++k) d_weight[k] += from[k];
+            }
+            return true;
+        });
+    }
+    const Index chunks = smaller(wanted, c.tiles());
+    return parallel(threads, chunks, [&](Index chunk) {
+        return weight_gradient_part(c, {0, s.samples}, share({0, c.tiles()}, chunk, chunks), d_weight);
+    });
+}
+
+}  // namespace
