@@ -1,8 +1,9 @@
 """Contenders side by side: each in a process of its own, in turns, the best of all rounds.
 
-A benchmark is a script with a function for each contender. Called without arguments it starts itself
-again for one contender at a time (BLAS thread pools in one process disturb each other), goes round
-several times (the machine may be busy in any one of them), and keeps the smallest of each number.
+A benchmark is a script with a function for each contender. Called without arguments it starts
+itself again for one contender at a time (BLAS thread pools in one process disturb each other), goes
+round several times (the machine may be busy in any one of them), and keeps the smallest of each
+number.
 """
 
 from __future__ import annotations
@@ -10,11 +11,11 @@ from __future__ import annotations
 import argparse
 import importlib.metadata
 import json
+import math
 import os
 import platform
 import subprocess
 import sys
-import time
 from collections.abc import Callable, Iterable, Mapping
 
 Numbers = dict[str, float]
@@ -43,11 +44,17 @@ def main(contenders: Mapping[str, Contender], *, threads: int, rounds: int) -> d
     return best
 
 
+def environment(threads: int) -> dict[str, str]:
+    """The variables of a process whose libraries are to use so many threads."""
+    libraries = ("LUCID", "OMP", "OPENBLAS", "MKL")
+    return {**os.environ, **{f"{library}_NUM_THREADS": str(threads) for library in libraries}}
+
+
 def _in_own_process(name: str, threads: int) -> Numbers | None:
-    settings = dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"))
-    environment = {**os.environ, **{key: str(threads) for key in settings}}
     command = [sys.executable, sys.argv[0], "--only", name]
-    run = subprocess.run(command, capture_output=True, text=True, env=environment, check=False)
+    run = subprocess.run(
+        command, capture_output=True, text=True, env=environment(threads), check=False
+    )
     if run.returncode:
         reason = run.stderr.strip().splitlines()[-1:] or ["no output"]
         print(f"{name}: left out ({reason[0]})", file=sys.stderr)
@@ -58,15 +65,22 @@ def _in_own_process(name: str, threads: int) -> Numbers | None:
 
 def describe_machine(threads: int) -> None:
     """Print what the numbers depend on."""
-    packages = ("lucid-nn", "numpy", "torch", "jax", "autograd", "mygrad")
-    versions = []
-    for package in packages:
+    print(f"{machine()}, {threads} threads\n{versions()}\n")
+
+
+def machine() -> str:
+    return f"{_processor()}, {os.cpu_count()} cores, {platform.system()}"
+
+
+def versions() -> str:
+    """Of Python and of the packages here that a benchmark may compare."""
+    found = [f"Python {platform.python_version()}"]
+    for package in ("lucid-nn", "numpy", "torch", "jax", "autograd", "mygrad"):
         try:
-            versions.append(f"{package} {importlib.metadata.version(package)}")
+            found.append(f"{package} {importlib.metadata.version(package)}")
         except importlib.metadata.PackageNotFoundError:
             continue
-    print(f"{_processor()}, {os.cpu_count()} cores, {threads} threads, {platform.system()}")
-    print(f"Python {platform.python_version()}, {', '.join(versions)}\n")
+    return ", ".join(found)
 
 
 def _processor() -> str:
@@ -77,31 +91,21 @@ def _processor() -> str:
         return platform.processor() or platform.machine()
 
 
-def best_time(run: Callable[[], object], *, repeats: int, seconds: float = 1.0) -> float:
-    """The shortest of several runs, in seconds; fewer of them where one takes long."""
-    run()
-    best = float("inf")
-    stop = time.perf_counter() + seconds
-    for _ in range(repeats):
-        start = time.perf_counter()
-        run()
-        now = time.perf_counter()
-        best = min(best, now - start)
-        if now > stop:
-            break
-    return best
+class Memory:
+    """How much more memory the process has held at once since this was made (Linux; else NaN)."""
 
+    def __init__(self) -> None:
+        try:
+            with open("/proc/self/clear_refs", "w") as file:
+                file.write("5")  # start the high-water mark anew
+            self._before = _status("VmRSS")
+        except OSError:
+            self._before = float("nan")
 
-def peak_memory(run: Callable[[], object]) -> float:
-    """How many bytes the process grew by at most while `run` ran (Linux; elsewhere NaN)."""
-    try:
-        with open("/proc/self/clear_refs", "w") as file:
-            file.write("5")  # start the high-water mark anew
-        before = _status("VmRSS")
-        run()
-        return _status("VmHWM") - before
-    except OSError:
-        return float("nan")
+    def growth(self) -> float:
+        """In bytes."""
+        known = not math.isnan(self._before)
+        return _status("VmHWM") - self._before if known else self._before
 
 
 def _status(key: str) -> float:

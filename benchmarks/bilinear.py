@@ -1,108 +1,75 @@
-"""The bilinear form at four sizes, beside PyTorch's F.bilinear and einsum: time and memory.
+"""The bilinear form beside its peers: time, memory, and the rate of the machine's matrix product.
 
-    python benchmarks/bilinear.py
+    python benchmarks/bilinear.py --quick          under a minute
+    python benchmarks/bilinear.py --write          everything, into docs/benchmarks-bilinear.md
 
-Forward and forward + backward (gradients of both inputs and the weight) in float32. The memory is
-what the process grows by at most in one forward and backward pass, less the result and the gradients
-that such a pass must leave behind.
+`forward` computes the result. `forward + backward` computes the result and the gradients of both
+inputs and the weight, from a fixed random cotangent; for lucid it includes Tensors and tape. The
+memory is what the process held at most in both, beyond inputs, result and gradients.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any
+import argparse
+import os
+import sys
+from pathlib import Path
 
-import numpy as np
-from _compare import Numbers, best_time, main, peak_memory, table
+from _bilinear_measure import serve
+from _bilinear_peers import PEERS, PRODUCT
+from _bilinear_peers import QUICK as QUICK_PEERS
+from _bilinear_picture import draw
+from _bilinear_report import page
+from _bilinear_run import Run, Setting
+from _bilinear_sizes import QUICK, SIZES
 
-SIZES = [(64, 128, 128, 128), (4096, 64, 64, 64), (3872, 128, 64, 128), (1024, 100, 100, 4)]
-
-
-def label(size: tuple[int, ...]) -> str:
-    n, in1, in2, out = size
-    return f"{n},{in1},{in2}→{out}"
-
-
-def values(size: tuple[int, ...]) -> list[Any]:
-    n, in1, in2, out = size
-    rng = np.random.default_rng(0)
-    shapes = ((n, in1), (n, in2), (out, in1, in2))
-    return [rng.standard_normal(shape, np.float32) for shape in shapes]
+DOCS = Path(__file__).parent.parent / "docs"
+PICTURE = "images/bilinear.png"
 
 
-def left_behind(size: tuple[int, ...]) -> int:
-    """Bytes of the result, its gradient, and the gradients of inputs and weight."""
-    n, in1, in2, out = size
-    return 4 * (2 * n * out + n * in1 + n * in2 + out * in1 * in2)
-
-
-def measure(
-    leaves: Callable[[Any], Any],
-    forward: Callable[..., Any],
-    gradients: Callable[[Any, list[Any]], Any],
-) -> Numbers:
-    numbers: Numbers = {}
-    for size in SIZES:
-        arguments = [leaves(value) for value in values(size)]
-        warm = [leaves(value) for value in values((8, 4, 4, 4))]
-        gradients(forward(*warm), warm)
-
-        def both(arguments: list[Any] = arguments) -> Any:
-            return gradients(forward(*arguments), arguments)
-
-        memory = peak_memory(both) - left_behind(size)
-        numbers[f"{label(size)} memory"] = max(memory, 0.0) / 2**20
-        numbers[f"{label(size)} forward"] = 1e3 * best_time(
-            lambda arguments=arguments: forward(*arguments), repeats=50
-        )
-        numbers[f"{label(size)} both"] = 1e3 * best_time(both, repeats=50)
-    return numbers
-
-
-def lucid() -> Numbers:
-    import lucid
-    import lucid.nn.functional as F  # noqa: N812
-
-    return measure(
-        lambda value: lucid.Tensor(value, requires_grad=True),
-        F.bilinear,
-        lambda out, leaves: lucid.grad(out, leaves),
+def parsed() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-
-
-def _torch(function: Callable[..., Any]) -> Numbers:
-    import torch
-
-    return measure(
-        lambda value: torch.tensor(value, requires_grad=True),
-        function,
-        lambda out, leaves: torch.autograd.grad(out, leaves, torch.ones_like(out)),
-    )
-
-
-def torch_bilinear() -> Numbers:
-    import torch
-
-    return _torch(torch.nn.functional.bilinear)
-
-
-def torch_einsum() -> Numbers:
-    import torch
-
-    return _torch(lambda x1, x2, weight: torch.einsum("ni,oij,nj->no", x1, weight, x2))
+    add = parser.add_argument
+    add("--quick", action="store_true", help="a few sizes and contenders, float32, all threads")
+    add("--write", action="store_true", help="write the page and the picture into docs/")
+    add("--sizes", nargs="+", metavar="PART", help="those whose name has one of these, as 64,64→64")
+    add("--threads", nargs="+", type=int, default=[1, 2])
+    add("--dtypes", nargs="+", choices=("float32", "float64"), default=["float32", "float64"])
+    add("--contenders", nargs="+", choices=list(PEERS), default=list(PEERS))
+    add("--rounds", type=int, default=2)
+    add("--seconds", type=float, default=0.1, help="for each number, in each round")
+    add("--limit", type=float, default=8.0, help="seconds that one pass may take")
+    add("--serve", choices=[PRODUCT, *PEERS], help=argparse.SUPPRESS)
+    arguments = parser.parse_args()
+    if arguments.quick:
+        arguments.threads, arguments.dtypes = [min(2, os.cpu_count() or 1)], ["float32"]
+        arguments.contenders, arguments.rounds = QUICK_PEERS, 1
+        arguments.limit = 2.0
+    return arguments
 
 
 if __name__ == "__main__":
-    found = main(
-        {"lucid": lucid, "torch F.bilinear": torch_bilinear, "torch einsum": torch_einsum},
-        threads=2,
-        rounds=3,
-    )
-    for key, unit in (("forward", "ms"), ("both", "ms"), ("memory", "MiB")):
-        title = {"both": "forward + backward", "memory": "extra memory"}.get(key, key)
-        print(f"\n{title}, {unit}")
-        rows = [
-            (label(size), *(f"{found[name][f'{label(size)} {key}']:.2f}" for name in found))
-            for size in SIZES
-        ]
-        print(table(("N,in1,in2→out", *found), rows))
+    options = parsed()
+    if options.serve:
+        serve(options.serve)
+        sys.exit()
+    parts = options.sizes or [""]
+    run = Run(
+        sizes=[size for size in (QUICK if options.quick else SIZES)
+               if any(part in str(size) for part in parts)],
+        settings=[Setting(threads, dtype)
+                  for threads in sorted(options.threads, reverse=True)
+                  for dtype in sorted(options.dtypes)],
+        names=options.contenders,
+        rounds=options.rounds,
+        seconds=options.seconds,
+        limit=options.limit,
+    )  # fmt: skip
+    found = run()
+    print(page(run, found))
+    if options.write:
+        draw(run, found, DOCS / PICTURE)
+        image = f"![Forward and backward at each size, lucid beside its peers]({PICTURE})"
+        (DOCS / "benchmarks-bilinear.md").write_text(page(run, found, image))

@@ -76,7 +76,12 @@ def mygrad() -> Numbers:
 
 if __name__ == "__main__":
     found = main(
-        {"lucid": lucid, "PyTorch eager": pytorch, "HIPS autograd": hips_autograd, "MyGrad": mygrad},
+        {
+            "lucid": lucid,
+            "PyTorch eager": pytorch,
+            "HIPS autograd": hips_autograd,
+            "MyGrad": mygrad,
+        },
         threads=1,
         rounds=5,
     )

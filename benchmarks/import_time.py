@@ -1,6 +1,6 @@
 """How much longer `import lucid` takes than `import numpy`.
 
-    python benchmarks/import_time.py
+python benchmarks/import_time.py
 """
 
 from __future__ import annotations

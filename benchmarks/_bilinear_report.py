@@ -1,0 +1,111 @@
+"""The numbers of the bilinear benchmark as Markdown."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from datetime import date
+
+from _bilinear_run import FAR_BEHIND, Found, Key, Run, Setting
+from _bilinear_sizes import Size
+from _compare import machine, table, versions
+
+TITLES = {"forward": "forward", "both": "forward + backward"}
+PASSES = {"forward": 1, "both": 3}  # matrix products
+LUCID = "lucid"
+
+
+def page(run: Run, found: Found, picture: str = "") -> str:
+    names = [name for name in run.names if name not in found.left_out]
+    lines = ["# The bilinear form, measured", "", *_introduction(run), ""]
+    lines += [picture, ""] if picture else []
+    for setting in run.settings:
+        rate = found.rate(setting) / 1e9
+        lines += [f"## {setting}", "", f"The matrix product runs at {rate:.0f} Gflop/s.", ""]
+        for number, title in TITLES.items():
+            lines += [f"Milliseconds, {title}:", "", _times(run, found, setting, names, number), ""]
+        if setting.threads == run.settings[0].threads:
+            title = "MiB beyond inputs, result and gradients, forward + backward:"
+            lines += [title, "", _memory(run, found, setting, names), ""]
+    failed = [f"- {key.name} at {key.size}, {key.setting}: {reason}"
+              for key, reason in found.reasons.items()]  # fmt: skip
+    left_out = [f"- {name}: {reason}" for name, reason in found.left_out.items()]
+    if failed or left_out:
+        lines += ["## Left out", "", *left_out, *failed, ""]
+    return "\n".join(lines)
+
+
+def _introduction(run: Run) -> Iterator[str]:
+    yield f"{machine()}; {date.today()}."
+    yield f"{versions()}. {kernel()}"
+    yield f"""
+Made by `python benchmarks/bilinear.py --write`, which says what is measured. Each contender has its
+own processes; they take turns, and the best of all rounds ({run.rounds}) counts. Every result is
+compared with einsum in float64. *Rate* is how fast lucid multiplies, relative to a large matrix
+product of NumPy in the same rounds; *lead* is the time of the best peer over that of lucid.
+
+- `>` is a bound: one pass took more than that, here or in an easier setting (more threads,
+  float32), and was not run again.
+- Whatever takes more than {FAR_BEHIND} times the shortest time is measured in the first round only.
+- jax.jit and torch.compile keep their process, and so some memory from one size to the next: what
+  they need is known less well.
+- For pairs, F.bilinear gets expanded inputs: it does not broadcast.
+- *torch matmul* is the fastest of three orders of products written by hand."""
+
+
+def kernel() -> str:
+    """What lucid computes with, in the words of `lucid.show_config`."""
+    code = "import lucid; getattr(lucid, 'show_config', lambda: None)()"
+    shown = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=False
+    ).stdout.splitlines()
+    return next((f"lucid's {line}".replace("     ", ": ") for line in shown
+                 if line.startswith("kernel")), "")  # fmt: skip
+
+
+def _times(run: Run, found: Found, setting: Setting, names: Sequence[str], number: str) -> str:
+    def rows() -> Iterator[list[str]]:
+        for size in run.sizes:
+            fastest = found.fastest(setting, size, number)
+            cells = []
+            for name in names:
+                key = Key(setting, size, name)
+                cell = _cell(found, key, number, lambda seconds: digits(1e3 * seconds))
+                cells.append(f"**{cell}**" if name == fastest else cell)
+            yield [str(size), *cells, *_comparison(found, setting, size, number)]
+
+    return table(("N,in1,in2→out", *names, "rate", "lead"), rows())
+
+
+def _comparison(found: Found, setting: Setting, size: Size, number: str) -> tuple[str, str]:
+    mine = found.numbers.get(Key(setting, size, LUCID), {}).get(number)
+    if mine is None:
+        return "", ""
+    rate = PASSES[number] * size.operations / mine / found.rate(setting)
+    peer = found.fastest(setting, size, number, but=LUCID)
+    if peer is None:
+        return f"{rate:.2f}", ""
+    return f"{rate:.2f}", f"{found.numbers[Key(setting, size, peer)][number] / mine:.2f}"
+
+
+def _memory(run: Run, found: Found, setting: Setting, names: Sequence[str]) -> str:
+    rows = [
+        [str(size), *(_cell(found, Key(setting, size, name), "memory", lambda b: f"{b / 2**20:.1f}")
+                      for name in names)]
+        for size in run.sizes
+    ]  # fmt: skip
+    return table(("N,in1,in2→out", *names), rows)
+
+
+def _cell(found: Found, key: Key, number: str, text: Callable[[float], str]) -> str:
+    value = found.numbers.get(key, {}).get(number)
+    if value is not None:
+        return text(value)
+    bound = found.bounds.get(key, {}).get(number)
+    return f"> {digits(bound)} s" if bound else "–"
+
+
+def digits(value: float) -> str:
+    """Three of them, without an exponent."""
+    return f"{value:.{max(0, 2 - int(f'{value:.2e}'.split('e')[1]))}f}"
