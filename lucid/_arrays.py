@@ -145,6 +145,7 @@ def asarray(value: Any, *, narrow: bool = True) -> Array:
     With `narrow=False` they stay in double precision, for a dtype that is still to come.
     """
     if is_array(value):
+        _refuse_no_numbers(value, value.dtype)
         return value
     try:
         array = np.asarray(value)
@@ -153,11 +154,16 @@ def asarray(value: Any, *, narrow: bool = True) -> Array:
     single = {"float64": np.float32, "complex128": np.complex64}.get(array.dtype.name)
     if single is not None and narrow and not _holds_arrays(value):
         array = array.astype(single)
-    if array.dtype.kind not in "biufc":
-        raise DTypeError(
-            f"expected numbers, got {type(value).__name__} of dtype {array.dtype}: {value!r:.60}"
-        )
+    _refuse_no_numbers(value, array.dtype)
     return array
+
+
+def _refuse_no_numbers(value: Any, dtype: DType) -> None:
+    # ml_dtypes has kinds of its own; what NumPy calls an object, a text or a time is no number
+    if getattr(dtype, "kind", "f") in "OSUMm":
+        raise DTypeError(
+            f"expected numbers, got {type(value).__name__} of dtype {dtype}: {value!r:.60}"
+        )
 
 
 def asarray_like(like: Array | None, value: Any) -> Array:

@@ -116,7 +116,7 @@ class Traced:
     _node: Place | None
     _grad: Tensor | None
 
-    public: ClassVar[type[Tensor]]  # Tensor, which stands above the operations and this file
+    _public: ClassVar[type[Tensor]]  # Tensor, which stands above the operations and this file
 
 
 class Hooks(dict[object, Hook]):
@@ -187,7 +187,7 @@ _by_birth = attrgetter("_birth")
 
 def new_tensor(array: Array, node: Place | None = None) -> Tensor:
     """A Tensor for an array, on a place."""
-    tensor = Traced.public.__new__(Traced.public)
+    tensor = Traced._public.__new__(Traced._public)
     tensor._array = array
     tensor._node = node
     tensor._grad = None

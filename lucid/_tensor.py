@@ -100,6 +100,10 @@ class Tensor(Traced):
         """Whether operations on this Tensor are recorded."""
         return self._node is not None
 
+    @requires_grad.setter
+    def requires_grad(self, requires_grad: bool) -> None:
+        self.requires_grad_(requires_grad)
+
     @property
     def is_leaf(self) -> bool:
         """Whether this Tensor was made by the user, not by a recorded operation."""
@@ -632,5 +636,5 @@ def _flat(numbers: tuple[Any, ...]) -> tuple[int, ...]:
     return tuple(numbers[0]) if len(numbers) == 1 and not isinstance(numbers[0], int) else numbers
 
 
-Traced.public = Tensor
+Traced._public = Tensor
 _op.serve(Tensor)

@@ -744,3 +744,20 @@ def test_parameters_as_one_vector_and_back() -> None:
         "vector_to_parameters: vector has shape (8,), but the parameters have 9 elements, "
         "expected (9,)"
     )
+
+
+def test_a_conversion_that_fails_changes_nothing() -> None:
+    layer = nn.Linear(2, 2)
+    with pytest.raises(TypeError):
+        layer.to("cuda")
+    with pytest.raises(lucid.DTypeError):
+        layer.to(lucid.int64)
+    assert [parameter.requires_grad for parameter in layer.parameters()] == [True, True]
+
+
+@pytest.mark.parametrize("value", [np.zeros((1, 2)), 3], ids=["array", "number"])
+def test_a_parameter_does_not_become_something_else(value: Any) -> None:
+    layer = nn.Linear(2, 1)
+    with pytest.raises(lucid.ArgumentError, match=r"^Linear\.weight is a Parameter and cannot"):
+        layer.weight = value
+    assert "weight" in dict(layer.named_parameters())

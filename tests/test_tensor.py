@@ -771,3 +771,24 @@ def test_random_numbers_lie_where_they_should() -> None:
     assert abs(float(lucid.randn(10_000, dtype=lucid.float64).std()) - 1) < 0.05
     assert set(lucid.randint(2, 5, (1000,)).tolist()) == {2, 3, 4}
     assert sorted(lucid.randperm(5).tolist()) == [0, 1, 2, 3, 4]
+
+
+def test_a_fraction_does_not_go_into_an_integer_tensor() -> None:
+    x = Tensor([1, 2])
+    with pytest.raises(lucid.DTypeError, match=r"^setitem: a value of dtype float32 does not go"):
+        x[0] = 1.5
+    assert x.tolist() == [1, 2]
+
+
+@pytest.mark.parametrize("array", [np.array([1.0], object), np.array(["a"])], ids=str)
+def test_arrays_without_numbers_are_refused(array: np.ndarray[Any, Any]) -> None:
+    with pytest.raises(lucid.DTypeError, match=r"^expected numbers, got ndarray of dtype"):
+        Tensor(array)
+
+
+def test_requires_grad_may_be_assigned() -> None:
+    x = Tensor([1.0])
+    x.requires_grad = True
+    assert x.requires_grad
+    x.requires_grad = False
+    assert not x.requires_grad

@@ -68,10 +68,11 @@ class Module:
 
     def __setattr__(self, name: str, value: Any) -> None:
         before = vars(self).get(name)
-        if isinstance(before, Parameter) and isinstance(value, Tensor):
-            if not isinstance(value, Parameter):
+        if isinstance(before, Parameter):
+            if value is not None and not isinstance(value, Parameter):
+                kind = type(value).__name__
                 raise ArgumentError(
-                    f"{type(self).__name__}.{name} is a Parameter and cannot become a Tensor: it "
+                    f"{type(self).__name__}.{name} is a Parameter and cannot become a {kind}: it "
                     f"would be trained no more.\nGive it other values with {name}.copy_(…) under "
                     f"lucid.no_grad(), or assign Parameter(…)."
                 )
@@ -301,13 +302,13 @@ def _join(path: str, name: str) -> str:
 
 
 def _convert(tensor: Tensor, dtype: DType | None, device: Device | None) -> None:
-    gradient, trained = tensor.grad, tensor.requires_grad
-    tensor.requires_grad_(False)
-    tensor._array = _converted(tensor._array, dtype, device)
-    tensor.requires_grad_(trained)
-    tensor._grad = None
+    array, gradient, trained = tensor._array, tensor.grad, tensor.requires_grad
+    array = _converted(array, dtype, device)  # what can fail comes before any change
     if gradient is not None:
-        tensor._grad = new_tensor(_converted(gradient._array, dtype, device))
+        gradient = new_tensor(_converted(gradient._array, dtype, device))
+    tensor.requires_grad_(False)
+    tensor._array, tensor._grad = array, gradient
+    tensor.requires_grad_(trained)
 
 
 def _converted(array: Array, dtype: DType | None, device: Device | None) -> Array:

@@ -57,12 +57,13 @@ def setitem(x: Array, index: Any, value: Array, /) -> Array:
 
     Where an index names an element several times the last value stays, and alone has a gradient.
     """
+    dtype = value.dtype if is_array(value) else asarray(value).dtype
+    if kind(dtype) > kind(x.dtype):
+        raise DTypeError(
+            f"setitem: a value of dtype {dtype} does not go into a tensor of dtype "
+            f"{x.dtype}; convert one with astype"
+        )
     if is_array(value):
-        if kind(value.dtype) > kind(x.dtype):
-            raise DTypeError(
-                f"setitem: a value of dtype {value.dtype} does not go into a tensor of dtype "
-                f"{x.dtype}; convert one with astype"
-            )
         value = namespace(value).astype(value, x.dtype, copy=False)
     try:
         return with_item(x, index, value)
