@@ -14,7 +14,7 @@ import os
 import signal
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -35,7 +35,7 @@ class Task:
     dtype: str
     seconds: float
     limit: float
-    first: bool  # round: its memory is measured too, and its results are checked
+    thorough: bool  # also its memory, and whether its results are right
 
     def text(self) -> str:
         return json.dumps({**self.__dict__, "size": self.size.__dict__})
@@ -102,8 +102,6 @@ def _measure(task: Task, bind: Bind, emit: Emit, *, compiles: bool) -> None:
             form.forward(), form.both()
     arrays = values(size, task.dtype)
     forms = bind(size, arrays)
-    if not task.first:
-        del arrays
     left_behind = size.left_behind * np.dtype(task.dtype).itemsize
 
     forward: dict[str, float] = {}
@@ -113,41 +111,44 @@ def _measure(task: Task, bind: Bind, emit: Emit, *, compiles: bool) -> None:
             _limited(form.forward, COMPILE_SECONDS), _limited(form.both, COMPILE_SECONDS)
         _give_back()
         memory = Memory()
-        forward[name] = _first(form.forward, limit)
+        forward[name], _ = _limited(form.forward, limit)
         emit({"forward": forward[name]})
-        both[name] = _first(form.both, limit)
-        extra = memory.growth() - left_behind
+        both[name], results = _limited(form.both, limit)
         emit({"both": both[name]})
-        if task.first and both[name] == min(both.values()):
-            emit({"memory": max(extra, 0.0)})
-    if task.first:
-        check(size, arrays, _fastest(forms, both).both())
-        emit({"checked": True})
+        extra = memory.growth() - left_behind
+        if task.thorough:
+            check(size, arrays, results)
+            if both[name] == min(both.values()):
+                emit({"memory": max(extra, 0.0)})
+        del results
+        forward[name] = _again(form.forward, forward[name])
+        both[name] = _again(form.both, both[name])
     emit({"forward": _repeated(_fastest(forms, forward).forward, min(forward.values()), task)})
     emit({"both": _repeated(_fastest(forms, both).both, min(both.values()), task)})
 
 
-def _fastest(forms: Any, seconds: dict[str, float]) -> Form:
-    form: Form = forms[min(seconds, key=seconds.__getitem__)]
-    return form
+def _fastest(forms: Mapping[str, Form], seconds: dict[str, float]) -> Form:
+    return forms[min(seconds, key=seconds.__getitem__)]
 
 
-def _first(run: Callable[[], object], limit: float) -> float:
-    """The seconds of the first run, or of the best of four where they are short."""
-    best = _limited(run, limit)
-    for _ in range(3 if best < 0.02 else 0):
-        best = min(best, _limited(run, limit))
-    return best
-
-
-def _limited(run: Callable[[], object], limit: float) -> float:
-    """The seconds of a run; the process ends where they are more than the limit."""
+def _limited(run: Callable[[], Any], limit: float) -> tuple[float, Any]:
+    """The seconds of a run and what it returns; the process ends where they are above the limit."""
     signal.setitimer(signal.ITIMER_REAL, limit)
     start = time.perf_counter()
-    run()
+    result = run()
     seconds = time.perf_counter() - start
     signal.setitimer(signal.ITIMER_REAL, 0)
-    return seconds
+    return seconds, result
+
+
+def _again(run: Callable[[], object], first: float) -> float:
+    """The best of three more runs where they are short: enough to see which form is the fastest."""
+    best = first
+    for _ in range(3 if first < 0.02 else 0):
+        start = time.perf_counter()
+        run()
+        best = min(best, time.perf_counter() - start)
+    return best
 
 
 def _repeated(run: Callable[[], object], first: float, task: Task) -> float:

@@ -311,4 +311,5 @@ PEERS: Mapping[str, Callable[[], Bind]] = {
     "NumPy loop": numpy_loop,
 }
 COMPILED = ("torch.compile", "jax.jit")  # these keep their process: they compile for each size
+SLOW_TO_START = ("torch.compile",)  # seconds for each size: with the most threads only
 QUICK = ("lucid", "F.bilinear", "torch.einsum", "torch matmul", "NumPy loop")

@@ -41,8 +41,8 @@ def _introduction(run: Run) -> Iterator[str]:
     yield f"{versions()}. {kernel()}"
     yield f"""
 Made by `python benchmarks/bilinear.py --write`, which says what is measured. Each contender has its
-own processes; they take turns, and the best of all rounds ({run.rounds}) counts. Every result is
-compared with einsum in float64. *Rate* is how fast lucid multiplies, relative to a large matrix
+own processes; they take turns, and the best of all rounds ({run.rounds}) counts. The results
+are compared with einsum in float64. *Rate* is how fast lucid multiplies, relative to a large matrix
 product of NumPy in the same rounds; *lead* is the time of the best peer over that of lucid.
 
 - `>` is a bound: one pass took more than that, here or in an easier setting (more threads,
@@ -50,6 +50,7 @@ product of NumPy in the same rounds; *lead* is the time of the best peer over th
 - Whatever takes more than {FAR_BEHIND} times the shortest time is measured in the first round only.
 - jax.jit and torch.compile keep their process, and so some memory from one size to the next: what
   they need is known less well.
+- torch.compile, which takes seconds for each size, is measured with the most threads only.
 - For pairs, F.bilinear gets expanded inputs: it does not broadcast.
 - *torch matmul* is the fastest of three orders of products written by hand."""
 

@@ -10,14 +10,14 @@ from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from _bilinear_measure import WRONG, Task
-from _bilinear_peers import MATRIX, PRODUCT
+from _bilinear_peers import MATRIX, PRODUCT, SLOW_TO_START
 from _bilinear_sizes import WARM, Size
 from _bilinear_worker import Worker
 from _compare import Numbers
 
 PAUSE = 0.02  # seconds between contenders
-TOO_SLOW = 3.0  # seconds of a pass after which no harder setting is tried
-FAR_BEHIND = 2.5  # times the fastest: measured in the first round only
+TOO_SLOW = 1.0  # seconds of a pass after which no harder setting is tried
+FAR_BEHIND = 1.5  # times the fastest: measured in the first round only
 SOMETIMES = 4  # the matrix product is measured before every fourth size
 
 
@@ -85,7 +85,12 @@ class Run:
         for threads in dict.fromkeys(setting.threads for setting in self.settings):
             with ExitStack() as stack:
                 workers = []
-                for name in (PRODUCT, *self.names):
+                names = [
+                    name
+                    for name in self.names
+                    if name not in SLOW_TO_START or threads == self.settings[0].threads
+                ]
+                for name in (PRODUCT, *names):
                     worker = stack.enter_context(Worker(name, threads))
                     if worker.reason:
                         found.left_out[name] = worker.reason
@@ -112,20 +117,21 @@ class Run:
                         self._product(found, setting, worker)
                 elif first:
                     if not _hopeless(found, key):
-                        self._contend(found, key, worker, first=True)
+                        most_threads = setting.threads == self.settings[0].threads
+                        self._contend(found, key, worker, thorough=most_threads)
                 elif _is_close(found, key):
-                    self._contend(found, key, worker, first=False)
+                    self._contend(found, key, worker, thorough=False)
                 time.sleep(PAUSE)
 
     def _product(self, found: Found, setting: Setting, worker: Worker) -> None:
         numbers, _ = worker.measure(
-            Task(WARM, setting.dtype, self.seconds, self.limit, first=False)
+            Task(WARM, setting.dtype, self.seconds, self.limit, thorough=False)
         )
         seconds = min(numbers["forward"], found.products.get(setting, float("inf")))
         found.products[setting] = seconds
 
-    def _contend(self, found: Found, key: Key, worker: Worker, *, first: bool) -> None:
-        task = Task(key.size, key.setting.dtype, self.seconds, self.limit, first)
+    def _contend(self, found: Found, key: Key, worker: Worker, *, thorough: bool) -> None:
+        task = Task(key.size, key.setting.dtype, self.seconds, self.limit, thorough)
         numbers, reason = worker.measure(task)
         if reason.startswith(WRONG):
             numbers = {}

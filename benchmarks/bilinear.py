@@ -40,7 +40,7 @@ def parsed() -> argparse.Namespace:
     add("--contenders", nargs="+", choices=list(PEERS), default=list(PEERS))
     add("--rounds", type=int, default=2)
     add("--seconds", type=float, default=0.1, help="for each number, in each round")
-    add("--limit", type=float, default=8.0, help="seconds that one pass may take")
+    add("--limit", type=float, default=5.0, help="seconds that one pass may take")
     add("--serve", choices=[PRODUCT, *PEERS], help=argparse.SUPPRESS)
     arguments = parser.parse_args()
     if arguments.quick:
