@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import math
 import os
-import platform
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 from ._errors import ArgumentError
@@ -50,6 +48,8 @@ def show_config() -> None:
     >>> lucid.show_config()  # doctest: +ELLIPSIS
     lucid ...
     """
+    import platform  # here, with importlib.metadata below: `import lucid` stays light
+
     compiled = _native.compiled
     if compiled is None:
         kernel = (
@@ -72,6 +72,8 @@ def show_config() -> None:
 
 
 def _version(distribution: str) -> str | None:
+    from importlib.metadata import PackageNotFoundError, version
+
     try:
         return version(distribution)
     except PackageNotFoundError:
