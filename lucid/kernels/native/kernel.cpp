@@ -3,6 +3,7 @@
 #include "contract.hpp"
 #include "few.hpp"
 #include "input_gradients.hpp"
+#include "pairs.hpp"
 #include "rows.hpp"
 #include "tiny.hpp"
 #include "weight_gradient.hpp"
@@ -149,6 +150,29 @@ bool gradients_of_inputs(
     return gradients_shared(c, threads);
 }
 
+// The input with the fewer rows meets the weight, or whatever multiplies less.
+template <class Real>
+bool pairs(
+    Pairs p, Matrix<Real> x1, Matrix<Real> x2, const Real* weight, const Real* bias, Real* out,
+    int threads) {
+    const PairsOf<Real> left(p, x1, x2, weight), right = left.exchanged();
+    return pairs_forward(right.work() < left.work() ? right : left, bias, out, threads);
+}
+
+template <class Real>
+bool pair_gradients(
+    Pairs p, const Real* g, Matrix<Real> x1, Matrix<Real> x2, const Real* weight, Real* d_first,
+    Real* d_second, Real* d_weight, int threads) {
+    const PairsOf<Real> left(p, x1, x2, weight), right = left.exchanged();
+    // The weight's gradient shares its sums with that of one input.
+    const bool one = !d_first != !d_second;
+    const bool with_second = one ? d_second != nullptr : right.work() < left.work();
+    Real *const with_left = with_second ? nullptr : d_weight;
+    Real *const with_right = with_second ? d_weight : nullptr;
+    if ((d_first || with_left) && !pairs_gradient(left, g, d_first, with_left, threads)) return false;
+    return !(d_second || with_right) || pairs_gradient(right, g, d_second, with_right, threads);
+}
+
 template <class Real> void choose(Sizes s, int threads, Way (&chosen)[3]) {
     chosen[0] = is_tiny(s) ? Way::choose : forward_way<Real>(s);
     chosen[1] = is_tiny(s) ? Way::choose : input_gradients_way<Real>(s, threads);
@@ -167,8 +191,10 @@ namespace lucid {
 extern const Kernel LUCID_JOIN(kernel_, LUCID_SET);
 const Kernel LUCID_JOIN(kernel_, LUCID_SET) = {
     LUCID_QUOTE(LUCID_SET),
-    {forward<float>, gradient_of_weight<float>, gradients_of_inputs<float>, choose<float>},
-    {forward<double>, gradient_of_weight<double>, gradients_of_inputs<double>, choose<double>},
+    {forward<float>, gradient_of_weight<float>, gradients_of_inputs<float>, pairs<float>,
+     pair_gradients<float>, choose<float>},
+    {forward<double>, gradient_of_weight<double>, gradients_of_inputs<double>, pairs<double>,
+     pair_gradients<double>, choose<double>},
 };
 
 }  // namespace lucid

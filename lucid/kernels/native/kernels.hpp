@@ -15,6 +15,12 @@ template <class Real> struct Matrix {
     Index step;
 };
 
+// Within each of so many shared positions, every row of x1 with every row of x2.
+struct Pairs {
+    Index shared, firsts, seconds, outputs, features_1, features_2;  // S, A, B, O, I, J
+    bool first_outside;  // the result is (S, A, B, O), else (S, B, A, O)
+};
+
 enum class Way : int {
     choose = 0,
     samples = 1,   // lanes are samples, W read in place (forward) or packed (gradients)
@@ -42,6 +48,14 @@ template <class Real> struct Operations {
     bool (*input_gradients)(
         Sizes, Matrix<Real> g, Matrix<Real> x1, Matrix<Real> x2, const Real* weight, Real* d_first,
         Real* d_second, int threads, Way);
+    // The same for pairs, all with W read; rows of x1 are (S, A), those of x2 (S, B).
+    bool (*pairs)(
+        Pairs, Matrix<Real> x1, Matrix<Real> x2, const Real* weight, const Real* bias, Real* out,
+        int threads);
+    // Those that are not wanted are null.
+    bool (*pair_gradients)(
+        Pairs, const Real* g, Matrix<Real> x1, Matrix<Real> x2, const Real* weight, Real* d_first,
+        Real* d_second, Real* d_weight, int threads);
     // The ways that would be chosen: of the forward, of both input gradients, of the weight's.
     void (*choose)(Sizes, int threads, Way (&chosen)[3]);
 };

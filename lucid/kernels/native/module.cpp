@@ -29,21 +29,26 @@ bool wish_of(PyObject* const* arguments, Py_ssize_t count, Wish& wish) {
     return !PyErr_Occurred();
 }
 
-template <class Call> PyObject* run(const Sizes& s, Wish wish, PyObject* result, const Call& call) {
-    const double operations = 2.0 * double(s.samples) * double(s.outputs) *
-                              double(s.features_1) * double(s.features_2);
-    const int threads = wish.threads > 0 ? wish.threads : operations < 4e5 ? 1 : get_threads();
+// The result, when call() has written it; Python's lock is let go for work that takes long.
+template <class Call> PyObject* released(double operations, PyObject* result, const Call& call) {
     bool done;
     if (operations < held_operations) {
-        done = call(threads);
+        done = call();
     } else {
         PyThreadState* state = PyEval_SaveThread();
-        done = call(threads);
+        done = call();
         PyEval_RestoreThread(state);
     }
     if (done) return result;
     Py_DECREF(result);
     return PyErr_NoMemory();
+}
+
+template <class Call> PyObject* run(const Sizes& s, Wish wish, PyObject* result, const Call& call) {
+    const double operations = 2.0 * double(s.samples) * double(s.outputs) *
+                              double(s.features_1) * double(s.features_2);
+    const int threads = wish.threads > 0 ? wish.threads : operations < 4e5 ? 1 : get_threads();
+    return released(operations, result, [&] { return call(threads); });
 }
 
 template <class Real> Matrix<Real> matrix(const RowsOf& rows) {
@@ -60,6 +65,11 @@ template <class Real> Real* data(PyObject* array) {
 
 bool is_weight(PyArrayObject* array) {
     return array && PyArray_NDIM(array) == 3 && PyArray_IS_C_CONTIGUOUS(array);
+}
+
+bool fits(PyArrayObject* weight, Index outputs, Index features_1, Index features_2) {
+    return is_weight(weight) && PyArray_DIM(weight, 0) == outputs &&
+           PyArray_DIM(weight, 1) == features_1 && PyArray_DIM(weight, 2) == features_2;
 }
 
 // bilinear(x1, x2, weight, bias[, way, threads])
@@ -122,6 +132,39 @@ bool input_of(PyObject* object, int type, bool needed, Input& input) {
     return !needed || rows_of(array, input.rows);
 }
 
+// Three flags; false, with or without an error set, where the object is something else.
+bool flags_of(PyObject* tuple, bool (&needed)[3]) {
+    if (!PyTuple_CheckExact(tuple) || PyTuple_GET_SIZE(tuple) != 3) return false;
+    for (int k = 0; k < 3; ++k) {
+        const int flag = PyObject_IsTrue(PyTuple_GET_ITEM(tuple, k));
+        if (flag < 0) return false;
+        needed[k] = flag;
+    }
+    return true;
+}
+
+// A tuple of new arrays for the gradients that are needed, None for the others.
+PyObject* results_of(
+    const bool (&needed)[3], int type, Shape& x1, Shape& x2, Index outputs, PyObject* (&results)[3]) {
+    Shape weight;
+    weight.axes = 3;
+    weight.sizes[0] = outputs, weight.sizes[1] = x1.features(), weight.sizes[2] = x2.features();
+    Shape* const shapes[3] = {&x1, &x2, &weight};
+    PyObject* found = PyTuple_New(3);
+    if (!found) return nullptr;
+    for (int k = 0; k < 3; ++k) {
+        results[k] = nullptr;
+        if (needed[k]) {
+            results[k] = PyArray_SimpleNew(shapes[k]->axes, shapes[k]->sizes, type);
+            if (!results[k]) return Py_DECREF(found), nullptr;
+        } else {
+            Py_INCREF(Py_None);
+        }
+        PyTuple_SET_ITEM(found, k, results[k] ? results[k] : Py_None);
+    }
+    return found;
+}
+
 template <class Real>
 bool gradients_in(
     const Sizes& s, const RowsOf& g, const Input& x1, const Input& x2, PyArrayObject* weight,
@@ -140,19 +183,14 @@ bool gradients_in(
 
 // gradients(g, x1, x2, weight, needed[, way, threads])
 PyObject* gradients(PyObject*, PyObject* const* arguments, Py_ssize_t count) {
-    if ((count != 5 && count != 7) || !PyTuple_CheckExact(arguments[4]) ||
-        PyTuple_GET_SIZE(arguments[4]) != 3) {
-        PyErr_SetString(PyExc_TypeError, "gradients: takes g, x1, x2, weight and three flags");
+    bool needed[3];
+    if ((count != 5 && count != 7) || !flags_of(arguments[4], needed)) {
+        if (!PyErr_Occurred())
+            PyErr_SetString(PyExc_TypeError, "gradients: takes g, x1, x2, weight and three flags");
         return nullptr;
     }
     const int type = type_of(arguments[0]);
     if (type < 0) Py_RETURN_NONE;
-    bool needed[3];
-    for (int k = 0; k < 3; ++k) {
-        const int flag = PyObject_IsTrue(PyTuple_GET_ITEM(arguments[4], k));
-        if (flag < 0) return nullptr;
-        needed[k] = flag;
-    }
     PyArrayObject* dy = readable(arguments[0], type);
     Shape shape;
     RowsOf g;
@@ -167,32 +205,128 @@ PyObject* gradients(PyObject*, PyObject* const* arguments, Py_ssize_t count) {
     PyArrayObject* weight = nullptr;
     if (needed[0] || needed[1]) {
         weight = readable(arguments[3], type);
-        if (!is_weight(weight) || PyArray_DIM(weight, 0) != s.outputs ||
-            PyArray_DIM(weight, 1) != s.features_1 || PyArray_DIM(weight, 2) != s.features_2)
-            Py_RETURN_NONE;
+        if (!fits(weight, s.outputs, s.features_1, s.features_2)) Py_RETURN_NONE;
     }
     Wish wish;
     if (s.samples * s.outputs * s.features_1 * s.features_2 == 0) Py_RETURN_NONE;
     if (!wish_of(arguments + 5, count - 5, wish)) return nullptr;
 
-    npy_intp weight_sizes[3] = {s.outputs, s.features_1, s.features_2};
-    PyObject *found = PyTuple_New(3), *results[3] = {};
+    PyObject* results[3];
+    PyObject* found = results_of(needed, type, x1.shape, x2.shape, s.outputs, results);
     if (!found) return nullptr;
-    for (int k = 0; k < 3; ++k) {
-        Shape& of_input = k == 0 ? x1.shape : x2.shape;
-        if (needed[k]) {
-            results[k] = k == 2 ? PyArray_SimpleNew(3, weight_sizes, type)
-                                : PyArray_SimpleNew(of_input.axes, of_input.sizes, type);
-            if (!results[k]) return Py_DECREF(found), nullptr;
-        } else {
-            Py_INCREF(Py_None);
-        }
-        PyTuple_SET_ITEM(found, k, results[k] ? results[k] : Py_None);
-    }
     return run(s, wish, found, [&](int threads) {
         return type == NPY_FLOAT
             ? gradients_in<float>(s, g, x1, x2, weight, results, threads, wish.way)
             : gradients_in<double>(s, g, x1, x2, weight, results, threads, wish.way);
+    });
+}
+
+// Pairs as the caller sees them: positions shared by both inputs, and which of their own axes comes
+// first in the result. Here it is only checked that the arrays have so many numbers.
+bool pairs_of(
+    PyObject* const* arguments, const Shape& out, const Shape& x1, const Shape& x2, Pairs& p) {
+    p.shared = PyLong_AsSsize_t(arguments[0]);
+    p.first_outside = PyObject_IsTrue(arguments[1]) == 1;
+    if (PyErr_Occurred() || p.shared < 1) return PyErr_Clear(), false;
+    p.firsts = x1.rows() / p.shared, p.seconds = x2.rows() / p.shared;
+    p.outputs = out.features(), p.features_1 = x1.features(), p.features_2 = x2.features();
+    return p.firsts * p.shared == x1.rows() && p.seconds * p.shared == x2.rows() &&
+           p.firsts * x2.rows() == out.rows() &&
+           out.rows() * p.outputs * p.features_1 * p.features_2 > 0;
+}
+
+int threads_for(double operations, PyObject* const* wish, Py_ssize_t count) {
+    if (count > 0) return int(PyLong_AsLong(wish[0]));
+    return operations < 4e5 ? 1 : get_threads();
+}
+
+double operations(const Pairs& p) {
+    const double middle = double(p.shared) * double(p.outputs) *
+                          (p.firsts < p.seconds ? double(p.firsts) : double(p.seconds));
+    return 2.0 * middle * double(p.features_1) * double(p.features_2);
+}
+
+// pairs(x1, x2, weight, bias, leading, shared, first outside[, threads])
+PyObject* pairs(PyObject*, PyObject* const* arguments, Py_ssize_t count) {
+    if ((count != 7 && count != 8) || !PyTuple_CheckExact(arguments[4])) {
+        PyErr_SetString(PyExc_TypeError, "pairs: takes x1, x2, weight, bias, leading, shared, order");
+        return nullptr;
+    }
+    const int type = type_of(arguments[0]);
+    if (type < 0) Py_RETURN_NONE;
+    PyArrayObject *x1 = readable(arguments[0], type), *x2 = readable(arguments[1], type);
+    PyArrayObject* weight = readable(arguments[2], type);
+    PyArrayObject* bias = arguments[3] == Py_None ? nullptr : readable(arguments[3], type);
+    if (!x1 || !x2 || !is_weight(weight) || !PyArray_NDIM(x1) || !PyArray_NDIM(x2)) Py_RETURN_NONE;
+    Shape shape, shape_1, shape_2;
+    shape_of(x1, shape_1);
+    shape_of(x2, shape_2);
+    if (PyTuple_GET_SIZE(arguments[4]) + 1 > NPY_MAXDIMS || !shape_of(arguments[4], shape))
+        Py_RETURN_NONE;
+    shape.sizes[shape.axes++] = PyArray_DIM(weight, 0);
+    RowsOf first, second;
+    Pairs p;
+    if (!pairs_of(arguments + 5, shape, shape_1, shape_2, p) ||
+        p.features_1 != PyArray_DIM(weight, 1) || p.features_2 != PyArray_DIM(weight, 2) ||
+        !rows_of(x1, first) || !rows_of(x2, second))
+        Py_RETURN_NONE;
+    if (arguments[3] != Py_None &&
+        !(bias && PyArray_IS_C_CONTIGUOUS(bias) && PyArray_SIZE(bias) == p.outputs))
+        Py_RETURN_NONE;
+    const int threads = threads_for(operations(p), arguments + 7, count - 7);
+    if (PyErr_Occurred()) return nullptr;
+    PyObject* out = PyArray_SimpleNew(shape.axes, shape.sizes, type);
+    if (!out) return nullptr;
+    return released(operations(p), out, [&] {
+        if (type == NPY_FLOAT)
+            return kernel().in_float.pairs(
+                p, matrix<float>(first), matrix<float>(second), data<float>(weight),
+                data<float>(bias), data<float>(out), threads);
+        return kernel().in_double.pairs(
+            p, matrix<double>(first), matrix<double>(second), data<double>(weight),
+            data<double>(bias), data<double>(out), threads);
+    });
+}
+
+// pair_gradients(g, x1, x2, weight, needed, shared, first outside[, threads])
+PyObject* pair_gradients(PyObject*, PyObject* const* arguments, Py_ssize_t count) {
+    bool needed[3];
+    if ((count != 7 && count != 8) || !flags_of(arguments[4], needed)) {
+        if (!PyErr_Occurred())
+            PyErr_SetString(PyExc_TypeError, "pair_gradients: takes g, x1, x2, weight, three flags …");
+        return nullptr;
+    }
+    const int type = type_of(arguments[0]);
+    if (type < 0) Py_RETURN_NONE;
+    PyArrayObject *dy = readable(arguments[0], type), *weight = nullptr;
+    Input x1, x2;
+    if (!dy || PyArray_NDIM(dy) == 0 || !PyArray_IS_C_CONTIGUOUS(dy) ||
+        !input_of(arguments[1], type, needed[1] || needed[2], x1) ||
+        !input_of(arguments[2], type, needed[0] || needed[2], x2))
+        Py_RETURN_NONE;
+    Shape shape;
+    shape_of(dy, shape);
+    Pairs p;
+    if (!pairs_of(arguments + 5, shape, x1.shape, x2.shape, p)) Py_RETURN_NONE;
+    if (needed[0] || needed[1]) {
+        weight = readable(arguments[3], type);
+        if (!fits(weight, p.outputs, p.features_1, p.features_2)) Py_RETURN_NONE;
+    }
+    const int threads = threads_for(operations(p), arguments + 7, count - 7);
+    if (PyErr_Occurred()) return nullptr;
+    PyObject* results[3];
+    PyObject* found = results_of(needed, type, x1.shape, x2.shape, p.outputs, results);
+    if (!found) return nullptr;
+    return released(operations(p), found, [&] {
+        if (type == NPY_FLOAT)
+            return kernel().in_float.pair_gradients(
+                p, data<float>(dy), matrix<float>(x1.rows), matrix<float>(x2.rows),
+                data<float>(weight), data<float>(results[0]), data<float>(results[1]),
+                data<float>(results[2]), threads);
+        return kernel().in_double.pair_gradients(
+            p, data<double>(dy), matrix<double>(x1.rows), matrix<double>(x2.rows),
+            data<double>(weight), data<double>(results[0]), data<double>(results[1]),
+            data<double>(results[2]), threads);
     });
 }
 
@@ -266,6 +400,8 @@ template <class Function> PyCFunction as_function(Function function) {
 PyMethodDef methods[] = {
     {"bilinear", as_function(bilinear), METH_FASTCALL, nullptr},
     {"gradients", as_function(gradients), METH_FASTCALL, nullptr},
+    {"pairs", as_function(pairs), METH_FASTCALL, nullptr},
+    {"pair_gradients", as_function(pair_gradients), METH_FASTCALL, nullptr},
     {"ways", as_function(ways), METH_FASTCALL, nullptr},
     {"set_num_threads", set_num_threads, METH_O, nullptr},
     {"get_num_threads", get_num_threads, METH_NOARGS, nullptr},

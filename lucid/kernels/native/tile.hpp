@@ -129,6 +129,28 @@ LUCID_NOINLINE void accumulate_tile(const Factors<Real>& factors, const Target<R
     put<Real, Rows, Width>(target, d);
 }
 
+// The same with a as `put` leaves it: rows one panel apart, and `a_step` numbers from one panel of
+// the depth to the next.
+template <class Real, int Rows, int Width>
+LUCID_NOINLINE void accumulate_rows_tile(const Factors<Real>& factors, const Target<Real>& target) {
+    Vector<Real> d[Rows][Width];
+    LUCID_UNROLL for (int r = 0; r < Rows; ++r)
+        LUCID_UNROLL for (int q = 0; q < Width; ++q) d[r][q] = Vector<Real>{};
+    const Real *a = factors.a, *b = factors.b;
+    const Index b_step = factors.b_step;
+    for (Index left = factors.depth; left > 0; left -= panel<Real>, a += factors.a_step) {
+        const Real* const end = a + smaller<Index>(left, panel<Real>);
+        for (const Real* at = a; at < end; ++at, b += b_step) {
+            Vector<Real> column[Width];
+            LUCID_UNROLL for (int q = 0; q < Width; ++q) column[q] = load(b + q * lanes<Real>);
+            LUCID_UNROLL for (int r = 0; r < Rows; ++r)
+                LUCID_UNROLL for (int q = 0; q < Width; ++q)
+                    d[r][q] += at[r * panel<Real>] * column[q];
+        }
+    }
+    put<Real, Rows, Width>(target, d);
+}
+
 // The same with b[k] multiplied by one more number for each k, which is never written down.
 template <class Real, int Rows, int Width>
 LUCID_NOINLINE void accumulate_scaled_tile(
