@@ -47,6 +47,15 @@ class Layout:
         """How many positions the shared, the first and the second axes have."""
         return prod(self.shared), prod(self.first), prod(self.second)
 
+    @cached_property
+    def first_outside(self) -> bool | None:
+        """Whether the result's axes are shared, first, second; False: shared, second, first."""
+        for first_outside, own in ((True, self.first_axes + self.second_axes),
+                                   (False, self.second_axes + self.first_axes)):  # fmt: skip
+            if list(self.shared_axes + own) == sorted(self.shared_axes + own):
+                return first_outside
+        return None
+
     def swapped(self) -> Layout:
         """The same axes with the two inputs exchanged."""
         return Layout(self.leading, self.shared_axes, self.second_axes, self.first_axes)

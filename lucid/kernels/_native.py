@@ -1,8 +1,9 @@
 """The way to the compiled kernel, where there is one and it can do the call; else to the plans.
 
-The kernel takes exact NumPy arrays of float32 or float64 whose leading axes are the same. It
-declines whatever else, by returning None, and here what needs only some preparation gets it: arrays
-with other strides and mixed dtypes are copied, halves converted, in parts where they are large.
+The kernel takes exact NumPy arrays of float32 or float64, whose leading axes are the same or make
+pairs. It declines whatever else, by returning None, and here what needs only some preparation gets
+it: arrays with other strides and mixed dtypes are copied, halves converted, in parts where they
+are large.
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ from .._arrays import Array
 from .._shapes import Shape
 from . import _contract, _plan
 from ._contract import ALL, Gradients
+from ._layout import Layout, layout
 from ._plan import BLOCK, Needed, Order, Plan
 
 compiled: Any
@@ -53,8 +55,8 @@ def bilinear(
     """
     if order is None:
         out = attempt(x1, x2, weight, bias)
-        if out is None:
-            out = _prepared(x1, x2, weight, bias)
+        if out is None and compiled:
+            out = (_prepared if x1.shape[:-1] == x2.shape[:-1] else _pairs)(x1, x2, weight, bias)
         if out is not None:
             return out
     return _contract.bilinear(x1, x2, weight, bias, order=order)
@@ -81,8 +83,10 @@ def gradients(
     """
     if order is None:
         found = _attempt_gradients(g, x1, x2, weight, needed)
-        if found is None:
-            found = _prepared_gradients(g, x1, x2, weight, needed)
+        if found is None and compiled:
+            shape_1, shape_2 = (x if isinstance(x, tuple) else x.shape for x in (x1, x2))
+            prepare = _prepared_gradients if shape_1[:-1] == shape_2[:-1] else _pair_gradients
+            found = prepare(g, x1, x2, weight, needed)
         if found is not None:
             return found  # type: ignore[no-any-return]
     return _contract.gradients(g, x1, x2, weight, needed, order=order)
@@ -133,8 +137,6 @@ def plan(shape_1: Shape, shape_2: Shape, weight_shape: Shape, needed: Needed | N
 
 def _prepared(x1: Array, x2: Array, weight: Array, bias: Array | None) -> Array | None:
     """The same with arguments made as the kernel takes them, or None."""
-    if x1.shape[:-1] != x2.shape[:-1]:
-        return None
     dtype, working = _dtypes(x1, x2, weight, bias)
     if working is None or weight.size > BLOCK:
         return None
@@ -159,7 +161,7 @@ def _prepared_gradients(
     arrays = [each for each in arrays if not isinstance(each, tuple)]
     shape_1, shape_2 = (each if isinstance(each, tuple) else each.shape for each in (x1, x2))
     leading = shape_1[:-1]
-    if leading != shape_2[:-1] or leading != g.shape[:-1]:
+    if leading != g.shape[:-1]:
         return None
     dtype, working = _dtypes(*arrays)
     if working is None or g.shape[-1] * shape_1[-1] * shape_2[-1] > BLOCK:
@@ -193,6 +195,62 @@ def _prepared_gradients(
     return tuple(  # type: ignore[return-value]
         each if each is None else each.astype(dtype, copy=False) for each in (d_1, d_2, d_weight)
     )
+
+
+LEAST_PAIRS = 4
+"""Rows of both inputs that a shared position must have: fewer leave the kernel's tiles empty."""
+
+
+def _pairs(x1: Array, x2: Array, weight: Array, bias: Array | None) -> Array | None:
+    """The same for pairs, where the kernel has a way for their axes and room for the weight."""
+    factors = [each for each in (x1, x2, weight, bias) if each is not None]
+    ready = _ready_for_pairs(x1.shape, x2.shape, weight.shape, factors)
+    if ready is None:
+        return None
+    split, dtype = ready
+    if bias is not None:
+        bias = np.ascontiguousarray(bias.reshape(-1), dtype)
+    return compiled.pairs(  # type: ignore[no-any-return]
+        *(np.ascontiguousarray(each, dtype) for each in (x1, x2, weight)),
+        bias, split.leading, split.counts[0], split.first_outside,
+    )  # fmt: skip
+
+
+def _pair_gradients(
+    g: Array, x1: Array | Shape, x2: Array | Shape, weight: Array | None, needed: Needed
+) -> Gradients | None:
+    shape_1, shape_2 = (x if isinstance(x, tuple) else x.shape for x in (x1, x2))
+    factors = [each for each in (g, x1, x2, weight) if each is not None]
+    arrays = [each for each in factors if not isinstance(each, tuple)]
+    ready = _ready_for_pairs(shape_1, shape_2, (g.shape[-1], shape_1[-1], shape_2[-1]), arrays)
+    if ready is None:
+        return None
+    split, dtype = ready
+    return compiled.pair_gradients(  # type: ignore[no-any-return]
+        *(x if x is None or isinstance(x, tuple) else np.ascontiguousarray(x, dtype)
+          for x in (g, x1, x2, weight)),
+        needed, split.counts[0], split.first_outside,
+    )  # fmt: skip
+
+
+def _ready_for_pairs(
+    shape_1: Shape, shape_2: Shape, weight_shape: Shape, arrays: list[Array]
+) -> tuple[Layout, Any] | None:
+    """The axes and the dtype, if the kernel can have these arrays without large copies."""
+    split = layout(shape_1[:-1], shape_2[:-1])
+    _, firsts, seconds = split.counts
+    outputs, features_1, features_2 = weight_shape
+    padded = outputs * max(features_1, 16) * max(features_2, 16)
+    if min(firsts, seconds) < LEAST_PAIRS or padded > BLOCK // 2 or split.first_outside is None:
+        return None
+    dtype, working = _dtypes(*arrays)
+    if working is None or dtype != working:
+        return None
+    for array in arrays:
+        copied = array.dtype != dtype or not array.flags.c_contiguous or not array.flags.aligned
+        if copied and array.size > BLOCK // 2:
+            return None
+    return split, dtype
 
 
 def _dtypes(*factors: Array | None) -> tuple[Any, Any]:
