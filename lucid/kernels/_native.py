@@ -197,20 +197,34 @@ def _prepared_gradients(
     )
 
 
-LEAST_PAIRS = 4
-"""Rows of both inputs that a shared position must have: fewer leave the kernel's tiles empty."""
+def _prefers_kernel(split: Layout, weight_shape: Shape, result_cost: int) -> bool:
+    """Whether pairs of these sizes are the compiled kernel's, and not the portable plan's.
+
+    Few calculations are, because planning takes longer than they do; an element of the result
+    counts as `result_cost` multiplications, for it is packed. Else both inputs need rows enough
+    for a tile, and features enough for the sums over them to outweigh the packing.
+    """
+    shared, firsts, seconds = split.counts
+    fewer, results = min(firsts, seconds), shared * firsts * seconds * weight_shape[0]
+    calculations = shared * max(fewer, 4) * prod(weight_shape) + result_cost * results
+    least_features = min(weight_shape[1:])
+    return calculations <= 1 << 20 or (fewer >= 4 and 2 * least_features >= result_cost)
+
+
+FORWARD_COST, GRADIENT_COST = 8, 32
+"""Fitted to random sizes (native/README.md)."""
 
 
 def _pairs(x1: Array, x2: Array, weight: Array, bias: Array | None) -> Array | None:
     """The same for pairs, where the kernel has a way for their axes and room for the weight."""
     factors = [each for each in (x1, x2, weight, bias) if each is not None]
-    ready = _ready_for_pairs(x1.shape, x2.shape, weight.shape, factors)
+    ready = _ready_for_pairs(x1.shape, x2.shape, weight.shape, factors, FORWARD_COST)
     if ready is None:
         return None
     split, dtype = ready
     if bias is not None:
         bias = np.ascontiguousarray(bias.reshape(-1), dtype)
-    return compiled.pairs(  # type: ignore[no-any-return]
+    return compiled.pairs(
         *(np.ascontiguousarray(each, dtype) for each in (x1, x2, weight)),
         bias, split.leading, split.counts[0], split.first_outside,
     )  # fmt: skip
@@ -222,7 +236,8 @@ def _pair_gradients(
     shape_1, shape_2 = (x if isinstance(x, tuple) else x.shape for x in (x1, x2))
     factors = [each for each in (g, x1, x2, weight) if each is not None]
     arrays = [each for each in factors if not isinstance(each, tuple)]
-    ready = _ready_for_pairs(shape_1, shape_2, (g.shape[-1], shape_1[-1], shape_2[-1]), arrays)
+    weight_shape = (g.shape[-1], shape_1[-1], shape_2[-1])
+    ready = _ready_for_pairs(shape_1, shape_2, weight_shape, arrays, GRADIENT_COST)
     if ready is None:
         return None
     split, dtype = ready
@@ -234,14 +249,15 @@ def _pair_gradients(
 
 
 def _ready_for_pairs(
-    shape_1: Shape, shape_2: Shape, weight_shape: Shape, arrays: list[Array]
+    shape_1: Shape, shape_2: Shape, weight_shape: Shape, arrays: list[Array], result_cost: int
 ) -> tuple[Layout, Any] | None:
     """The axes and the dtype, if the kernel can have these arrays without large copies."""
     split = layout(shape_1[:-1], shape_2[:-1])
-    _, firsts, seconds = split.counts
     outputs, features_1, features_2 = weight_shape
     padded = outputs * max(features_1, 16) * max(features_2, 16)
-    if min(firsts, seconds) < LEAST_PAIRS or padded > BLOCK // 2 or split.first_outside is None:
+    if padded > BLOCK // 2 or split.first_outside is None:
+        return None
+    if not _prefers_kernel(split, weight_shape, result_cost):
         return None
     dtype, working = _dtypes(*arrays)
     if working is None or dtype != working:

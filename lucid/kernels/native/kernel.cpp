@@ -164,13 +164,8 @@ bool pair_gradients(
     Pairs p, const Real* g, Matrix<Real> x1, Matrix<Real> x2, const Real* weight, Real* d_first,
     Real* d_second, Real* d_weight, int threads) {
     const PairsOf<Real> left(p, x1, x2, weight), right = left.exchanged();
-    // The weight's gradient shares its sums with that of one input.
-    const bool one = !d_first != !d_second;
-    const bool with_second = one ? d_second != nullptr : right.work() < left.work();
-    Real *const with_left = with_second ? nullptr : d_weight;
-    Real *const with_right = with_second ? d_weight : nullptr;
-    if ((d_first || with_left) && !pairs_gradient(left, g, d_first, with_left, threads)) return false;
-    return !(d_second || with_right) || pairs_gradient(right, g, d_second, with_right, threads);
+    if (right.work() < left.work()) return pairs_gradient(right, g, d_second, d_first, d_weight, threads);
+    return pairs_gradient(left, g, d_first, d_second, d_weight, threads);
 }
 
 template <class Real> void choose(Sizes s, int threads, Way (&chosen)[3]) {

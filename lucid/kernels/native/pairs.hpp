@@ -1,14 +1,16 @@
 // Pairs: within each of S positions, A rows of one input with B rows of the other.
 //
-//     out[s, a, b, o] = Σ_j T[s, a, o, j] · second[s, b, j],     T = Σ_i first[s, a, i] · W[o, i, j]
+//     T[s, a, o, j] = Σ_i first[s, a, i] · W[o, i, j]
+//     U[s, a, o, j] = Σ_b g[s, a, b, o] · second[s, b, j]
 //
-//     d_first[s, a, i] = Σ_oj U[s, a, o, j] · W[o, i, j]         U = Σ_b g[s, a, b, o] · second[s, b, j]
-//     dW[o, i, j]      = Σ_sa U[s, a, o, j] · first[s, a, i]
+//     out[s, a, b, o] = Σ_j T[s, a, o, j] · second[s, b, j]
+//     d_first[s, a, i] = Σ_oj U[s, a, o, j] · W[o, i, j]
+//     d_second[s, b, j] = Σ_ao g[s, a, b, o] · T[s, a, o, j]
+//     dW[o, i, j] = Σ_sa first[s, a, i] · U[s, a, o, j]
 //
-// and d_second is d_first with the inputs exchanged. All five are matrix products by the same tile:
-// rows are a (for dW: i), lanes are j, b or i. T and U exist for one output (or four) and one group
-// of rows a at a time, in a thread's own cache, as [panel of j][a][lane]: there the next product
-// reads them as they were put, broadcast or by lanes. Nothing is ever expanded.
+// All six are matrix products by the same tile. T and U exist for one output and one group of rows
+// a at a time, in a thread's own cache, as [panel of j][a][lane]: there the next product reads them
+// as they were put, broadcast or by lanes. Nothing is ever expanded.
 #pragma once
 
 #include "pack.hpp"
@@ -51,10 +53,12 @@ template <class Real> struct PairsOf {
     Index position(Index s, Index a, Index b) const {
         return s * firsts * seconds * outputs + a * first_step + b * second_step;
     }
-    // Multiplications of the forward, or of one gradient.
+    // Multiplications, empty lanes and the waiting of tiles of few rows included.
     double work() const {
-        const double middle = double(shared) * double(firsts) * double(outputs) * double(features_2);
-        return middle * (double(features_1) + double(seconds));
+        const double rows = double(divided_up(firsts, divided_up(firsts, tile_rows)));
+        const double middle = double(shared) * double(firsts) * double(outputs);
+        const double lanes_2 = double(divided_up(features_2, lanes<Real>) * lanes<Real>);
+        return middle * lanes_2 * (double(features_1) + double(seconds)) * (rows + 2) / rows;
     }
 };
 
@@ -67,6 +71,11 @@ struct RowTiles {
     Index start(Index tile) const { return pieces.start(tile % pieces.count); }
     Index row(Index tile) const { return position(tile) * firsts + start(tile); }
     Index length(Index tile) const { return pieces.length(tile % pieces.count); }
+    // The rows of position s that lie in a group.
+    Range rows_at(Index s, Range group) const {
+        const Index begin = larger(row(group.begin), s * firsts);
+        return {begin, smaller(row(group.end - 1) + length(group.end - 1), (s + 1) * firsts)};
+    }
 };
 
 // to[panel][k][lane] = from[k · k_step + lane · lane_step], zeros beyond the last lane.
@@ -108,6 +117,40 @@ void pack_weights(
 template <class Real> Index tiles_in_group(const ColumnPanels<Real>& panels) {
     const Index room = middle_bytes / Index(sizeof(Real)) / (panels.count * panel<Real>);
     return larger<Index>(1, room / tile_rows);
+}
+
+// A tile of a product whose rows are packed, and one whose rows are those of T or U.
+template <class Real>
+void multiply_pairs(const Factors<Real>& factors, const Target<Real>& target, Index rows, bool wide) {
+    with_tile<tile_rows>(rows, wide, [&](auto r, auto w) {
+        accumulate_tile<Real, r.value, w.value>(factors, target);
+    });
+}
+
+template <class Real>
+void multiply_middle(const Factors<Real>& factors, const Target<Real>& target, Index rows, bool wide) {
+    with_tile<tile_rows>(rows, wide, [&](auto r, auto w) {
+        accumulate_rows_tile<Real, r.value, w.value>(factors, target);
+    });
+}
+
+// T of one output, for a group of tiles whose rows of `first` are packed, as is the weight.
+template <class Real>
+void make_middle(
+    const PairsOf<Real>& c, const RowTiles& tiles, Range group, const ColumnPanels<Real>& features,
+    const Real* first, const Real* weights, Index output, Real* middle) {
+    const Real* matrix = weights + output * c.features_1 * features.padded;
+    const Index row_0 = tiles.row(group.begin);
+    const Index rows = tiles.row(group.end - 1) + tiles.length(group.end - 1) - row_0;
+    for (Index q = 0; q < features.count; ++q)
+        for (Index t = group.begin; t < group.end; ++t) {
+            const Index row = tiles.row(t) - row_0, length = tiles.length(t);
+            multiply_pairs<Real>(
+                {c.features_1, first + row * c.features_1, length,
+                 matrix + features.start(q) * c.features_1, features.width(q)},
+                {middle + (q * rows + row) * panel<Real>, panel<Real>, features.width(q), false},
+                length, features.wide(q));
+        }
 }
 
 template <class Real>
@@ -154,20 +197,7 @@ bool pairs_forward_part(
             for (Index begin = outputs.begin; begin < outputs.end; begin += together) {
                 const Index count = smaller(together, outputs.end - begin);
                 for (Index o = begin; o < begin + count; ++o) {
-                    const Real* w = weights + o * c.features_1 * features.padded;
-                    for (Index q = 0; q < features.count; ++q)
-                        for (Index t = now.begin; t < now.end; ++t) {
-                            const Index row = tiles.row(t) - row_0, length = tiles.length(t);
-                            const Factors<Real> factors{
-                                c.features_1, first + row * c.features_1, length,
-                                w + features.start(q) * c.features_1, features.width(q)};
-                            const Target<Real> target{
-                                middle + (q * rows + row) * panel<Real>, panel<Real>,
-                                features.width(q), false};
-                            with_tile<tile_rows>(length, features.wide(q), [&](auto r, auto wide) {
-                                accumulate_tile<Real, r.value, wide.value>(factors, target);
-                            });
-                        }
+                    make_middle(c, tiles, now, features, first, weights, o, middle);
                     for (Index t = now.begin; t < now.end; ++t)
                         for (Index q = 0; q < others.count; ++q) {
                             const Index row = tiles.row(t) - row_0, length = tiles.length(t);
@@ -185,9 +215,7 @@ bool pairs_forward_part(
                                     c.first_step, others.used(q), bias != nullptr};
                             for (Index r = 0; bias && r < length; ++r)
                                 fill(target.c + r * target.row_step, target.columns, bias[o]);
-                            with_tile<tile_rows>(length, others.wide(q), [&](auto r, auto wide) {
-                                accumulate_rows_tile<Real, r.value, wide.value>(factors, target);
-                            });
+                            multiply_middle(factors, target, length, others.wide(q));
                         }
                 }
                 for (Index t = now.begin; !direct && t < now.end; ++t)
@@ -221,152 +249,203 @@ bool pairs_forward(const PairsOf<Real>& c, const Real* bias, Real* out, int thre
     });
 }
 
-// to[o][b][row] = g[s, a + row, b, o] for `count` outputs and the rows of one tile.
+// Cotangents of a tile of rows a and of some outputs. With `by_first` they become [o][b][a], rows
+// of U's tile next to each other, else [o][a][b].
 template <class Real>
 void pack_cotangents(
-    const PairsOf<Real>& c, const Real* g, Index rows, Index seconds, Index count, Real* to) {
-    if (c.outputs == 1 && c.second_step == 1) return transpose(g, c.first_step, rows, seconds, to, rows);
-    for (Index b = 0; b < seconds; ++b)
-        transpose(g + b * c.second_step, c.first_step, rows, count, to + b * rows, seconds * rows);
+    const PairsOf<Real>& c, const Real* g, Index rows, Index seconds, Index count, bool by_first,
+    Real* to) {
+    const Index inner = by_first ? rows : seconds, outer = by_first ? seconds : rows;
+    const Index inner_step = by_first ? c.first_step : c.second_step;
+    const Index outer_step = by_first ? c.second_step : c.first_step;
+    if (count == 1 && outer_step == 1) return transpose(g, inner_step, inner, outer, to, inner);
+    for (Index k = 0; k < outer; ++k)
+        transpose(g + k * outer_step, inner_step, inner, count, to + k * inner, outer * inner);
 }
 
-// `d_weight` is this part's own copy, of [o][feature 1][feature 2].
+template <class Real> struct PairGradients {
+    Real *d_first, *d_second, *d_weight;  // null where not wanted
+    const Real *by_first, *by_second;     // W as [o][panel of i][j][lane] and [o][panel of j][i][lane]
+};
+
+// Of some tiles of rows. To d_second it is added; d_weight is this part's own.
 template <class Real>
 bool pairs_gradient_part(
-    const PairsOf<Real>& c, const Real* g, const Real* weights, Range tile_range, Real* d_first,
-    Real* d_weight) {
+    const PairsOf<Real>& c, const Real* g, const PairGradients<Real>& to, Range tile_range) {
     const RowTiles tiles(c.firsts);
     const ColumnPanels<Real> features(c.features_2), firsts(c.features_1);
     const Pieces first_tiles(c.features_1, tile_rows);
     const Index group = smaller(tiles_in_group(features), tile_range.length());
     const Index most_rows = group * tile_rows;
     const Index group_positions = smaller(c.shared, (group - 1) / tiles.pieces.count + 2);
+    // The other input in blocks that have room.
     const Index room = most_bytes_each / Index(sizeof(Real)) /
                        larger(group_positions * features.padded, most_rows * outputs_together);
     const Index block = smaller(c.seconds, larger<Index>(panel<Real>, room));
-    const bool whole = block == c.seconds;
+    const bool whole = block == c.seconds, with_u = to.d_first || to.d_weight;
     const Index together = whole ? smaller(outputs_together, c.outputs) : 1;
+    const Index cotangents_size = together * most_rows * block;
     Scratch<Real> memory(
         most_rows * features.count * panel<Real> + group_positions * block * features.padded +
-        together * most_rows * block);
+        (to.d_second ? most_rows * c.features_1 + cotangents_size : 0) + cotangents_size);
     if (!memory) return false;
     Real* const middle = memory.get();
     Real* const second = middle + most_rows * features.count * panel<Real>;
-    Real* const cotangents = second + group_positions * block * features.padded;
+    Real* const by_a = second + group_positions * block * features.padded;
+    Real* const by_b = by_a + cotangents_size;
+    Real* const first = by_b + cotangents_size;
 
     for (Index from = tile_range.begin; from < tile_range.end; from += group) {
         const Range now{from, smaller(from + group, tile_range.end)};
         const Index row_0 = tiles.row(now.begin), s_0 = tiles.position(now.begin);
+        const Index s_end = tiles.position(now.end - 1) + 1;
         const Index rows = tiles.row(now.end - 1) + tiles.length(now.end - 1) - row_0;
         const Index each = block * features.padded;
+        for (Index t = now.begin; to.d_second && t < now.end; ++t)
+            transpose(
+                c.first.data + tiles.row(t) * c.first.step, c.first.step, tiles.length(t),
+                c.features_1, first + (tiles.row(t) - row_0) * c.features_1, tiles.length(t));
         for (Index o = 0; o < c.outputs; ++o) {
-            for (Index b = 0; b < c.seconds; b += block) {
+            const Index one_of = o % together, count = smaller(together, c.outputs - o);
+            for (Index b = 0; with_u && b < c.seconds; b += block) {
                 const Index others = smaller(block, c.seconds - b);
                 if (o == 0 || !whole)
-                    for (Index s = s_0; s <= tiles.position(now.end - 1); ++s)
+                    for (Index s = s_0; s < s_end; ++s)
                         for (Index q = 0; q < features.count; ++q)
                             pack_panel(
                                 c.second.data + (s * c.seconds + b) * c.second.step, c.second.step,
                                 Index(1), others, features, q, second + (s - s_0) * each);
-                const Index one_of = o % together, count = smaller(together, c.outputs - o);
-                if (one_of == 0)
-                    for (Index t = now.begin; t < now.end; ++t)
-                        pack_cotangents(
-                            c, g + c.position(tiles.position(t), tiles.start(t), b) + o,
-                            tiles.length(t), others, count,
-                            cotangents + (tiles.row(t) - row_0) * block * together);
-                for (Index t = now.begin; t < now.end; ++t)
-                    for (Index q = 0; q < features.count; ++q) {
+                for (Index t = now.begin; one_of == 0 && t < now.end; ++t)
+                    pack_cotangents(
+                        c, g + c.position(tiles.position(t), tiles.start(t), b) + o,
+                        tiles.length(t), others, count, true,
+                        by_a + (tiles.row(t) - row_0) * block * together);
+                for (Index q = 0; q < features.count; ++q)
+                    for (Index t = now.begin; t < now.end; ++t) {
                         const Index row = tiles.row(t) - row_0, length = tiles.length(t);
-                        const Factors<Real> factors{
-                            others, cotangents + row * block * together + one_of * others * length,
-                            length,
-                            second + (tiles.position(t) - s_0) * each + features.start(q) * others,
-                            features.width(q)};
-                        const Target<Real> target{
-                            middle + (q * rows + row) * panel<Real>, panel<Real>,
-                            features.width(q), b > 0};
-                        with_tile<tile_rows>(length, features.wide(q), [&](auto r, auto wide) {
-                            accumulate_tile<Real, r.value, wide.value>(factors, target);
-                        });
+                        multiply_pairs<Real>(
+                            {others, by_a + row * block * together + one_of * others * length,
+                             length,
+                             second + (tiles.position(t) - s_0) * each + features.start(q) * others,
+                             features.width(q)},
+                            {middle + (q * rows + row) * panel<Real>, panel<Real>,
+                             features.width(q), b > 0},
+                            length, features.wide(q));
                     }
             }
-            for (Index q = 0; d_first && q < firsts.count; ++q)
+            for (Index q = 0; to.d_first && q < firsts.count; ++q)
                 for (Index t = now.begin; t < now.end; ++t) {
-                    const Index row = tiles.row(t), length = tiles.length(t);
-                    const Factors<Real> factors{
-                        c.features_2, middle + (row - row_0) * panel<Real>, rows * panel<Real>,
-                        weights + (o * firsts.padded + firsts.start(q)) * c.features_2,
-                        firsts.width(q)};
-                    const Target<Real> target{
-                        d_first + row * c.features_1 + firsts.start(q), c.features_1,
-                        firsts.used(q), o > 0};
-                    with_tile<tile_rows>(length, firsts.wide(q), [&](auto r, auto wide) {
-                        accumulate_rows_tile<Real, r.value, wide.value>(factors, target);
-                    });
+                    const Index row = tiles.row(t);
+                    multiply_middle<Real>(
+                        {c.features_2, middle + (row - row_0) * panel<Real>, rows * panel<Real>,
+                         to.by_first + (o * firsts.padded + firsts.start(q)) * c.features_2,
+                         firsts.width(q)},
+                        {to.d_first + row * c.features_1 + firsts.start(q), c.features_1,
+                         firsts.used(q), o > 0},
+                        tiles.length(t), firsts.wide(q));
                 }
-            for (Index q = 0; d_weight && q < features.count; ++q)
+            for (Index q = 0; to.d_weight && q < features.count; ++q)
                 for (Index t = 0; t < first_tiles.count; ++t) {
-                    const Index i = first_tiles.start(t), length = first_tiles.length(t);
-                    const Factors<Real> factors{
-                        rows, c.first.data + row_0 * c.first.step + i, c.first.step,
-                        middle + q * rows * panel<Real>, panel<Real>};
-                    const Target<Real> target{
-                        d_weight + (o * c.features_1 + i) * c.features_2 + features.start(q),
-                        c.features_2, features.used(q), from > tile_range.begin};
-                    with_tile<tile_rows>(length, features.wide(q), [&](auto r, auto wide) {
-                        accumulate_tile<Real, r.value, wide.value>(factors, target);
-                    });
+                    const Index i = first_tiles.start(t);
+                    multiply_pairs<Real>(
+                        {rows, c.first.data + row_0 * c.first.step + i, c.first.step,
+                         middle + q * rows * panel<Real>, panel<Real>},
+                        {to.d_weight + (o * c.features_1 + i) * c.features_2 + features.start(q),
+                         c.features_2, features.used(q), from > tile_range.begin},
+                        first_tiles.length(t), features.wide(q));
                 }
+            if (!to.d_second) continue;
+            make_middle(c, tiles, now, features, first, to.by_second, o, middle);
+            for (Index b = 0; b < c.seconds; b += block) {
+                const Index others = smaller(block, c.seconds - b);
+                const Pieces other_tiles(others, tile_rows);
+                for (Index s = s_0; s < s_end; ++s) {
+                    const Range mine = tiles.rows_at(s, now);
+                    Real* const packed = by_b + (mine.begin - row_0) * block * together;
+                    if (one_of == 0)
+                        pack_cotangents(
+                            c, g + c.position(s, mine.begin - s * c.firsts, b) + o, mine.length(),
+                            others, count, false, packed);
+                    for (Index q = 0; q < features.count; ++q)
+                        for (Index t = 0; t < other_tiles.count; ++t) {
+                            const Index row = other_tiles.start(t);
+                            multiply_pairs<Real>(
+                                {mine.length(), packed + one_of * mine.length() * others + row,
+                                 others, middle + (q * rows + mine.begin - row_0) * panel<Real>,
+                                 panel<Real>},
+                                {to.d_second + (s * c.seconds + b + row) * c.features_2 +
+                                     features.start(q),
+                                 c.features_2, features.used(q), true},
+                                other_tiles.length(t), features.wide(q));
+                        }
+                }
+            }
         }
     }
     return true;
 }
 
-// Chunks are ranges of rows; each but the first has a copy of the weight's gradient, and they are
-// summed in their order. Where the inputs are exchanged all have one, to be transposed.
-template <class Real>
-bool pairs_gradient(
-    const PairsOf<Real>& c, const Real* g, Real* d_first, Real* d_weight, int threads) {
-    const ColumnPanels<Real> firsts(c.features_1);
-    const Index tiles = c.shared * RowTiles(c.firsts).pieces.count;
-    const Index matrix = c.features_1 * c.features_2, size = c.outputs * matrix;
-    const bool turned = c.is_exchanged();
-    const Index wanted = threads == 1 ? 1 : chunks_for(Index(c.work()), 1, threads);
-    Index chunks = smaller(wanted, tiles);
-    if (d_weight)
-        chunks = with_copies(smaller(chunks, Index(2 * threads)), size * Index(sizeof(Real)));
-    Scratch<Real> weights(d_first ? c.outputs * c.features_2 * firsts.padded : 0);
-    Scratch<Real> partial(d_weight ? (chunks - !turned) * size : 0);
-    if (!weights || !partial) return false;
-    if (d_first)
-        pack_weights(c, c.step_2, c.step_1, c.features_2, firsts, weights.get(), threads);
-    const bool done = parallel(threads, chunks, [&](Index chunk) {
-        Real* to = d_weight;
-        if (d_weight && (turned || chunk > 0)) to = partial.get() + (chunk - !turned) * size;
-        return pairs_gradient_part(
-            c, g, weights.get(), share({0, tiles}, chunk, chunks), d_first, to);
-    });
-    if (!done || !d_weight || (chunks == 1 && !turned)) return done;
-    const Index parts = smaller(c.outputs * c.features_1, chunks_for(size, chunks, threads));
+// to[k] += Σ of the copies, in their order, `size` numbers apart.
+template <class Real> bool add_copies(Real* to, const Real* from, Index copies, Index size, int threads) {
+    const Index parts = chunks_for(size, copies, threads);
     return parallel(threads, parts, [&](Index part) {
-        const Range range = share({0, c.outputs * c.features_1}, part, parts);  // rows of c's dW
-        for (Index copy = 1; copy < chunks; ++copy) {
-            Real* to = turned ? partial.get() : d_weight;
-            const Real* from = partial.get() + (copy - !turned) * size;
-            for (Index k = range.begin * c.features_2; k < range.end * c.features_2; ++k)
-                to[k] += from[k];
-        }
-        for (Index row = range.begin; turned && row < range.end;) {
-            const Index o = row / c.features_1, i = row % c.features_1;
-            const Index rows = smaller(range.end - row, c.features_1 - i);
-            transpose(
-                partial.get() + row * c.features_2, c.features_2, rows, c.features_2,
-                d_weight + o * matrix + i, c.features_1);
-            row += rows;
-        }
+        const Range range = share({0, size}, part, parts);
+        for (Index copy = 0; copy < copies; ++copy)
+            for (Index k = range.begin; k < range.end; ++k) to[k] += from[copy * size + k];
         return true;
     });
+}
+
+// Chunks are ranges of rows; each but the first has copies of the gradients that are sums over rows,
+// and these are added up in their order. With many positions d_second needs no copies: each
+// position is one chunk's own. Where the inputs are exchanged dW is transposed at the end.
+template <class Real>
+bool pairs_gradient(
+    const PairsOf<Real>& c, const Real* g, Real* d_first, Real* d_second, Real* d_weight,
+    int threads) {
+    const ColumnPanels<Real> features(c.features_2), firsts(c.features_1);
+    const Index per_position = RowTiles(c.firsts).pieces.count, tiles = c.shared * per_position;
+    const Index matrix = c.features_1 * c.features_2, size = c.outputs * matrix;
+    const Index second_size = c.shared * c.seconds * c.features_2;
+    const bool turned = d_weight && c.is_exchanged();
+    Index chunks = smaller(Index(2 * threads), threads == 1 ? 1 : chunks_for(Index(c.work()), 1, threads));
+    const bool by_position = c.shared >= chunks;
+    const bool second_copies = d_second && !by_position;
+    chunks = with_copies(
+        smaller(chunks, tiles),
+        Index(sizeof(Real)) * ((d_weight ? size : 0) + (second_copies ? second_size : 0)));
+    Scratch<Real> by_first(d_first ? c.outputs * c.features_2 * firsts.padded : 0);
+    Scratch<Real> by_second(d_second ? c.outputs * c.features_1 * features.padded : 0);
+    Scratch<Real> weight_copies(d_weight ? (chunks - !turned) * size : 0);
+    Scratch<Real> seconds(second_copies ? (chunks - 1) * second_size : 0);
+    if (!by_first || !by_second || !weight_copies || !seconds) return false;
+    if (d_first) pack_weights(c, c.step_2, c.step_1, c.features_2, firsts, by_first.get(), threads);
+    if (d_second) {
+        pack_weights(c, c.step_1, c.step_2, c.features_1, features, by_second.get(), threads);
+        fill(d_second, second_size, Real(0));
+    }
+    const bool done = parallel(threads, chunks, [&](Index chunk) {
+        PairGradients<Real> to{d_first, d_second, d_weight, by_first.get(), by_second.get()};
+        if (d_weight && (turned || chunk > 0))
+            to.d_weight = weight_copies.get() + (chunk - !turned) * size;
+        if (second_copies && chunk > 0) {
+            to.d_second = seconds.get() + (chunk - 1) * second_size;
+            fill(to.d_second, second_size, Real(0));
+        }
+        Range range = share({0, by_position ? c.shared : tiles}, chunk, chunks);
+        if (by_position) range = {range.begin * per_position, range.end * per_position};
+        return pairs_gradient_part(c, g, to, range);
+    });
+    if (!done) return false;
+    if (second_copies) add_copies(d_second, seconds.get(), chunks - 1, second_size, threads);
+    if (d_weight && !turned) add_copies(d_weight, weight_copies.get(), chunks - 1, size, threads);
+    if (!turned) return true;
+    add_copies(weight_copies.get(), weight_copies.get() + size, chunks - 1, size, threads);
+    for (Index o = 0; o < c.outputs; ++o)
+        transpose(
+            weight_copies.get() + o * matrix, c.features_2, c.features_1, c.features_2,
+            d_weight + o * matrix, c.features_1);
+    return true;
 }
 
 }  // namespace
