@@ -154,7 +154,7 @@ def _again(run: Callable[[], object], first: float) -> float:
 def _repeated(run: Callable[[], object], first: float, task: Task) -> float:
     """The shortest of many runs; of one more where a run takes long, of none where very long."""
     best, stop = first, time.perf_counter() + task.seconds
-    if first >= 1.0:
+    if first >= 2.0:
         return first
     count = 0
     while count < (3 if first < 0.1 else 1) or time.perf_counter() < stop:

@@ -208,7 +208,8 @@ def jax_jit() -> Bind:
 
 def numpy_einsum() -> Bind:
     def einsum(subscripts: str, *factors: Any) -> Any:
-        return np.einsum(subscripts, *factors, optimize=True)
+        """As optimize=True, but without its limit on temporary arrays, which makes it far slower."""
+        return np.einsum(subscripts, *factors, optimize=("greedy", 1 << 60))
 
     def bind(size: Size, arrays: Arrays) -> Mapping[str, Form]:
         x1, x2, weight, g = arrays

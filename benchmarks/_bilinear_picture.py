@@ -34,7 +34,8 @@ def draw(run: Run, found: Found, path: Path) -> None:
     axes.set_xscale("log")
     axes.set_yticks(range(len(run.sizes)), [str(size) for size in run.sizes])
     axes.invert_yaxis()
-    axes.margins(x=0.12, y=0.01)
+    axes.margins(y=0.01)
+    axes.set_xlim(right=3 * axes.get_xlim()[1])  # room for the labels
     axes.set_xlabel("milliseconds, logarithmic; shorter is better")
     axes.set_title(f"Forward + backward, {setting}   (N,in1,in2→out)", loc="left")
     axes.grid(axis="x", color="0.9")

@@ -186,11 +186,13 @@ def test_pairs_of_wrong_sizes_are_declined() -> None:
     x1, x2, weight = np.ones((2, 5, 3)), np.ones((2, 6, 4)), np.ones((7, 3, 4))
     good: tuple[Any, ...] = (x1, x2, weight, None, (2, 5, 6), 2, True)
     assert compiled.pairs(*good).shape == (2, 5, 6, 7)
+    bad: list[Any]
+    wrong: Any
     for k, wrong in (
         (0, x1[..., :2]), (0, x1.astype(np.float32)), (1, x2[:1]), (2, weight[:, :2]),
         (2, weight[..., ::-1]), (3, np.ones(6)), (4, (2, 5, 7)), (4, (1, 5, 6)), (5, 3), (5, 0),
     ):  # fmt: skip
-        bad: list[Any] = [*good]
+        bad = [*good]
         bad[k] = wrong
         assert compiled.pairs(*bad) is None
     g = np.ones((2, 5, 6, 7))
@@ -200,7 +202,7 @@ def test_pairs_of_wrong_sizes_are_declined() -> None:
         (0, g[:, :4]), (0, g[..., ::-1]), (1, x1[:1]), (1, x1.shape), (2, x2[..., :3]),
         (3, weight[:6]), (3, None), (5, 4), (5, -1),
     ):  # fmt: skip
-        bad: list[Any] = [*good]
+        bad = [*good]
         bad[k] = wrong
         assert compiled.pair_gradients(*bad) is None
     with pytest.raises(TypeError, match="pairs: takes"):
