@@ -208,7 +208,7 @@ def jax_jit() -> Bind:
 
 def numpy_einsum() -> Bind:
     def einsum(subscripts: str, *factors: Any) -> Any:
-        """As optimize=True, but without its limit on temporary arrays, which makes it far slower."""
+        """As optimize=True, without its limit on temporary arrays: that makes it far slower."""
         return np.einsum(subscripts, *factors, optimize=("greedy", 1 << 60))
 
     def bind(size: Size, arrays: Arrays) -> Mapping[str, Form]:
