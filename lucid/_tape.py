@@ -284,21 +284,21 @@ def _youngest_first(
 def _leading_to(targets: frozenset[Place] | None, order: list[Place]) -> set[Place]:
     useful: set[Place] = set()
     for place in reversed(order):
-        if (
-            _leads_to(useful, place)
-            or (targets is not None and place in targets)
-            or (targets is None and type(place) is Leaf and place.wanted())
-        ):
+        if targets is None:
+            is_wanted = type(place) is Leaf and place.wanted()
+        else:
+            is_wanted = place in targets
+        if is_wanted or _leads_to(useful, place):
             useful.add(place)
     return useful
 
 
 def _leads_to(useful: set[Place], place: Place) -> bool:
-    return any(
-        source in useful
-        for edge in place.inputs
-        for source in (edge if type(edge) is tuple else (edge,))
-    )
+    # loops, not `any`: a generator for each place would take most of the walk's time
+    for edge in place.inputs:
+        if not useful.isdisjoint(edge) if type(edge) is tuple else edge in useful:
+            return True
+    return False
 
 
 def _apply_rules(

@@ -46,7 +46,8 @@ def grad(
         )
     places = []
     for k, tensor in enumerate(wanted):
-        _require_tensor(f"inputs[{k}]", tensor)
+        if not isinstance(tensor, Tensor):
+            raise _no_tensor(f"inputs[{k}]", tensor)
         if tensor._node is None:
             raise GraphError(
                 f"grad: inputs[{k}] does not require a gradient.\n"
@@ -55,7 +56,8 @@ def grad(
         places.append(tensor._node)
     roots = []
     for k, (result, weight) in enumerate(zip(results, weights, strict=True)):
-        _require_tensor(f"outputs[{k}]", result)
+        if not isinstance(result, Tensor):
+            raise _no_tensor(f"outputs[{k}]", result)
         if result._node is None:
             raise GraphError(
                 f"grad: outputs[{k}] does not require a gradient: nothing it was computed from "
@@ -68,19 +70,17 @@ def grad(
         retain_graph=retain_graph,
         create_graph=create_graph,
     )
+    gradients = []
     for k, place in enumerate(places):
-        if place not in found and not allow_unused:
+        gradient = found.get(place)
+        if gradient is None and not allow_unused:
             raise GraphError(
                 f"grad: no output depends on inputs[{k}].\n"
                 "Leave it out, or pass allow_unused=True to get None for it."
             )
-    gradients = tuple(
-        None if place not in found else found[place] if create_graph else new_tensor(found[place])
-        for place in places
-    )
-    return gradients[0] if single else gradients
+        gradients.append(gradient if gradient is None or create_graph else new_tensor(gradient))
+    return gradients[0] if single else tuple(gradients)
 
 
-def _require_tensor(name: str, value: object) -> None:
-    if not isinstance(value, Tensor):
-        raise ArgumentError(f"grad: {name} is {type(value).__name__}, expected a Tensor")
+def _no_tensor(name: str, value: object) -> ArgumentError:
+    return ArgumentError(f"grad: {name} is {type(value).__name__}, expected a Tensor")
