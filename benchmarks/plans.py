@@ -80,7 +80,7 @@ def _ways(function: str, *arguments: Any) -> dict[str, Callable[[], object]]:
     threads = compiled.get_num_threads()
     calls = {
         f"way {way}": partial(getattr(compiled, function), *arguments, way, threads)
-        for way in range(1, 9)
+        for way in range(1, 11)
     }
     return {name: call for name, call in calls.items() if call() is not None}
 

@@ -103,8 +103,11 @@ WAYS = (
     "lanes are samples, a product for each input",
     "lanes are samples, threads split features 1",
     "lanes are features 2, rows are samples",
+    "lanes are samples, x1 · x2 in registers, rows are outputs",
 )
 """What the ways of the compiled kernel do, by their number; `native/README.md` explains them."""
+
+PAIRS = "pairs, one input with the weight and then with the other"
 
 
 def plan(shape_1: Shape, shape_2: Shape, weight_shape: Shape, needed: Needed | None = None) -> Plan:
@@ -117,15 +120,19 @@ def plan(shape_1: Shape, shape_2: Shape, weight_shape: Shape, needed: Needed | N
     >>> print(plan((64, 40, 1, 501), (64, 1, 40, 501), (1, 501, 501)))  # doctest: +ELLIPSIS
     bilinear, forward
       positions: 64 shared × 40 of input_1 × 40 of input_2
-      weight: 1 × 501 × 501
+      weight: 1 × 501 × 501...
       order   contraction     multiplications   temporaries    estimated
       left    (x1 · W) · x2         6.939e+08      ... KiB       ... ms
     → right   (x2 · W) · x1         6.939e+08      ... KiB       ... ms
     """
     found = _plan.plan(shape_1, shape_2, weight_shape, needed)
     sizes = (found.sizes.rows, *weight_shape)
-    if compiled is None or shape_1[:-1] != shape_2[:-1] or not all(sizes):
+    if compiled is None or not all(sizes):
         return found
+    if tuple(shape_1[:-1]) != tuple(shape_2[:-1]):
+        cost = FORWARD_COST if needed is None else GRADIENT_COST
+        split = layout(tuple(shape_1[:-1]), tuple(shape_2[:-1]))
+        return replace(found, compiled=PAIRS) if _takes(split, weight_shape, cost) else found
     forward, inputs, weight = (WAYS[way] for way in compiled.ways(*sizes, 4))
     way = forward
     if needed is not None:
@@ -197,17 +204,22 @@ def _prepared_gradients(
     )
 
 
-def _prefers_kernel(split: Layout, weight_shape: Shape, result_cost: int) -> bool:
+def _takes(split: Layout, weight_shape: Shape, result_cost: int) -> bool:
     """Whether pairs of these sizes are the compiled kernel's, and not the portable plan's.
 
-    Few calculations are, because planning takes longer than they do; an element of the result
+    It packs the weight, and knows the result with the axes of one input outside of the other's. Few
+    calculations are its own, because planning takes longer than they do; an element of the result
     counts as `result_cost` multiplications, for it is packed. Else both inputs need rows enough
     for a tile, and features enough for the sums over them to outweigh the packing.
     """
+    outputs, features_1, features_2 = weight_shape
+    padded = outputs * max(features_1, 16) * max(features_2, 16)
+    if padded > BLOCK // 2 or split.first_outside is None:
+        return False
     shared, firsts, seconds = split.counts
-    fewer, results = min(firsts, seconds), shared * firsts * seconds * weight_shape[0]
+    fewer, results = min(firsts, seconds), shared * firsts * seconds * outputs
     calculations = shared * max(fewer, 4) * prod(weight_shape) + result_cost * results
-    least_features = min(weight_shape[1:])
+    least_features = min(features_1, features_2)
     return calculations <= 1 << 20 or (fewer >= 4 and 2 * least_features >= result_cost)
 
 
@@ -253,11 +265,7 @@ def _ready_for_pairs(
 ) -> tuple[Layout, Any] | None:
     """The axes and the dtype, if the kernel can have these arrays without large copies."""
     split = layout(shape_1[:-1], shape_2[:-1])
-    outputs, features_1, features_2 = weight_shape
-    padded = outputs * max(features_1, 16) * max(features_2, 16)
-    if padded > BLOCK // 2 or split.first_outside is None:
-        return None
-    if not _prefers_kernel(split, weight_shape, result_cost):
+    if not _takes(split, weight_shape, result_cost):
         return None
     dtype, working = _dtypes(*arrays)
     if working is None or dtype != working:

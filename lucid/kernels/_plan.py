@@ -146,15 +146,6 @@ def plan(shape_1: Shape, shape_2: Shape, weight_shape: Shape, needed: Needed | N
     """Choose the order of contraction for these shapes, in float32.
 
     `needed` says which gradients (of x1, x2 and the weight); None asks about the forward.
-
-    >>> table = lucid.kernels.plan((64, 40, 1, 501), (64, 1, 40, 501), (1, 501, 501))
-    >>> print(table)  # doctest: +ELLIPSIS
-    bilinear, forward
-      positions: 64 shared × 40 of input_1 × 40 of input_2
-      weight: 1 × 501 × 501
-      order   contraction     multiplications   temporaries    estimated
-      left    (x1 · W) · x2         6.939e+08      ... KiB       ... ms
-    → right   (x2 · W) · x1         6.939e+08      ... KiB       ... ms
     """
     split = layout(tuple(shape_1[:-1]), tuple(shape_2[:-1]))
     return choose(Sizes(*split.counts, *weight_shape), needed)

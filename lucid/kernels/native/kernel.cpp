@@ -3,6 +3,7 @@
 #include "contract.hpp"
 #include "few.hpp"
 #include "input_gradients.hpp"
+#include "outer.hpp"
 #include "pairs.hpp"
 #include "rows.hpp"
 #include "tiny.hpp"
@@ -34,13 +35,14 @@ template <class Real> bool rows_have_room(const Sizes& s, Index matrix) {
 template <class Real> Way forward_way(const Sizes& s) {
     if (few_samples<Real>(s, 2)) return Way::features;
     const Index matrix = s.features_1 * s.features_2;
+    const bool packs = s.outputs * matrix * Index(sizeof(Real)) <= most_bytes;
+    if (smaller(s.features_1, s.features_2) <= 3 && packs) return Way::outer;
     const double rows = fill_of<Real>(s.features_2) * left_by(double(s.samples), 4) *
                         left_by(double(matrix), 25 * lanes<Real>);
     if (rows > fill_of<Real>(s.samples) && rows_have_room<Real>(s, matrix)) return Way::rows;
-    // Tiles of few rows wait for the multiplier; packing W the other way round costs too.
-    const bool low = left_by(double(s.features_2), 2) < left_by(double(s.samples), 150);
-    if (s.features_2 < 4 && s.features_1 > s.features_2 && low) return Way::swapped;
-    return Way::samples;
+    // Tiles of few steps wait for the multiplier; packing W the other way round costs too.
+    const bool shallow = s.features_1 <= 6 && s.features_2 >= 4 * s.features_1;
+    return shallow && s.samples >= 150 ? Way::swapped : Way::samples;
 }
 
 template <class Real>
@@ -53,6 +55,7 @@ bool forward(
     }
     if (way == Way::features) return few_forward<Real>(s, {x1, x2}, weight, bias, out, threads);
     if (way == Way::rows) return rows_forward<Real>(s, {x1, x2}, weight, bias, out, threads);
+    if (way == Way::outer) return outer_forward<Real>({s, x1, x2, weight, bias, out}, threads);
     const Index matrix = s.features_1 * s.features_2;
     if (way == Way::swapped)
         return contract<Real>(
@@ -124,7 +127,7 @@ template <class Real> Way input_gradients_way(const Sizes& s, int threads) {
     if (rows > samples && rows_have_room<Real>(s, matrix)) return Way::rows;
     if (!packs) return Way::shared;
     if (s.outputs <= 2 && s.features_1 >= 8 && s.features_2 >= 8) return Way::apart;
-    if (s.outputs <= 40 && panels >= 2 * threads) return Way::column;
+    if (s.outputs <= 40 && s.features_1 > 3 && panels >= 2 * threads) return Way::column;
     return panels >= 4 * threads ? Way::samples : Way::shared;
 }
 
