@@ -197,20 +197,14 @@ template <unsigned wanted> Error* contract(const Frame* frame) {
     return done ? nullptr : error(frame, resource_exhausted, "lucid: no memory for its scratch");
 }
 
-// Adds the function for a set of wanted factors to a dict, under their numbers.
-template <unsigned wanted> bool add(PyObject* dict) {
-    PyObject* numbers = PyList_New(0);
-    for (long factor = 0; numbers && factor < factors; ++factor) {
-        if (!is_in(wanted, int(factor))) continue;
-        PyObject* number = PyLong_FromLong(factor);
-        if (!number || PyList_Append(numbers, number) < 0) Py_CLEAR(numbers);
-        Py_XDECREF(number);
-    }
-    PyObject* key = numbers ? PyList_AsTuple(numbers) : nullptr;
+// Adds the functions for this set of wanted factors and all before it to a dict, under the sets.
+template <unsigned wanted> bool add_to(PyObject* dict) {
+    PyObject* key = PyLong_FromLong(wanted);
     PyObject* capsule = PyCapsule_New(reinterpret_cast<void*>(contract<wanted>), nullptr, nullptr);
     const bool added = key && capsule && PyDict_SetItem(dict, key, capsule) == 0;
-    Py_XDECREF(numbers), Py_XDECREF(key), Py_XDECREF(capsule);
-    return added;
+    Py_XDECREF(key), Py_XDECREF(capsule);
+    if constexpr (wanted > 1) return added && add_to<wanted - 1>(dict);
+    else return added;
 }
 
 }  // namespace
@@ -219,11 +213,7 @@ namespace lucid {
 
 PyObject* xla_handlers() {
     PyObject* dict = PyDict_New();
-    constexpr unsigned x1 = 1u << first, x2 = 1u << second, w = 1u << weight;
-    if (dict && !(add<1u << result>(dict) && add<x1>(dict) && add<x2>(dict) && add<w>(dict) &&
-                  add<x1 | x2>(dict) && add<x1 | w>(dict) && add<x2 | w>(dict) &&
-                  add<x1 | x2 | w>(dict)))
-        Py_CLEAR(dict);
+    if (dict && !add_to<(1u << factors) - 1>(dict)) Py_CLEAR(dict);
     return dict;
 }
 

@@ -5,7 +5,7 @@
 
 namespace lucid {
 
-// A dict of capsules, one for each set of wanted factors: {(0,): …, (1,): …, (1, 2, 3): …}.
+// A dict of capsules, one for each set of wanted factors: bit k of its key says that k is in it.
 PyObject* xla_handlers();
 
 }  // namespace lucid
