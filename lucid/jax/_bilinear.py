@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import zip_longest
 from typing import Any
 
 import jax
@@ -43,32 +44,34 @@ def bilinear(input_1: Array, input_2: Array, weight: Array, bias: Array | None =
 
 @jax.jit
 def _bilinear(*given: Array) -> Array:
-    mesh = jax.typeof(given[0]).sharding.mesh
-    del mesh
-    return _promoted(*given)
+    meshes = [jax.typeof(x).sharding.mesh for x in given]
+    mesh = next((mesh for mesh in meshes if mesh.explicit_axes), None)
+    if mesh is None:
+        return _product(*given)
+    # Where the types say how arrays are divided, they say it of the result; inside is free.
+    divided = jax.sharding.NamedSharding(mesh, _divided(*given[:3]))
+    return jax.sharding.auto_axes(_product, out_sharding=divided)(*given)
 
 
-def _promoted(*given: Array) -> Array:
+def _product(*given: Array) -> Array:
     dtype = jnp.result_type(*given)
     working = jnp.int32 if dtype == jnp.bool_ else dtype
-    input_1, input_2, weight, *bias = (jnp.asarray(x, working) for x in given)
-    out = _product(*_varying(input_1, input_2, weight))
+    input_1, input_2, weight, *bias = _varying(*(jnp.asarray(x, working) for x in given))
+    leading = broadcast_shapes(input_1.shape[:-1], input_2.shape[:-1])
+    shapes = ((*leading, weight.shape[0]), input_1.shape, input_2.shape, weight.shape)
+    (out,) = contract((None, input_1, input_2, weight), (0,), shapes)
     if bias:
         out = out + jnp.reshape(bias[0], (weight.shape[0],))
     return out.astype(dtype)
 
 
-def _product(input_1: Array, input_2: Array, weight: Array) -> Array:
-    leading = broadcast_shapes(input_1.shape[:-1], input_2.shape[:-1])
-    rank = len(leading)
-    result = (*leading, weight.shape[0])
-    input_1, input_2, weight = (
-        jnp.reshape(x, (*(1,) * (rank + features - x.ndim), *x.shape))
-        for x, features in ((input_1, 1), (input_2, 1), (weight, 3))
-    )
-    shapes = (result, input_1.shape, input_2.shape, weight.shape)
-    (out,) = contract((None, input_1, input_2, weight), (0,), shapes)
-    return out
+def _divided(*factors: Array) -> jax.sharding.PartitionSpec:
+    """How the result is divided: its leading axes as those of the inputs, outputs as the weight."""
+    specs = [tuple(jax.typeof(x).sharding.spec) for x in factors]
+    pairs = zip_longest(*(reversed(spec[:-1]) for spec in specs[:2]))
+    leading = [first if first is not None else second for first, second in pairs][::-1]
+    outputs = specs[2][0] if specs[2][0] not in leading else None
+    return jax.sharding.PartitionSpec(*leading, outputs)
 
 
 def _varying(*arrays: Array) -> Sequence[Array]:

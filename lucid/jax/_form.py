@@ -5,9 +5,9 @@ Everything is a contraction of one form with four factors, the result's own incl
     Q(g, x1, W, x2) = Σ g[..., o] · x1[..., i] · W[..., o, i, j] · x2[..., j],
 
 each of all factors but one. The factors have numbers: 0 is g, and the result, 1 is x1, 2 is x2 and
-3 is W. All have the same number of leading axes, of size 1 where they do not run along one; a
-result is summed over the axes along which it does not run. So `vmap` is one more leading axis, of
-any of the factors, and pairs are leading axes that only one of the inputs has.
+3 is W. Leading axes broadcast, of the weight too, and a result is summed over those along which it
+does not run. So `vmap` is one more leading axis, of any of the factors, and pairs are leading axes
+that only one of the inputs has.
 
     contract   the contractions for the wanted factors, each of all the others
     tangents   how those change when some of the others do: linear in the changes
@@ -29,7 +29,7 @@ from jax.extend.core import Primitive
 from jax.interpreters import ad, batching, mlir
 
 from . import _native
-from ._solve import solve
+from ._solve import aligned, solve
 
 Array = Any
 Shapes = tuple[tuple[int, ...], ...]
@@ -37,7 +37,6 @@ Shapes = tuple[tuple[int, ...], ...]
 
 Factors = Sequence[Array | None]
 FACTORS = range(4)
-RESULT, FIRST, SECOND, WEIGHT = FACTORS
 
 
 def contract(factors: Factors, wanted: Sequence[int], shapes: Shapes) -> list[Array]:
@@ -106,11 +105,11 @@ def _resized(aval: Any, shape: tuple[int, ...]) -> Any:
 
 
 def _outside_of_jit(primitive: Primitive) -> Callable[..., list[Array]]:
-    @functools.lru_cache(maxsize=1024)
-    def compiled(**params: Any) -> Any:
-        return jax.jit(functools.partial(primitive.bind, **params))
+    def run(*arrays: Array, params: tuple[tuple[str, Any], ...]) -> list[Array]:
+        return primitive.bind(*arrays, **dict(params))  # type: ignore[no-untyped-call]
 
-    return lambda *arrays, **params: compiled(**params)(*arrays)
+    compiled = jax.jit(run, static_argnames="params")
+    return lambda *arrays, **params: compiled(*arrays, params=tuple(params.items()))
 
 
 # ----------------------------------------------------------------------------------- contract
@@ -187,12 +186,16 @@ def _batched(
     """
     (size,) = {x.shape[axis] for x, axis in zip(arrays, axes, strict=True) if axis is not None}
     long = {*wanted, *(k for k, axis in zip(numbers, axes, strict=True) if axis is not None)}
-    shapes = tuple((size if k in long else 1, *shape) for k, shape in enumerate(shapes))
-    placed = [
-        jnp.broadcast_to(x, shapes[k]) if axis is None else jnp.moveaxis(x, axis, 0)
-        for k, x, axis in zip(numbers, arrays, axes, strict=True)
-    ]
-    return primitive.bind(*placed, wanted=wanted, shapes=shapes, **params), [0] * len(wanted)  # type: ignore[no-untyped-call]
+    full = aligned(shapes)
+    inside = tuple((size, *shape) if k in long else shape for k, shape in enumerate(full))
+    placed = []
+    for k, x, axis in zip(numbers, arrays, axes, strict=True):
+        own = (*(() if axis is None else (size,)), *full[k])
+        x = jnp.reshape(x if axis is None else jnp.moveaxis(x, axis, 0), own)
+        placed.append(jnp.broadcast_to(x, inside[k]))
+    found = primitive.bind(*placed, wanted=wanted, shapes=inside, **params)  # type: ignore[no-untyped-call]
+    results = [jnp.reshape(y, (size, *shapes[k])) for k, y in zip(wanted, found, strict=True)]
+    return results, [0] * len(wanted)
 
 
 def _contract_batched(

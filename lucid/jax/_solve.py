@@ -1,6 +1,6 @@
-"""Any contraction of the form, brought to one with few axes: by order, by name and by size.
+"""Any contraction of the form, brought to one whose axes are few and have names.
 
-Of the leading axes, some number weights (G: each has rows of its own), some belong to both inputs
+Of the leading axes, some count weights (G: each has rows of its own), some belong to both inputs
 (S), some to the first (A) or to the second alone (B): every word with every word. An axis of the
 weight and one other factor only is part of that factor's features. So the factors become
 
@@ -108,23 +108,41 @@ class Axes:
         return {name: named.get(name, 1) for name in "GSABOIJ"}
 
 
+def aligned(shapes: Sequence[Shape]) -> tuple[Shape, ...]:
+    """The shapes of the four factors with equally many leading axes, as they broadcast."""
+    features = [len(names) for names in _FEATURES]
+    rank = max(len(shape) - n for shape, n in zip(shapes, features, strict=True))
+    return tuple(
+        (*(1,) * (rank + n - len(shape)), *shape) for shape, n in zip(shapes, features, strict=True)
+    )
+
+
 def solve(
-    factors: Sequence[Array | None], wanted: tuple[int, ...], shapes: Sequence[Shape], *, native: bool
+    factors: Sequence[Array | None],
+    wanted: tuple[int, ...],
+    shapes: Sequence[Shape],
+    *,
+    native: bool,
 ) -> list[Array]:
     """The contractions for the wanted factors, of the shapes that these have."""
     given = [x for x in factors if x is not None]
     dtype = given[0].dtype
     if any(x.size == 0 for x in given):
         return [jnp.zeros(shapes[k], dtype) for k in wanted]
-    axes = Axes.of(shapes)
-    size = axes.sizes(shapes)
-    gathered = [None if x is None else axes.gather(k, x) for k, x in enumerate(factors)]
+    full = aligned(shapes)
+    axes = Axes.of(full)
+    size = axes.sizes(full)
+    gathered = [
+        None if x is None else axes.gather(k, jnp.reshape(x, full[k]))
+        for k, x in enumerate(factors)
+    ]
     pairs = size["A"] * size["B"] > 1  # the compiled kernel has no pairs
     if native and not pairs and _native.takes(dtype):
         found = _native_contract(gathered, wanted, size, dtype)
     else:
         found = _portable_contract(gathered, wanted, size)
-    return [axes.scatter(k, y, shapes[k]) for k, y in zip(wanted, found, strict=True)]
+    scattered = (axes.scatter(k, y, full[k]) for k, y in zip(wanted, found, strict=True))
+    return [jnp.reshape(y, shapes[k]) for k, y in zip(wanted, scattered, strict=True)]
 
 
 def _native_contract(
