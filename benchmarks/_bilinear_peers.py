@@ -322,6 +322,10 @@ PEERS: Mapping[str, Callable[[], Bind]] = {
     "numpy.einsum": numpy_einsum,
     "NumPy loop": numpy_loop,
 }
-COMPILED = ("torch.compile", "jax.jit", "lucid.jax")  # these keep their process: they compile for each size
+COMPILED = (
+    "torch.compile",
+    "jax.jit",
+    "lucid.jax",
+)  # these keep their process: they compile for each size
 SLOW_TO_START = ("torch.compile",)  # seconds for each size: with the most threads only
 QUICK = ("lucid", "F.bilinear", "torch.einsum", "torch matmul", "NumPy loop")

@@ -231,9 +231,7 @@ def tangents(
 
 def _still_needed(wanted: Sequence[int], moving: Sequence[int]) -> list[int]:
     """The factors that stay beside any of the moving ones."""
-    return [
-        k for k in FACTORS if any(len({k, y, other}) == 3 for y in wanted for other in moving)
-    ]
+    return [k for k in FACTORS if any(len({k, y, other}) == 3 for y in wanted for other in moving)]
 
 
 def _split(
