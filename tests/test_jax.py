@@ -19,7 +19,7 @@ import pytest
 import lucid
 from lucid.testing import assert_same
 
-jax = pytest.importorskip("jax", reason="JAX is not installed")
+jax: Any = pytest.importorskip("jax", reason="JAX is not installed")
 jnp = jax.numpy
 
 from lucid.jax import _native, _portable, bilinear, init  # noqa: E402
@@ -90,7 +90,8 @@ def arrays(
 
 
 @pytest.mark.parametrize("leading", SHAPES)
-def test_derivatives(path: str, random: np.random.Generator, leading: Any) -> None:
+@pytest.mark.usefixtures("path")
+def test_derivatives(random: np.random.Generator, leading: Any) -> None:
     given, changes = arrays(random, leading), arrays(random, leading)
     same(jax.jit(bilinear)(*given), einsum(*given))
     same(jax.jvp(bilinear, given, changes), jax.jvp(einsum, given, changes))
@@ -104,7 +105,8 @@ def test_derivatives(path: str, random: np.random.Generator, leading: Any) -> No
         same(jax.grad(first, k)(*given), jax.grad(first_of, k)(*given))
 
 
-def test_third_derivatives(path: str, random: np.random.Generator) -> None:
+@pytest.mark.usefixtures("path")
+def test_third_derivatives(random: np.random.Generator) -> None:
     for leading in (((2,), (2,)), ((2, 1), (1, 2))):
         given = arrays(random, leading, (2, 3, 2))
         third = [gradient(gradient(gradient(loss(f)))) for f in (bilinear, einsum)]
@@ -113,12 +115,14 @@ def test_third_derivatives(path: str, random: np.random.Generator) -> None:
 
 @pytest.mark.parametrize("leading", [((2,), (2,)), ((2, 1), (3,))])
 @pytest.mark.parametrize("make", [jax.jacfwd, jax.jacrev])
-def test_jacobians(path: str, random: np.random.Generator, leading: Any, make: Any) -> None:
+@pytest.mark.usefixtures("path")
+def test_jacobians(random: np.random.Generator, leading: Any, make: Any) -> None:
     given = arrays(random, leading)
     same(make(bilinear, (0, 1, 2))(*given), make(einsum, (0, 1, 2))(*given))
 
 
-def test_hessian_and_linearize(path: str, random: np.random.Generator) -> None:
+@pytest.mark.usefixtures("path")
+def test_hessian_and_linearize(random: np.random.Generator) -> None:
     given, changes = arrays(random, ((2,), (2,))), arrays(random, ((2,), (2,)))
     found = jax.hessian(loss(bilinear), (0, 1, 2))(*given)
     same(found, jax.hessian(loss(einsum), (0, 1, 2))(*given))
@@ -165,18 +169,32 @@ def test_backward_is_one_joint_contraction_of_the_arguments(random: np.random.Ge
     assert sorted(kept) == sorted(x.shape for x in given)
 
 
+@pytest.mark.parametrize("k", range(3))
+def test_gradients_that_only_one_argument_changes(random: np.random.Generator, k: int) -> None:
+    given = arrays(random)
+    for total in (lambda f: lambda *x: f(*x).sum(), loss):
+        slopes = [jax.grad(total(f), (0, 1, 2)) for f in (bilinear, einsum)]
+        same(*(jax.jacfwd(each, k)(*given) for each in slopes))
+        same(*(jax.jacrev(each, k)(*given) for each in slopes))
+
+
 # Dtypes
 
 
-def test_bias_and_input_used_twice(path: str, random: np.random.Generator) -> None:
+@pytest.mark.usefixtures("path")
+def test_bias_and_input_used_twice(random: np.random.Generator) -> None:
     x, _, weight = arrays(random, sizes=(3, 3, 5))
     for bias in (jnp.arange(5.0), jnp.arange(5.0)[None]):
-        for f in (lambda f: f(x, x, weight, bias),
-                  lambda f: jax.grad(lambda x, b: loss(f)(x, x, weight, b), (0, 1))(x, bias)):  # fmt: skip
-            same(f(bilinear), f(einsum))
+        same(bilinear(x, x, weight, bias), einsum(x, x, weight, bias))
+        found, expected = (
+            jax.grad(lambda x, b, f=f: loss(f)(x, x, weight, b), (0, 1))(x, bias)
+            for f in (bilinear, einsum)
+        )
+        same(found, expected)
 
 
-def test_complex_gradients_are_those_of_jax(path: str, random: np.random.Generator) -> None:
+@pytest.mark.usefixtures("path")
+def test_complex_gradients_are_those_of_jax(random: np.random.Generator) -> None:
     given = [x + 1j * y for x, y in zip(arrays(random), arrays(random), strict=True)]
     for make in (
         lambda f: jax.grad(lambda *x: jnp.sum(jnp.abs(f(*x)) ** 2), (0, 1, 2)),
@@ -186,7 +204,8 @@ def test_complex_gradients_are_those_of_jax(path: str, random: np.random.Generat
 
 
 @pytest.mark.parametrize("dtype", ["float16", "bfloat16"])
-def test_halves_add_up_in_float32(path: str, dtype: str) -> None:
+@pytest.mark.usefixtures("path")
+def test_halves_add_up_in_float32(dtype: str) -> None:
     n = 4096  # in halves the sum of ones stays at 2048 or 256
     one = [jnp.ones(shape, dtype) for shape in ((2, n), (2, 2), (1, n, 2))]
     out = bilinear(*one)
@@ -214,11 +233,13 @@ def test_dtypes_promote_as_in_jax() -> None:
 
 
 @pytest.mark.parametrize("empty", range(4))
-def test_empty_sizes(path: str, empty: int) -> None:
+@pytest.mark.usefixtures("path")
+def test_empty_sizes(empty: int) -> None:
     n, i, j, o = (0 if k == empty else k + 2 for k in range(4))
-    given = [jnp.ones(shape) for shape in ((n, i), (n, j), (o, i, j))]
+    given: list[Any] = [jnp.ones(shape) for shape in ((n, i), (n, j), (o, i, j))]
     bias = jnp.full(o, 7.0)
-    same(bilinear(*given, bias), einsum(*given, bias))
+    with_bias = (*given, bias)
+    same(bilinear(*with_bias), einsum(*with_bias))
     same(jax.grad(loss(bilinear), (0, 1, 2))(*given), jax.grad(loss(einsum), (0, 1, 2))(*given))
 
 
@@ -276,7 +297,7 @@ def test_memory_does_not_grow_with_what_is_multiplied(path: str, rows: int, size
 
 
 def test_another_version_of_the_interface_is_declined(monkeypatch: pytest.MonkeyPatch) -> None:
-    if _native.compiled is None:
+    if not _native.is_there():
         pytest.skip("there is no compiled kernel")
 
     def refuse(*_: Any, **__: Any) -> None:
@@ -310,7 +331,7 @@ def on_two_devices(code: str) -> None:
     """
     environment = {**os.environ, "XLA_FLAGS": "--xla_force_host_platform_device_count=2"}
     script = textwrap.dedent(start) + textwrap.dedent(code)
-    done = subprocess.run(
+    done = subprocess.run(  # noqa: S603 (our own text)
         [sys.executable, "-W", "error", "-c", script],
         env=environment, capture_output=True, text=True,
     )  # fmt: skip
@@ -357,4 +378,4 @@ def test_init(bias: bool) -> None:
 
 def test_importing_lucid_does_not_import_jax() -> None:
     code = "import sys, lucid, lucid.nn; assert 'jax' not in sys.modules"
-    subprocess.run([sys.executable, "-c", code], check=True)
+    subprocess.run([sys.executable, "-c", code], check=True)  # noqa: S603 (our own text)

@@ -39,10 +39,9 @@ def bilinear(input_1: Array, input_2: Array, weight: Array, bias: Array | None =
     """
     given = [input_1, input_2, weight] if bias is None else [input_1, input_2, weight, bias]
     _check(input_1, input_2, weight, bias)
-    return _bilinear(*given)
+    return _compiled(*given)
 
 
-@jax.jit
 def _bilinear(*given: Array) -> Array:
     meshes = [jax.typeof(x).sharding.mesh for x in given]
     mesh = next((mesh for mesh in meshes if mesh.explicit_axes), None)
@@ -51,6 +50,9 @@ def _bilinear(*given: Array) -> Array:
     # Where the types say how arrays are divided, they say it of the result; inside is free.
     divided = jax.sharding.NamedSharding(mesh, _divided(*given[:3]))
     return jax.sharding.auto_axes(_product, out_sharding=divided)(*given)
+
+
+_compiled: Any = jax.jit(_bilinear)
 
 
 def _product(*given: Array) -> Array:

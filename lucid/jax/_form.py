@@ -42,7 +42,8 @@ FACTORS = range(4)
 def contract(factors: Factors, wanted: Sequence[int], shapes: Shapes) -> list[Array]:
     """The contractions for the wanted factors; of `factors`, those not needed may be None."""
     given = [factors[k] for k in _needed(wanted)]
-    return _contract.bind(*given, wanted=tuple(wanted), shapes=shapes)  # type: ignore[no-any-return, no-untyped-call]
+    found: list[Array] = _contract.bind(*given, wanted=tuple(wanted), shapes=shapes)
+    return found
 
 
 def _needed(wanted: Sequence[int]) -> list[int]:
@@ -88,13 +89,10 @@ def _primitive(name: str, run: Callable[..., list[Array]]) -> Primitive:
     primitive.multiple_results = True
 
     def types(*avals: Any, wanted: tuple[int, ...], shapes: Shapes, **_: Any) -> list[Any]:
-        like = avals[0]
-        for aval in avals[1:]:
-            assert aval.dtype == like.dtype
-        return [_resized(like, shapes[k]) for k in wanted]
+        return [_resized(avals[0], shapes[k]) for k in wanted]
 
-    primitive.def_abstract_eval(types)  # type: ignore[no-untyped-call]
-    primitive.def_impl(_outside_of_jit(primitive))  # type: ignore[no-untyped-call]
+    primitive.def_abstract_eval(types)
+    primitive.def_impl(_outside_of_jit(primitive))
     mlir.register_lowering(primitive, mlir.lower_fun(run, multiple_results=True))
     return primitive
 
@@ -105,8 +103,8 @@ def _resized(aval: Any, shape: tuple[int, ...]) -> Any:
 
 
 def _outside_of_jit(primitive: Primitive) -> Callable[..., list[Array]]:
-    def run(*arrays: Array, params: tuple[tuple[str, Any], ...]) -> list[Array]:
-        return primitive.bind(*arrays, **dict(params))  # type: ignore[no-untyped-call]
+    def run(*arrays: Array, params: tuple[tuple[str, Any], ...]) -> Any:
+        return primitive.bind(*arrays, **dict(params))
 
     compiled = jax.jit(run, static_argnames="params")
     return lambda *arrays, **params: compiled(*arrays, params=tuple(params.items()))
@@ -148,7 +146,7 @@ def _moving(numbers: Sequence[int], changes: Sequence[Any]) -> dict[int, Array]:
 def _in_order(total: _Sum, wanted: Sequence[int], results: Sequence[Array]) -> list[Any]:
     """The sum for each of the results, or a symbolic zero."""
     return [
-        ad.Zero.from_primal_value(y) if (change := total.get(k)) is None else change
+        ad.Zero(jax.typeof(y).to_tangent_aval()) if (change := total.get(k)) is None else change
         for k, y in zip(wanted, results, strict=True)
     ]
 
@@ -193,7 +191,7 @@ def _batched(
         own = (*(() if axis is None else (size,)), *full[k])
         x = jnp.reshape(x if axis is None else jnp.moveaxis(x, axis, 0), own)
         placed.append(jnp.broadcast_to(x, inside[k]))
-    found = primitive.bind(*placed, wanted=wanted, shapes=inside, **params)  # type: ignore[no-untyped-call]
+    found = primitive.bind(*placed, wanted=wanted, shapes=inside, **params)
     results = [jnp.reshape(y, (size, *shapes[k])) for k, y in zip(wanted, found, strict=True)]
     return results, [0] * len(wanted)
 
@@ -222,7 +220,7 @@ def tangents(
     wanted = [y for y in wanted if any(k != y for k in moving)]
     if wanted:
         given = [factors[k] for k in _still_needed(wanted, list(moving))]
-        found = _tangents.bind(  # type: ignore[no-untyped-call]
+        found = _tangents.bind(
             *given, *moving.values(), wanted=tuple(wanted), shapes=shapes, moving=tuple(moving)
         )
         total.add(wanted, found)
@@ -258,7 +256,7 @@ def _tangents_jvp(
     primals: Any, changes: Any, *, wanted: tuple[int, ...], shapes: Shapes, moving: tuple[int, ...]
 ) -> tuple[list[Array], list[Array]]:
     params = {"wanted": wanted, "shapes": shapes, "moving": moving}
-    results = _tangents.bind(*primals, **params)  # type: ignore[no-untyped-call]
+    results = _tangents.bind(*primals, **params)
     factors, first = _split(primals, wanted, moving)
     numbers = _still_needed(wanted, moving)
     of_factors = _moving(numbers, changes[: len(numbers)])

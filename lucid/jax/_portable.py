@@ -1,9 +1,9 @@
 """The contractions in JAX's own operations, for every device and dtype, block by block.
 
-Where the products of one step would be large, a loop goes over blocks of the weight: of its outputs,
-or in the outer order of its features 1. Blocks of the weight leave the leading axes whole, which may
-be divided among devices; rows are cut only where one output of all of them is too much. What is
-small is computed in one piece.
+Where the products of one step would be large, a loop goes over blocks of the weight: of its
+outputs, or in the outer order of its features 1. Blocks of the weight leave the leading axes whole,
+which may be divided among devices; rows are cut only where one output of all of them is too much.
+What is small is computed in one piece.
 """
 
 from __future__ import annotations
@@ -51,16 +51,16 @@ def contract(factors: Factors, wanted: tuple[int, ...], sizes: Sizes) -> list[Ar
     run = partial(_outer if order == "outer" else _sided, wanted=wanted, dtype=wide)
     found = _in_blocks(steps, run, factors, lengths, wanted, wide)
 
-    results: list[Array | None] = [found.get(k) for k in range(4)]
+    results: list[Any] = [found.get(k) for k in range(4)]
     if exchanged:
         results, wanted = _exchanged(results), tuple(_EXCHANGED[k] for k in wanted)
-    return [results[k].astype(dtype) for k in wanted]  # type: ignore[union-attr]
+    return [results[k].astype(dtype) for k in wanted]
 
 
 _EXCHANGED = (0, 2, 1, 3)
 
 
-def _exchanged(factors: Factors) -> list[Array | None]:
+def _exchanged(factors: Factors) -> list[Any]:
     """The factors of the same form with the inputs in each other's place."""
     g, x1, x2, weight = factors
     if g is not None:

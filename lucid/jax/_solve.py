@@ -17,8 +17,8 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
-from . import _native
 from ..kernels._plan import Sizes
+from . import _native
 from ._portable import contract
 
 Array = Any
@@ -165,7 +165,7 @@ def _portable_contract(
         placed = dict(zip(numbers, arrays, strict=True))
         return contract([placed.get(k) for k in range(4)], wanted, sizes)
 
-    given = [factors[k] for k in numbers]
+    given: list[Any] = [factors[k] for k in numbers]
     if size["G"] > 1:
-        return jax.vmap(one)(*given)  # type: ignore[no-any-return]
+        return list(jax.vmap(one)(*given))
     return [y[None] for y in one(*(x[0] for x in given))]
