@@ -126,10 +126,13 @@ def test_hessian_and_linearize(random: np.random.Generator) -> None:
     given, changes = arrays(random, ((2,), (2,))), arrays(random, ((2,), (2,)))
     found = jax.hessian(loss(bilinear), (0, 1, 2))(*given)
     same(found, jax.hessian(loss(einsum), (0, 1, 2))(*given))
-    for function in (lambda f: jax.linearize(f, *given)[1](*changes),
-                     lambda f: jax.linear_transpose(
-                         lambda x: f(x, *given[1:]), given[0])(jnp.ones((2, 5))),
-                     lambda f: jax.grad(jax.checkpoint(loss(f)), (0, 1, 2))(*given)):  # fmt: skip
+    x1, *others = given
+    ways: list[Any] = [
+        lambda f: jax.linearize(f, *given)[1](*changes),
+        lambda f: jax.linear_transpose(lambda x: f(x, *others), x1)(jnp.ones((2, 5))),
+        lambda f: jax.grad(jax.checkpoint(loss(f)), (0, 1, 2))(*given),
+    ]
+    for function in ways:
         same(function(bilinear), function(einsum))
 
 
@@ -142,11 +145,12 @@ def test_vmap(random: np.random.Generator, axes: Any) -> None:
         x if axis is None else jnp.stack([x, 2 * x, -x], axis)
         for x, axis in zip(arrays(random, ((2,), (2,))), axes, strict=True)
     ]
-    for make in (
+    ways: list[Any] = [
         lambda f: jax.vmap(f, axes),
         lambda f: jax.vmap(jax.grad(loss(f), (0, 1, 2)), axes),
         lambda f: jax.grad(loss(jax.vmap(f, axes)), (0, 1, 2)),
-    ):
+    ]
+    for make in ways:
         same(jax.jit(make(bilinear))(*given), make(einsum)(*given))
 
 
@@ -196,10 +200,11 @@ def test_bias_and_input_used_twice(random: np.random.Generator) -> None:
 @pytest.mark.usefixtures("path")
 def test_complex_gradients_are_those_of_jax(random: np.random.Generator) -> None:
     given = [x + 1j * y for x, y in zip(arrays(random), arrays(random), strict=True)]
-    for make in (
+    ways: list[Any] = [
         lambda f: jax.grad(lambda *x: jnp.sum(jnp.abs(f(*x)) ** 2), (0, 1, 2)),
         lambda f: jax.grad(lambda *x: jnp.sum(f(*x) ** 2), (0, 1, 2), holomorphic=True),
-    ):
+    ]
+    for make in ways:
         same(make(bilinear)(*given), make(einsum)(*given))
 
 
