@@ -170,37 +170,48 @@ def torch_matmul() -> Bind:
 # -------------------------------------------------------------------------------------------- jax
 
 
-def jax_jit() -> Bind:
+def _jax(function: Callable[[Any, Any, Any, Size], Any]) -> Bind:
+    """`function` of x1, x2, the weight and the size, under jit."""
     import jax
     import jax.numpy as jnp
 
     jax.config.update("jax_enable_x64", True)
 
-    def forward(x1: Any, x2: Any, weight: Any, subscripts: str) -> Any:
-        return jnp.einsum(subscripts, x1, weight, x2)
-
-    def scalar(x1: Any, x2: Any, weight: Any, g: Any, subscripts: str) -> Any:
-        out = forward(x1, x2, weight, subscripts)
+    def scalar(x1: Any, x2: Any, weight: Any, g: Any, size: Size) -> Any:
+        out = function(x1, x2, weight, size)
         return (out * g).sum(), out
 
-    jit_forward = jax.jit(forward, static_argnames="subscripts")
+    jit_forward = jax.jit(function, static_argnums=3)
     gradients = jax.value_and_grad(scalar, argnums=(0, 1, 2), has_aux=True)
-    jit_both = jax.jit(gradients, static_argnames="subscripts")
+    jit_both = jax.jit(gradients, static_argnums=4)
 
     def bind(size: Size, arrays: Arrays) -> Mapping[str, Form]:
         own = [jnp.array(each) for each in arrays]
 
         def both() -> Results:
-            (_, out), found = jax.block_until_ready(jit_both(*own, subscripts=size.einsum))
+            (_, out), found = jax.block_until_ready(jit_both(*own, size))
             return Results(out, *found)
 
-        return {
-            "": Form(
-                lambda: jit_forward(*own[:3], subscripts=size.einsum).block_until_ready(), both
-            )
-        }
+        return {"": Form(lambda: jit_forward(*own[:3], size).block_until_ready(), both)}
 
     return bind
+
+
+def jax_jit() -> Bind:
+    import jax.numpy as jnp
+
+    return _jax(lambda x1, x2, weight, size: jnp.einsum(size.einsum, x1, weight, x2))
+
+
+def lucid_jax() -> Bind:
+    from lucid.jax import bilinear
+
+    def forward(x1: Any, x2: Any, weight: Any, size: Size) -> Any:
+        if size.steps:
+            x1, x2 = x1[:, :, None], x2[:, None]
+        return bilinear(x1, x2, weight)
+
+    return _jax(forward)
 
 
 # ------------------------------------------------------------------------------------------ numpy
@@ -308,9 +319,14 @@ PEERS: Mapping[str, Callable[[], Bind]] = {
     "torch.compile": torch_compile,
     "torch matmul": torch_matmul,
     "jax.jit": jax_jit,
+    "lucid.jax": lucid_jax,
     "numpy.einsum": numpy_einsum,
     "NumPy loop": numpy_loop,
 }
-COMPILED = ("torch.compile", "jax.jit")  # these keep their process: they compile for each size
+COMPILED = (
+    "torch.compile",
+    "jax.jit",
+    "lucid.jax",
+)  # these keep their process: they compile for each size
 SLOW_TO_START = ("torch.compile",)  # seconds for each size: with the most threads only
 QUICK = ("lucid", "F.bilinear", "torch.einsum", "torch matmul", "NumPy loop")

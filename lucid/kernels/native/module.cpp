@@ -4,6 +4,7 @@
 
 #include "pool.hpp"
 #include "select.hpp"
+#include "xla.hpp"
 
 namespace lucid {
 void set_scratch_failure(std::size_t from_bytes);
@@ -393,6 +394,8 @@ PyObject* fail_scratch_from(PyObject*, PyObject* bytes) {
     Py_RETURN_NONE;
 }
 
+PyObject* xla_handlers(PyObject*, PyObject*) { return lucid::xla_handlers(); }
+
 template <class Function> PyCFunction as_function(Function function) {
     return reinterpret_cast<PyCFunction>(reinterpret_cast<void (*)()>(function));
 }
@@ -408,6 +411,7 @@ PyMethodDef methods[] = {
     {"instruction_set", instruction_set, METH_NOARGS, nullptr},
     {"instruction_sets", instruction_sets, METH_NOARGS, nullptr},
     {"use_instruction_set", use_instruction_set, METH_O, nullptr},
+    {"xla_handlers", xla_handlers, METH_NOARGS, nullptr},
     {"fail_scratch_from", fail_scratch_from, METH_O, nullptr},
     {nullptr, nullptr, 0, nullptr},
 };

@@ -1,0 +1,86 @@
+"""The function that users call: checks, dtypes, devices, and leading axes side by side."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from itertools import zip_longest
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+
+from .._shapes import broadcast_shapes
+from ..nn.functional._bilinear import _check
+from ._form import contract
+
+Array = Any
+
+
+def bilinear(input_1: Array, input_2: Array, weight: Array, bias: Array | None = None) -> Array:
+    """Weigh every product of a feature of `input_1` with a feature of `input_2`.
+
+        out[..., o] = Σ_ij input_1[..., i] · weight[o, i, j] · input_2[..., j] + bias[o]
+
+    Shapes: `input_1` (..., in1_features), `input_2` (..., in2_features), `weight` (out_features,
+    in1_features, in2_features), `bias` (out_features,) or (1, out_features) or None; the result is
+    (..., out_features). The leading axes of the inputs broadcast, without ever being expanded:
+    (B, T, 1, in1) with (B, 1, T, in2) scores all pairs. Any size may be 0.
+
+    Every dtype works; mixed ones promote as JAX does, and float16 and bfloat16 add up in float32.
+    All of JAX's transformations apply, to every order; a complex gradient is JAX's, the conjugate
+    of PyTorch's.
+
+    Raises ShapeError, with the name of the axis, where sizes do not fit.
+
+    >>> import jax.numpy as jnp
+    >>> import lucid.jax
+    >>> lucid.jax.bilinear(jnp.ones((2, 3)), jnp.ones((2, 4)), jnp.ones((5, 3, 4))).shape
+    (2, 5)
+    """
+    given = [input_1, input_2, weight] if bias is None else [input_1, input_2, weight, bias]
+    _check(input_1, input_2, weight, bias)
+    return _compiled(*given)
+
+
+def _bilinear(*given: Array) -> Array:
+    meshes = [jax.typeof(x).sharding.mesh for x in given]
+    mesh = next((mesh for mesh in meshes if mesh.explicit_axes), None)
+    if mesh is None:
+        return _product(*given)
+    # Where the types say how arrays are divided, they say it of the result; inside is free.
+    divided = jax.sharding.NamedSharding(mesh, _divided(*given[:3]))
+    return jax.sharding.auto_axes(_product, out_sharding=divided)(*given)
+
+
+_compiled: Any = jax.jit(_bilinear)
+
+
+def _product(*given: Array) -> Array:
+    dtype = jnp.result_type(*given)
+    working = jnp.int32 if dtype == jnp.bool_ else dtype
+    input_1, input_2, weight, *bias = _varying(*(jnp.asarray(x, working) for x in given))
+    leading = broadcast_shapes(input_1.shape[:-1], input_2.shape[:-1])
+    shapes = ((*leading, weight.shape[0]), input_1.shape, input_2.shape, weight.shape)
+    (out,) = contract((None, input_1, input_2, weight), (0,), shapes)
+    if bias:
+        out = out + jnp.reshape(bias[0], (weight.shape[0],))
+    return out.astype(dtype)
+
+
+def _divided(*factors: Array) -> jax.sharding.PartitionSpec:
+    """How the result is divided: its leading axes as those of the inputs, outputs as the weight."""
+    specs = [tuple(jax.typeof(x).sharding.spec) for x in factors]
+    pairs = zip_longest(*(reversed(spec[:-1]) for spec in specs[:2]))
+    leading = [first if first is not None else second for first, second in pairs][::-1]
+    outputs = specs[2][0] if specs[2][0] not in leading else None
+    return jax.sharding.PartitionSpec(*leading, outputs)
+
+
+def _varying(*arrays: Array) -> Sequence[Array]:
+    """Inside of `shard_map`: arrays that vary along the same axes of the mesh, all of them."""
+    axes = [jax.typeof(x).manual_axis_type.varying for x in arrays]
+    everywhere = frozenset().union(*axes)
+    return [
+        jax.lax.pcast(x, tuple(everywhere - own), to="varying") if everywhere - own else x
+        for x, own in zip(arrays, axes, strict=True)
+    ]

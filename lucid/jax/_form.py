@@ -1,0 +1,306 @@
+"""The bilinear form as JAX knows it: two primitives that are closed under all its transformations.
+
+Everything is a contraction of one form with four factors, the result's own included,
+
+    Q(g, x1, W, x2) = Σ g[..., o] · x1[..., i] · W[..., o, i, j] · x2[..., j],
+
+each of all factors but one. The factors have numbers: 0 is g, and the result, 1 is x1, 2 is x2 and
+3 is W. Leading axes broadcast, of the weight too, and a result is summed over those along which it
+does not run. So `vmap` is one more leading axis, of any of the factors, and pairs are leading axes
+that only one of the inputs has.
+
+    contract   the contractions for the wanted factors, each of all the others
+    tangents   how those change when some of the others do: linear in the changes
+
+The gradient of a result is `contract` for x1, x2 and W at once. That is why there are two: JAX
+transposes what is linear equation by equation, so what shall stay together must be one equation.
+"""
+
+from __future__ import annotations
+
+import functools
+import operator
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+from jax.extend.core import Primitive
+from jax.interpreters import ad, batching, mlir
+
+from . import _native
+from ._solve import aligned, solve
+
+Array = Any
+Shapes = tuple[tuple[int, ...], ...]
+"""Of all four factors, those that are not there included."""
+
+Factors = Sequence[Array | None]
+FACTORS = range(4)
+
+
+def contract(factors: Factors, wanted: Sequence[int], shapes: Shapes) -> list[Array]:
+    """The contractions for the wanted factors; of `factors`, those not needed may be None."""
+    given = [factors[k] for k in _needed(wanted)]
+    found: list[Array] = _contract.bind(*given, wanted=tuple(wanted), shapes=shapes)
+    return found
+
+
+def _needed(wanted: Sequence[int]) -> list[int]:
+    return [k for k in FACTORS if any(y != k for y in wanted)]
+
+
+def _placed(numbers: Sequence[int], arrays: Sequence[Array]) -> list[Array | None]:
+    """Arrays at the places of their factors, None elsewhere."""
+    found = dict(zip(numbers, arrays, strict=True))
+    return [found.get(k) for k in FACTORS]
+
+
+def _replaced(factors: Factors, k: int, array: Array) -> list[Array | None]:
+    return [array if other == k else factor for other, factor in enumerate(factors)]
+
+
+def _without(numbers: Sequence[int], k: int) -> list[int]:
+    return [other for other in numbers if other != k]
+
+
+class _Sum:
+    """Sums of arrays under their factors' numbers."""
+
+    def __init__(self) -> None:
+        self.terms: dict[int, list[Array]] = {}
+
+    def add(self, numbers: Sequence[int], arrays: Sequence[Array]) -> None:
+        for k, array in zip(numbers, arrays, strict=True):
+            self.terms.setdefault(k, []).append(array)
+
+    def join(self, other: _Sum) -> None:
+        for k, arrays in other.terms.items():
+            self.terms.setdefault(k, []).extend(arrays)
+
+    def get(self, k: int) -> Array | None:
+        terms = self.terms.get(k)
+        return functools.reduce(operator.add, terms) if terms else None
+
+
+def _primitive(name: str, run: Callable[..., list[Array]]) -> Primitive:
+    """A primitive with several results, of the shapes of the wanted factors."""
+    primitive = Primitive(name)
+    primitive.multiple_results = True
+
+    def types(*avals: Any, wanted: tuple[int, ...], shapes: Shapes, **_: Any) -> list[Any]:
+        return [_resized(avals[0], shapes[k]) for k in wanted]
+
+    primitive.def_abstract_eval(types)
+    primitive.def_impl(_outside_of_jit(primitive))
+    mlir.register_lowering(primitive, mlir.lower_fun(run, multiple_results=True))
+    return primitive
+
+
+def _resized(aval: Any, shape: tuple[int, ...]) -> Any:
+    sharding = aval.sharding.update(spec=jax.sharding.PartitionSpec(*(None,) * len(shape)))
+    return aval.update(shape=shape, sharding=sharding, weak_type=False)
+
+
+def _outside_of_jit(primitive: Primitive) -> Callable[..., list[Array]]:
+    def run(*arrays: Array, params: tuple[tuple[str, Any], ...]) -> Any:
+        return primitive.bind(*arrays, **dict(params))
+
+    compiled = jax.jit(run, static_argnames="params")
+    return lambda *arrays, **params: compiled(*arrays, params=tuple(params.items()))
+
+
+# ----------------------------------------------------------------------------------- contract
+
+
+def _run(*given: Array, wanted: tuple[int, ...], shapes: Shapes) -> list[Array]:
+    return solve(_placed(_needed(wanted), given), wanted, shapes, native=False)
+
+
+def _run_native(*given: Array, wanted: tuple[int, ...], shapes: Shapes) -> list[Array]:
+    return solve(_placed(_needed(wanted), given), wanted, shapes, native=True)
+
+
+def _lower_on_cpu(context: Any, *given: Any, **params: Any) -> Any:
+    # What JAX divides among devices by itself must be operations that it knows.
+    divided = getattr(context.module_context.axis_context, "num_devices", None) not in (None, 1)
+    run = _run if divided or not _native.is_there() else _run_native
+    return mlir.lower_fun(run, multiple_results=True)(context, *given, **params)
+
+
+def _contract_jvp(
+    primals: Any, changes: Any, *, wanted: tuple[int, ...], shapes: Shapes
+) -> tuple[list[Array], list[Array]]:
+    numbers = _needed(wanted)
+    factors = _placed(numbers, primals)
+    results = contract(factors, wanted, shapes)
+    moved = tangents(factors, _moving(numbers, changes), wanted, shapes)
+    return results, _in_order(moved, wanted, results)
+
+
+def _moving(numbers: Sequence[int], changes: Sequence[Any]) -> dict[int, Array]:
+    pairs = zip(numbers, changes, strict=True)
+    return {k: change for k, change in pairs if not isinstance(change, ad.Zero)}
+
+
+def _in_order(total: _Sum, wanted: Sequence[int], results: Sequence[Array]) -> list[Any]:
+    """The sum for each of the results, or a symbolic zero."""
+    return [
+        ad.Zero(jax.typeof(y).to_tangent_aval()) if (change := total.get(k)) is None else change
+        for k, y in zip(wanted, results, strict=True)
+    ]
+
+
+def _contract_transpose(
+    cotangents: Sequence[Any], *given: Any, wanted: tuple[int, ...], shapes: Shapes
+) -> list[Any]:
+    """The factor that it is linear in gets Σ_y contract(the others, with ȳ for y)."""
+    numbers = _needed(wanted)
+    factors = _placed(numbers, given)
+    (k,) = (k for k in numbers if ad.is_undefined_primal(factors[k]))
+    total = _Sum()
+    for y, cotangent in _moving(wanted, cotangents).items():
+        if y != k:
+            total.add([k], contract(_replaced(factors, y, cotangent), [k], shapes))
+    return [
+        None if other != k else ad.Zero(each.aval) if total.get(k) is None else total.get(k)
+        for other, each in zip(numbers, given, strict=True)
+    ]
+
+
+def _batched(
+    primitive: Primitive,
+    numbers: Sequence[int],
+    arrays: Sequence[Array],
+    axes: Sequence[int | None],
+    wanted: tuple[int, ...],
+    shapes: Shapes,
+    **params: Any,
+) -> tuple[list[Array], list[int]]:
+    """One more leading axis: of every result, and of what is to be mapped over.
+
+    A factor that comes more than once, as an argument, as a change of it and as a result, has the
+    axis everywhere.
+    """
+    (size,) = {x.shape[axis] for x, axis in zip(arrays, axes, strict=True) if axis is not None}
+    long = {*wanted, *(k for k, axis in zip(numbers, axes, strict=True) if axis is not None)}
+    full = aligned(shapes)
+    inside = tuple((size, *shape) if k in long else shape for k, shape in enumerate(full))
+    placed = []
+    for k, x, axis in zip(numbers, arrays, axes, strict=True):
+        own = (*(() if axis is None else (size,)), *full[k])
+        x = jnp.reshape(x if axis is None else jnp.moveaxis(x, axis, 0), own)
+        placed.append(jnp.broadcast_to(x, inside[k]))
+    found = primitive.bind(*placed, wanted=wanted, shapes=inside, **params)
+    results = [jnp.reshape(y, (size, *shapes[k])) for k, y in zip(wanted, found, strict=True)]
+    return results, [0] * len(wanted)
+
+
+def _contract_batched(
+    arrays: Sequence[Array], axes: Sequence[int | None], *, wanted: tuple[int, ...], shapes: Shapes
+) -> tuple[list[Array], list[int]]:
+    return _batched(_contract, _needed(wanted), arrays, axes, wanted, shapes)
+
+
+_contract = _primitive("lucid_contract", _run)
+mlir.register_lowering(_contract, _lower_on_cpu, platform="cpu")
+ad.primitive_jvps[_contract] = _contract_jvp
+ad.primitive_transposes[_contract] = _contract_transpose
+batching.primitive_batchers[_contract] = _contract_batched
+
+
+# ----------------------------------------------------------------------------------- tangents
+
+
+def tangents(
+    factors: Factors, moving: Mapping[int, Array], wanted: Sequence[int], shapes: Shapes
+) -> _Sum:
+    """How `contract` changes with its factors: y's change is Σ_k contract(x_k's change for x_k)."""
+    total = _Sum()
+    wanted = [y for y in wanted if any(k != y for k in moving)]
+    if wanted:
+        given = [factors[k] for k in _still_needed(wanted, list(moving))]
+        found = _tangents.bind(
+            *given, *moving.values(), wanted=tuple(wanted), shapes=shapes, moving=tuple(moving)
+        )
+        total.add(wanted, found)
+    return total
+
+
+def _still_needed(wanted: Sequence[int], moving: Sequence[int]) -> list[int]:
+    """The factors that stay beside any of the moving ones."""
+    return [k for k in FACTORS if any(len({k, y, other}) == 3 for y in wanted for other in moving)]
+
+
+def _split(
+    arrays: Sequence[Any], wanted: Sequence[int], moving: Sequence[int]
+) -> tuple[list[Any], dict[int, Any]]:
+    numbers = _still_needed(wanted, moving)
+    changes = dict(zip(moving, arrays[len(numbers) :], strict=True))
+    return _placed(numbers, arrays[: len(numbers)]), changes
+
+
+def _run_tangents(
+    *arrays: Array, wanted: tuple[int, ...], shapes: Shapes, moving: tuple[int, ...]
+) -> list[Array]:
+    factors, changes = _split(arrays, wanted, moving)
+    total = _Sum()
+    for k, change in changes.items():
+        others = _without(wanted, k)
+        if others:
+            total.add(others, contract(_replaced(factors, k, change), others, shapes))
+    return [total.get(y) for y in wanted]
+
+
+def _tangents_jvp(
+    primals: Any, changes: Any, *, wanted: tuple[int, ...], shapes: Shapes, moving: tuple[int, ...]
+) -> tuple[list[Array], list[Array]]:
+    params = {"wanted": wanted, "shapes": shapes, "moving": moving}
+    results = _tangents.bind(*primals, **params)
+    factors, first = _split(primals, wanted, moving)
+    numbers = _still_needed(wanted, moving)
+    of_factors = _moving(numbers, changes[: len(numbers)])
+    total = tangents(factors, _moving(moving, changes[len(numbers) :]), wanted, shapes)
+    for k, change in first.items():
+        others = {other: each for other, each in of_factors.items() if other != k}
+        replaced = _replaced(factors, k, change)
+        total.join(tangents(replaced, others, _without(wanted, k), shapes))
+    return results, _in_order(total, wanted, results)
+
+
+def _tangents_transpose(
+    cotangents: Sequence[Any],
+    *arrays: Any,
+    wanted: tuple[int, ...],
+    shapes: Shapes,
+    moving: tuple[int, ...],
+) -> list[Any]:
+    """All changes get Σ_y contract(the factors, with ȳ for y), together for each y."""
+    factors, changes = _split(arrays, wanted, moving)
+    total = _Sum()
+    for y, cotangent in _moving(wanted, cotangents).items():
+        others = _without(moving, y)
+        if others:
+            total.add(others, contract(_replaced(factors, y, cotangent), others, shapes))
+    found = [
+        ad.Zero(each.aval) if total.get(k) is None else total.get(k) for k, each in changes.items()
+    ]
+    return [None] * (len(arrays) - len(moving)) + found
+
+
+def _tangents_batched(
+    arrays: Sequence[Array],
+    axes: Sequence[int | None],
+    *,
+    wanted: tuple[int, ...],
+    shapes: Shapes,
+    moving: tuple[int, ...],
+) -> tuple[list[Array], list[int]]:
+    numbers = [*_still_needed(wanted, moving), *moving]
+    return _batched(_tangents, numbers, arrays, axes, wanted, shapes, moving=moving)
+
+
+_tangents = _primitive("lucid_tangents", _run_tangents)
+ad.primitive_jvps[_tangents] = _tangents_jvp
+ad.primitive_transposes[_tangents] = _tangents_transpose
+batching.primitive_batchers[_tangents] = _tangents_batched

@@ -1,0 +1,158 @@
+"""The contractions in JAX's own operations, for every device and dtype, block by block.
+
+Where the products of one step would be large, a loop goes over blocks of the weight: of its
+outputs, or in the outer order of its features 1. Blocks of the weight leave the leading axes whole,
+which may be divided among devices; rows are cut only where one output of all of them is too much.
+What is small is computed in one piece.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+
+from ..kernels._plan import Sizes, choose
+
+Array = Any
+Factors = Sequence[Array | None]
+Found = dict[int, Array]
+
+ROOM = 16 << 20
+"""Bytes of the products of one step."""
+
+AXES = ("sabo", "sai", "sbj", "oij")
+"""Of g and the result, of x1, of x2 and of the weight."""
+
+
+def contract(factors: Factors, wanted: tuple[int, ...], sizes: Sizes) -> list[Array]:
+    """The contractions for the wanted factors: 0 the result, 1 and 2 the inputs, 3 the weight."""
+    dtype = next(x.dtype for x in factors if x is not None)
+    wide = jnp.dtype(jnp.float32) if dtype in (jnp.float16, jnp.bfloat16) else dtype
+    gradients = (1 in wanted, 2 in wanted, 3 in wanted)
+    order = choose(sizes, gradients if any(gradients) else None, wide.itemsize).chosen.order
+    exchanged = order == "right" or (order == "outer" and sizes.features_2 > sizes.features_1)
+    if exchanged:
+        sizes, factors = sizes.swapped(), _exchanged(factors)
+        wanted = tuple(_EXCHANGED[k] for k in wanted)
+
+    lengths = {
+        "s": sizes.shared, "a": sizes.first, "b": sizes.second,
+        "o": sizes.outputs, "i": sizes.features_1, "j": sizes.features_2,
+    }  # fmt: skip
+    room = ROOM // wide.itemsize
+    of_a_row = sizes.first * sizes.features_2  # products, with one element of the block
+    rows = min(sizes.shared, max(1, room // of_a_row))
+    block = "i" if order == "outer" else "o"
+    steps = (("s", rows), (block, max(1, room // (rows * of_a_row))))
+    run = partial(_outer if order == "outer" else _sided, wanted=wanted, dtype=wide)
+    found = _in_blocks(steps, run, factors, lengths, wanted, wide)
+
+    results: list[Any] = [found.get(k) for k in range(4)]
+    if exchanged:
+        results, wanted = _exchanged(results), tuple(_EXCHANGED[k] for k in wanted)
+    return [results[k].astype(dtype) for k in wanted]
+
+
+_EXCHANGED = (0, 2, 1, 3)
+
+
+def _exchanged(factors: Factors) -> list[Any]:
+    """The factors of the same form with the inputs in each other's place."""
+    g, x1, x2, weight = factors
+    if g is not None:
+        g = jnp.swapaxes(g, 1, 2)
+    if weight is not None:
+        weight = jnp.swapaxes(weight, 1, 2)
+    return [g, x2, x1, weight]
+
+
+def _in_blocks(
+    steps: Sequence[tuple[str, int]], run: Callable[[Factors], Found], factors: Factors,
+    lengths: Mapping[str, int], wanted: tuple[int, ...], dtype: Any,
+) -> Found:  # fmt: skip
+    """What `run` finds, along the named axes in blocks that are no longer than the steps."""
+    if not steps:
+        return run(factors)
+    (name, longest), *others = steps
+    count = -(-lengths[name] // longest)
+    if count == 1:
+        return _in_blocks(others, run, factors, lengths, wanted, dtype)
+
+    def add(start: Any, length: int, totals: Found) -> Found:
+        part = [
+            x if x is None or name not in axes
+            else jax.lax.dynamic_slice_in_dim(x, start, length, axes.index(name))
+            for x, axes in zip(factors, AXES, strict=True)
+        ]  # fmt: skip
+        found = _in_blocks(others, run, part, {**lengths, name: length}, wanted, dtype)
+        return {
+            k: jax.lax.dynamic_update_slice_in_dim(total, found[k], start, AXES[k].index(name))
+            if name in AXES[k]
+            else total + found[k]
+            for k, total in totals.items()
+        }
+
+    length = -(-lengths[name] // count)
+    whole, rest = divmod(lengths[name], length)
+    zeros = {k: jnp.zeros([lengths[each] for each in AXES[k]], dtype) for k in wanted}
+    totals = jax.lax.fori_loop(0, whole, lambda k, totals: add(k * length, length, totals), zeros)
+    return add(whole * length, rest, totals) if rest else totals
+
+
+def _outer(factors: Factors, wanted: tuple[int, ...], dtype: Any) -> Found:
+    """By pairs of features, where each row of one input meets one of the other (n):
+
+    out[n, o] = Σ_ij (x1[n, i] · x2[n, j]) · W[o, i, j]
+    D[n, i, j] = Σ_o g[n, o] · W[o, i, j]
+    dx1[n, i] = Σ_j D[n, i, j] · x2[n, j]
+    dx2[n, j] = Σ_i D[n, i, j] · x1[n, i]
+    dW[o, i, j] = Σ_n g[n, o] · (x1[n, i] · x2[n, j])
+    """
+    g, x1, x2, weight = factors
+    product = partial(jnp.einsum, preferred_element_type=dtype)
+    found = {}
+    if 0 in wanted or 3 in wanted:
+        pairs = product("sai,sbj->sij", x1, x2)
+    if 0 in wanted:
+        found[0] = product("sij,oij->so", pairs, weight)[:, None, None]
+    if 1 in wanted or 2 in wanted:
+        products = product("sabo,oij->sij", g, weight)
+    if 1 in wanted:
+        found[1] = product("sij,sbj->si", products, x2)[:, None]
+    if 2 in wanted:
+        found[2] = product("sij,sai->sj", products, x1)[:, None]
+    if 3 in wanted:
+        found[3] = product("sabo,sij->oij", g, pairs)
+    return found
+
+
+def _sided(factors: Factors, wanted: tuple[int, ...], dtype: Any) -> Found:
+    """By what one input gives with the weight, or the other with g:
+
+    T[s, a, o, j] = Σ_i x1[s, a, i] · W[o, i, j]
+    U[s, a, o, j] = Σ_b g[s, a, b, o] · x2[s, b, j]
+    out[s, a, b, o] = Σ_j T[s, a, o, j] · x2[s, b, j]
+    dx1[s, a, i] = Σ_oj U[s, a, o, j] · W[o, i, j]
+    dW[o, i, j] = Σ_sa U[s, a, o, j] · x1[s, a, i]
+    dx2[s, b, j] = Σ_ao g[s, a, b, o] · T[s, a, o, j]
+    """
+    g, x1, x2, weight = factors
+    product = partial(jnp.einsum, preferred_element_type=dtype)
+    found = {}
+    if 0 in wanted or 2 in wanted:
+        with_first = product("sai,oij->saoj", x1, weight)
+    if 0 in wanted:
+        found[0] = product("saoj,sbj->sabo", with_first, x2)
+    if 1 in wanted or 3 in wanted:
+        summed = product("sabo,sbj->saoj", g, x2)
+    if 1 in wanted:
+        found[1] = product("saoj,oij->sai", summed, weight)
+    if 2 in wanted:
+        found[2] = product("sabo,saoj->sbj", g, with_first)
+    if 3 in wanted:
+        found[3] = product("saoj,sai->oij", summed, x1)
+    return found

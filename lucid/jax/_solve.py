@@ -1,0 +1,171 @@
+"""Any contraction of the form, brought to one whose axes are few and have names.
+
+Of the leading axes, some count weights (G: each has rows of its own), some belong to both inputs
+(S), some to the first (A) or to the second alone (B): every word with every word. An axis of the
+weight and one other factor only is part of that factor's features. So the factors become
+
+    g (G, S, A, B, O),  x1 (G, S, A, I),  x2 (G, S, B, J),  W (G, O, I, J).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from math import prod
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+
+from ..kernels._plan import Sizes
+from . import _native
+from ._portable import contract
+
+Array = Any
+Shape = tuple[int, ...]
+
+# Which factors run along an axis → where it goes.
+_KINDS = {
+    frozenset({0, 1, 2}): "S",
+    frozenset({1, 2}): "S",
+    frozenset({0, 1}): "A",
+    frozenset({0, 2}): "B",
+    frozenset({0, 3}): "O",
+    frozenset({1, 3}): "I",
+    frozenset({2, 3}): "J",
+}
+_AXES = ("GSABO", "GSAI", "GSBJ", "GOIJ")
+_FEATURES = ("O", "I", "J", "OIJ")
+
+
+@dataclass
+class Axes:
+    """Where each leading axis goes, and how long it is."""
+
+    lengths: list[int] = field(default_factory=list)
+    kinds: list[str] = field(default_factory=list)
+    """One letter; or, of an axis that one factor alone has, nothing."""
+
+    @staticmethod
+    def of(shapes: Sequence[Shape]) -> Axes:
+        axes = Axes()
+        features = [len(names) for names in _FEATURES]
+        leading = [shape[:-n] for shape, n in zip(shapes, features, strict=True)]
+        for sizes in zip(*leading, strict=True):
+            owners = frozenset(k for k, size in enumerate(sizes) if size != 1)
+            axes.lengths.append(max(sizes))
+            axes.kinds.append("" if len(owners) < 2 else _KINDS.get(owners, "G"))
+        return axes
+
+    def order(self, k: int) -> list[list[int]]:
+        """The axes of a factor that become one, for each of its axes afterwards."""
+        last = len(self.kinds) - 1
+        order = [[a for a, kind in enumerate(self.kinds) if kind == name] for name in _AXES[k]]
+        for at, name in enumerate(_FEATURES[k]):
+            order[_AXES[k].index(name)].append(last + 1 + at)
+        return order
+
+    def _full(self, k: int, shape: Shape) -> Shape:
+        """The shape with every axis at its length that this factor is to have."""
+        n = len(self.kinds)
+        names = zip(self.kinds, self.lengths, shape[:n], strict=True)
+        leading = (
+            length if kind and kind in _AXES[k] else size if kind else 1
+            for kind, length, size in names
+        )
+        return (*leading, *shape[n:])
+
+    def gather(self, k: int, x: Array) -> Array:
+        """A factor with its axes brought together."""
+        alone = [a for a, kind in enumerate(self.kinds) if not kind and x.shape[a] != 1]
+        if alone:
+            x = jnp.sum(x, axis=alone, keepdims=True, dtype=x.dtype)
+        x = jnp.broadcast_to(x, self._full(k, x.shape))
+        order = self.order(k)
+        flat = [axis for axes in order for axis in axes]
+        ones = [axis for axis in range(x.ndim) if axis not in flat]
+        sizes = [prod(x.shape[axis] for axis in axes) for axes in order]
+        return jnp.reshape(jnp.transpose(x, ones + flat), sizes)
+
+    def scatter(self, k: int, y: Array, shape: Shape) -> Array:
+        """A result in the shape that is wanted of it: the inverse, and its transpose."""
+        full = self._full(k, shape)
+        flat = [axis for axes in self.order(k) for axis in axes]
+        ones = [axis for axis in range(len(full)) if axis not in flat]
+        y = jnp.reshape(y, [full[axis] for axis in ones + flat])
+        y = jnp.transpose(y, [(ones + flat).index(axis) for axis in range(len(full))])
+        summed = [a for a, size in enumerate(shape) if size == 1 != full[a]]
+        if summed:
+            y = jnp.sum(y, axis=summed, keepdims=True, dtype=y.dtype)
+        return jnp.broadcast_to(y, shape)
+
+    def sizes(self, shapes: Sequence[Shape]) -> dict[str, int]:
+        """How long each axis is afterwards."""
+        named = dict(zip("OIJ", shapes[3][-3:], strict=True))
+        for kind, length in zip(self.kinds, self.lengths, strict=True):
+            if kind:
+                named[kind] = named.get(kind, 1) * length
+        return {name: named.get(name, 1) for name in "GSABOIJ"}
+
+
+def aligned(shapes: Sequence[Shape]) -> tuple[Shape, ...]:
+    """The shapes of the four factors with equally many leading axes, as they broadcast."""
+    features = [len(names) for names in _FEATURES]
+    rank = max(len(shape) - n for shape, n in zip(shapes, features, strict=True))
+    return tuple(
+        (*(1,) * (rank + n - len(shape)), *shape) for shape, n in zip(shapes, features, strict=True)
+    )
+
+
+def solve(
+    factors: Sequence[Array | None],
+    wanted: tuple[int, ...],
+    shapes: Sequence[Shape],
+    *,
+    native: bool,
+) -> list[Array]:
+    """The contractions for the wanted factors, of the shapes that these have."""
+    given = [x for x in factors if x is not None]
+    dtype = given[0].dtype
+    if any(x.size == 0 for x in given):
+        return [jnp.zeros(shapes[k], dtype) for k in wanted]
+    full = aligned(shapes)
+    axes = Axes.of(full)
+    size = axes.sizes(full)
+    gathered = [
+        None if x is None else axes.gather(k, jnp.reshape(x, full[k]))
+        for k, x in enumerate(factors)
+    ]
+    pairs = size["A"] * size["B"] > 1  # the compiled kernel has no pairs
+    if native and not pairs and _native.takes(dtype):
+        found = _native_contract(gathered, wanted, size, dtype)
+    else:
+        found = _portable_contract(gathered, wanted, size)
+    scattered = (axes.scatter(k, y, full[k]) for k, y in zip(wanted, found, strict=True))
+    return [jnp.reshape(y, shapes[k]) for k, y in zip(wanted, scattered, strict=True)]
+
+
+def _native_contract(
+    factors: list[Array | None], wanted: tuple[int, ...], size: dict[str, int], dtype: Any
+) -> list[Array]:
+    def shape(k: int) -> Shape:
+        return tuple(size[name] for name in _AXES[k] if name not in "AB")
+
+    given = [jnp.reshape(x, shape(k)) for k, x in enumerate(factors) if x is not None]
+    return _native.contract(given, wanted, [shape(k) for k in wanted], dtype)
+
+
+def _portable_contract(
+    factors: list[Array | None], wanted: tuple[int, ...], size: dict[str, int]
+) -> list[Array]:
+    sizes = Sizes(*(size[name] for name in "SABOIJ"))
+    numbers = [k for k, x in enumerate(factors) if x is not None]
+
+    def one(*arrays: Array) -> list[Array]:
+        placed = dict(zip(numbers, arrays, strict=True))
+        return contract([placed.get(k) for k in range(4)], wanted, sizes)
+
+    given: list[Any] = [factors[k] for k in numbers]
+    if size["G"] > 1:
+        return list(jax.vmap(one)(*given))
+    return [y[None] for y in one(*(x[0] for x in given))]

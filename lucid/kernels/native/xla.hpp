@@ -1,0 +1,11 @@
+// The kernel as functions that XLA, the compiler under JAX, calls by itself; xla.cpp says how.
+#pragma once
+
+#include <Python.h>
+
+namespace lucid {
+
+// A dict of capsules, one for each set of wanted factors: bit k of its key says that k is in it.
+PyObject* xla_handlers();
+
+}  // namespace lucid
