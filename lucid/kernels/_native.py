@@ -227,7 +227,9 @@ def _dtypes(*factors: Array | None) -> tuple[Any, Any]:
 
 
 def _ready(array: Array, dtype: Any) -> Array:
-    return array if array.dtype == dtype and array.flags.aligned else array.astype(dtype)
+    flags = array.flags
+    fits = array.dtype == dtype and flags.aligned and flags.c_contiguous
+    return array if fits else array.astype(dtype, order="C")
 
 
 def parts(leading: Shape, features: int) -> Iterator[slice | tuple[()]]:

@@ -55,6 +55,8 @@ def attempt_gradients(
     dtype = g.dtype
     if dtype not in _COMPILED or not g.is_cpu:
         return None
+    if not g.is_contiguous() and g.numel() <= BLOCK // 2:
+        g = g.contiguous()  # the gradient of a sum is one number, expanded
     views: list[Any] = [g.numpy(force=True)]
     for each in (x1, x2, weight):
         if isinstance(each, Tensor):
