@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import functools
+from collections.abc import Mapping
 from typing import Any
 
 import jax
 import numpy as np
 
-from ..kernels._native import compiled
+from ..kernels._native import FORWARD_COST, GRADIENT_COST, compiled, takes_pairs
 
 Array = Any
 
@@ -26,9 +27,15 @@ def is_there() -> bool:
     return True
 
 
-def takes(dtype: Any) -> bool:
-    """Whether the kernel computes in this dtype; halves are converted to float32 for it."""
-    return np.dtype(dtype).name in ("float32", "float64", "float16", "bfloat16")
+def takes(dtype: Any, wanted: tuple[int, ...], size: Mapping[str, int]) -> bool:
+    """Whether the kernel computes this; halves are converted to float32 for it."""
+    if np.dtype(dtype).name not in ("float32", "float64", "float16", "bfloat16"):
+        return False
+    if size["A"] == size["B"] == 1:
+        return True
+    shared, firsts, seconds, *weight = (size[name] for name in "SABOIJ")
+    cost = FORWARD_COST if wanted == (0,) else GRADIENT_COST
+    return takes_pairs((shared, firsts, seconds), tuple(weight), cost)
 
 
 def contract(
@@ -36,7 +43,7 @@ def contract(
 ) -> list[Array]:
     """The contractions for the wanted factors, which have these shapes.
 
-    g is (G, N, O), x1 (G, N, I), x2 (G, N, J) and W (G, O, I, J); nothing is empty.
+    g is (G, S, A, B, O), x1 (G, S, A, I), x2 (G, S, B, J), W (G, O, I, J); nothing is empty.
     """
     working = np.float64 if dtype == np.float64 else np.float32
     types = [jax.ShapeDtypeStruct(shape, working) for shape in shapes]

@@ -136,8 +136,7 @@ def solve(
         None if x is None else axes.gather(k, jnp.reshape(x, full[k]))
         for k, x in enumerate(factors)
     ]
-    pairs = size["A"] * size["B"] > 1  # the compiled kernel has no pairs
-    if native and not pairs and _native.takes(dtype):
+    if native and _native.takes(dtype, wanted, size):
         found = _native_contract(gathered, wanted, size, dtype)
     else:
         found = _portable_contract(gathered, wanted, size)
@@ -148,11 +147,9 @@ def solve(
 def _native_contract(
     factors: list[Array | None], wanted: tuple[int, ...], size: dict[str, int], dtype: Any
 ) -> list[Array]:
-    def shape(k: int) -> Shape:
-        return tuple(size[name] for name in _AXES[k] if name not in "AB")
-
-    given = [jnp.reshape(x, shape(k)) for k, x in enumerate(factors) if x is not None]
-    return _native.contract(given, wanted, [shape(k) for k in wanted], dtype)
+    given = [x for x in factors if x is not None]
+    shapes = [tuple(size[name] for name in _AXES[k]) for k in wanted]
+    return _native.contract(given, wanted, shapes, dtype)
 
 
 def _portable_contract(

@@ -224,23 +224,27 @@ def prepared_gradients(
     )
 
 
-def _takes(split: Layout, weight_shape: Shape, result_cost: int) -> bool:
+def takes_pairs(counts: Shape, weight_shape: Shape, result_cost: int) -> bool:
     """Whether pairs of these sizes are the compiled kernel's, and not the portable plan's.
 
-    It packs the weight, and knows the result with the axes of one input outside of the other's. Few
-    calculations are its own, because planning takes longer than they do; an element of the result
-    counts as `result_cost` multiplications, for it is packed. Else both inputs need rows enough
-    for a tile, and features enough for the sums over them to outweigh the packing.
+    `counts` says how many positions are shared, and how many each input has alone. The kernel
+    packs the weight. Few calculations are its own, because planning takes longer than they do; an
+    element of the result counts as `result_cost` multiplications, for it is packed. Else both
+    inputs need rows enough for a tile, and features enough to outweigh the packing.
     """
     outputs, features_1, features_2 = weight_shape
-    padded = outputs * max(features_1, 16) * max(features_2, 16)
-    if padded > BLOCK // 2 or split.first_outside is None:
+    if outputs * max(features_1, 16) * max(features_2, 16) > BLOCK // 2:
         return False
-    shared, firsts, seconds = split.counts
+    shared, firsts, seconds = counts
     fewer, results = min(firsts, seconds), shared * firsts * seconds * outputs
     calculations = shared * max(fewer, 4) * prod(weight_shape) + result_cost * results
     least_features = min(features_1, features_2)
     return calculations <= 1 << 20 or (fewer >= 4 and 2 * least_features >= result_cost)
+
+
+def _takes(split: Layout, weight_shape: Shape, result_cost: int) -> bool:
+    """The same, and that the result has the axes of one input outside of the other's."""
+    return split.first_outside is not None and takes_pairs(split.counts, weight_shape, result_cost)
 
 
 FORWARD_COST, GRADIENT_COST = 8, 32

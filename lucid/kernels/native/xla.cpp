@@ -5,9 +5,13 @@
 // the version it was made for; where the frame is none that we know, the answer is a version that
 // does not exist, the registration fails, and lucid.jax does without the kernel.
 //
-// The four factors of Q(g, x1, W, x2) = Σ g[k, n, o] · x1[k, n, i] · W[k, o, i, j] · x2[k, n, j] have
-// the numbers 0 (g, and the result), 1 (x1), 2 (x2) and 3 (W); k counts weights, each with rows of
-// its own. A function computes its wanted factors, from all those that they need, in this order.
+// The four factors of
+//
+//     Q(g, x1, W, x2) = Σ g[k, s, a, b, o] · x1[k, s, a, i] · W[k, o, i, j] · x2[k, s, b, j]
+//
+// have the numbers 0 (g, and the result), 1 (x1), 2 (x2) and 3 (W); k counts weights, each with rows
+// of its own, and only pairs have more than one a or b. A function computes its wanted factors,
+// from all those that they need, in this order.
 #include "xla.hpp"
 
 #include <cstddef>
@@ -121,7 +125,8 @@ constexpr bool is_needed(unsigned wanted, int factor) { return wanted & ~(1u << 
 
 // Sizes by their place in the formula, and where the factors are; null for those not there.
 struct Call {
-    Index groups = -1, rows = -1, outputs = -1, features_1 = -1, features_2 = -1;
+    Index groups = -1, shared = -1, firsts = -1, seconds = -1;
+    Index outputs = -1, features_1 = -1, features_2 = -1;
     int dtype = -1;
     void *given[factors] = {}, *found[factors] = {};
 
@@ -129,15 +134,17 @@ struct Call {
     bool take(int factor, const Buffers& from, std::int64_t k, void** place) {
         if (k >= from.count || from.kinds[k] != is_buffer) return false;
         const Buffer& buffer = *from.buffers[k];
-        if (buffer.size < sizeof(Buffer) || buffer.rank != (factor == weight ? 4 : 3)) return false;
+        if (buffer.size < sizeof(Buffer) || buffer.rank != (factor == result ? 5 : 4)) return false;
         if (dtype < 0) dtype = buffer.dtype;
         place[factor] = buffer.data;
         const std::int64_t* sizes = buffer.sizes;
         if (buffer.dtype != dtype || !is(groups, sizes[0])) return false;
         if (factor == weight)
             return is(outputs, sizes[1]) && is(features_1, sizes[2]) && is(features_2, sizes[3]);
-        Index& features = factor == result ? outputs : factor == first ? features_1 : features_2;
-        return is(rows, sizes[1]) && is(features, sizes[2]);
+        if (!is(shared, sizes[1])) return false;
+        if (factor == first) return is(firsts, sizes[2]) && is(features_1, sizes[3]);
+        if (factor == second) return is(seconds, sizes[2]) && is(features_2, sizes[3]);
+        return is(firsts, sizes[2]) && is(seconds, sizes[3]) && is(outputs, sizes[4]);
     }
 
     static bool is(Index& known, std::int64_t size) {
@@ -148,12 +155,17 @@ struct Call {
 
 template <class Real> bool compute(const Call& call, unsigned wanted) {
     const Operations<Real>& on = operations<Real>(kernel());
-    const Sizes s{call.rows, call.outputs, call.features_1, call.features_2};
+    const Index rows_1 = call.shared * call.firsts, rows_2 = call.shared * call.seconds;
+    const Sizes s{call.shared, call.outputs, call.features_1, call.features_2};
+    const Pairs p{call.shared,     call.firsts,     call.seconds, call.outputs,
+                  call.features_1, call.features_2, true};
+    const bool pairs = call.firsts * call.seconds > 1;
     const Index matrix = s.features_1 * s.features_2;
     const Index steps[factors] = {
-        s.samples * s.outputs, s.samples * s.features_1, s.samples * s.features_2,
+        rows_1 * call.seconds * s.outputs, rows_1 * s.features_1, rows_2 * s.features_2,
         s.outputs * matrix};
-    const double work = 2.0 * double(steps[result]) * double(matrix);
+    const Index fewer = rows_1 < rows_2 ? rows_1 : rows_2;
+    const double work = 2.0 * double(fewer) * double(steps[weight]);
     const int threads = work < 4e5 ? 1 : get_threads();
     bool done = true;
     for (Index k = 0; done && k < call.groups; ++k) {
@@ -164,6 +176,15 @@ template <class Real> bool compute(const Call& call, unsigned wanted) {
         const Matrix<Real> x1{part(call.given, first), s.features_1};
         const Matrix<Real> x2{part(call.given, second), s.features_2};
         const Real* w = part(call.given, weight);
+        if (pairs) {
+            if (is_in(wanted, result))
+                done = on.pairs(p, x1, x2, w, nullptr, part(call.found, result), threads);
+            if (done && wanted >> first)
+                done = on.pair_gradients(
+                    p, g.data, x1, x2, w, part(call.found, first), part(call.found, second),
+                    part(call.found, weight), threads);
+            continue;
+        }
         if (is_in(wanted, result))
             done = on.forward(
                 s, x1, x2, w, nullptr, part(call.found, result), threads, Way::choose);
