@@ -9,6 +9,7 @@ reached through the package `array-api-compat`, imported when their first array 
 from __future__ import annotations
 
 import sys
+from collections.abc import Mapping
 from functools import cache, lru_cache
 from math import prod
 from typing import Any, TypeAlias
@@ -52,6 +53,23 @@ def is_array(value: object) -> bool:
 def library(array: Array) -> str:
     """The name of an array's library, for messages: 'numpy', 'torch', 'jax', …"""
     return type(array).__module__.partition(".")[0].removesuffix("lib")
+
+
+_ONE = {"numpy": "a NumPy array", "torch": "a torch tensor", "jax": "a JAX array"}
+
+
+def mixture(function: str, arguments: Mapping[str, Any]) -> LibraryError | None:
+    """The error that says which argument of a function is an array of which library, if two are."""
+    kinds = {name: library(value) for name, value in arguments.items() if is_array(value)}
+    told: dict[str, str] = {}
+    for name, kind in kinds.items():
+        told.setdefault(kind, f"{name} is {_ONE.get(kind, f'an array of {kind}')}")
+    if len(told) < 2:
+        return None
+    return LibraryError(
+        f"{function}: {', '.join(told.values())}.\n"
+        "Convert them to one library first, for example with its from_dlpack."
+    )
 
 
 def _common(xp: Namespace, first: Array, other: Array) -> Namespace:

@@ -26,11 +26,14 @@ import linecache
 from collections import namedtuple
 from collections.abc import Callable, Iterable, Sequence
 from functools import cache, update_wrapper
+from importlib import import_module
 from operator import itemgetter
 from typing import TYPE_CHECKING, Any, ParamSpec, Protocol, cast, overload
 
+import numpy as np
+
 from . import _anomaly
-from ._arrays import array_types, asarray_like, is_array, library
+from ._arrays import array_types, asarray_like, is_array, library, mixture
 from ._errors import GraphError, LibraryError, LucidError, ShapeError
 from ._shapes import broadcast_shapes
 from ._tape import Node, Output, Traced, mode, new_tensor, recorded
@@ -42,6 +45,8 @@ P = ParamSpec("P")
 Rule = Callable[..., Any]
 
 _NUMBERS = (bool, int, float, complex)
+
+_NUMPY = {np.ndarray, type(None)}
 
 _RESERVED = ("g", "y", "needed")
 
@@ -61,6 +66,9 @@ class Op(Protocol[P]):
 
     def gradients(self, **needs: Sequence[str]) -> Callable[[Rule], Rule]:
         """Register one rule for all arguments; for each, the names that its gradient needs."""
+
+    def hand_over(self, **modules: str) -> None:
+        """Leave arrays of a library, with no Tensor among them, to a module's own function."""
 
 
 @overload
@@ -219,6 +227,7 @@ class _Operation:
         self.joint: Rule | None = None
         self.needs: dict[str, Sequence[str]] = {}
         self.plans: dict[int, Plan] = {}
+        self.others: dict[str, str] = {}
         for name, parameter in self.signature.parameters.items():
             if name in _RESERVED or name.startswith("_"):
                 raise TypeError(
@@ -285,8 +294,10 @@ class _Operation:
             for name, value in zip(self.names, values, strict=True)
         )
 
-    def outside(self, *values: Any) -> tuple[tuple[Any, ...], Callable[[Any], Any]]:
-        """The arguments of a call without Tensors, and what becomes of its result.
+    def outside(
+        self, *values: Any
+    ) -> tuple[tuple[Any, ...], Callable[..., Any], Callable[[Any], Any]]:
+        """The arguments of a call without Tensors, the function for it, what becomes of its result.
 
         Arrays give an array; numbers and lists alone give a Tensor.
         """
@@ -294,12 +305,33 @@ class _Operation:
         for name, value in zip(self.names, values, strict=True):
             if name in self.rules:
                 arrays += value if name == self.sequence else (value,)
+        if _NUMPY.issuperset(map(type, arrays)) and arrays:
+            return values, self.function, _unchanged
         if any(map(is_array, arrays)):
-            lists = any(isinstance(value, list) for value in arrays)
-            return self.lift(*values) if lists else values, _unchanged
+            if any(isinstance(value, list) for value in arrays):
+                values = self.lift(*values)
+            chosen = self.function_for(values) if self.others else self.function
+            return values, chosen, _unchanged
         if not arrays:
-            return values, _unchanged
-        return self.lift(*values, kinds=(list, *_NUMBERS)), _as_tensors
+            return values, self.function, _unchanged
+        return self.lift(*values, kinds=(list, *_NUMBERS)), self.function, _as_tensors
+
+    def hand_over(self, **modules: str) -> None:
+        self.others.update(modules)
+
+    def function_for(self, values: tuple[Any, ...]) -> Callable[..., Any]:
+        """This operation's function, or another module's for arrays of its library."""
+        arrays = {
+            name: value for name, value in zip(self.names, values, strict=True) if is_array(value)
+        }
+        mixed = mixture(self.name, arrays)
+        if mixed is not None:
+            raise mixed
+        module = self.others.get(library(next(iter(arrays.values()))))
+        if module is None:
+            return self.function
+        chosen: Callable[..., Any] = getattr(import_module(module), self.name)
+        return chosen
 
     def explain(self, error: Exception, arguments: tuple[Any, ...]) -> Exception:
         """An error of an array library, in the terms of this operation's caller."""
@@ -310,6 +342,9 @@ class _Operation:
         }
         told = ", ".join(f"{name} {_shape(value)}" for name, value in arrays.items())
         if isinstance(error, LibraryError) and not str(error).startswith(self.name):
+            mixed = mixture(self.name, arrays)
+            if mixed is not None:
+                return mixed
             kinds = ", ".join(f"{name} from {library(value)}" for name, value in arrays.items())
             return LibraryError(f"{self.name}: {error}" + (f"\nHere {kinds}." if kinds else ""))
         if isinstance(error, ValueError) and not isinstance(error, LucidError):
@@ -411,8 +446,8 @@ def build(function, defaults, plans, make_plan, lift, outside, explain, finish):
         lifted = listed = False
 {unwrap}
         if not lifted:
-            ({values},), wrap = outside({values})
-            return wrap(function({passed}))
+            ({values},), chosen, wrap = outside({values})
+            return wrap(chosen({passed}))
         if listed:
             {values}, = lift({values})
         try:
@@ -500,6 +535,7 @@ def _compile(operation: _Operation) -> Op[Any]:
     update_wrapper(call, operation.function)
     call.gradient = operation.gradient
     call.gradients = operation.gradients
+    call.hand_over = operation.hand_over
     call.operation = operation
     return cast("Op[Any]", call)
 

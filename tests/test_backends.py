@@ -164,9 +164,8 @@ def test_libraries_do_not_mix() -> None:
     with pytest.raises(lucid.LibraryError) as caught:
         lucid.add(Tensor(np.ones(2)), Tensor(strict.asarray(np.ones(2))))
     assert str(caught.value) == (
-        "add: arrays of two libraries: numpy (2,) and array_api_strict (2,).\n"
-        "Convert one of them first, for example with lucid.from_dlpack.\n"
-        "Here x1 from numpy, x2 from array_api_strict."
+        "add: x1 is a NumPy array, x2 is an array of array_api_strict.\n"
+        "Convert them to one library first, for example with its from_dlpack."
     )
 
 

@@ -55,6 +55,10 @@ def bilinear(input_1: Array, input_2: Array, weight: Array, bias: Array | None =
     return kernels.bilinear(input_1, input_2, weight, bias)
 
 
+# These libraries have an autograd of their own.
+bilinear.hand_over(torch="lucid.torch")
+
+
 @bilinear.gradients(
     input_1=("input_2", "weight", "input_1_shape", "input_2_shape"),
     input_2=("input_1", "weight", "input_1_shape", "input_2_shape"),
