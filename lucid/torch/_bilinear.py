@@ -2,21 +2,67 @@
 
 from __future__ import annotations
 
+import torch
 from torch import Tensor
 from torch.overrides import handle_torch_function, has_torch_function_variadic
 
-from . import _operators, _recorded  # noqa: F401
+from . import _operators as _operators
+from . import _recorded
 
 
 def bilinear(
     input_1: Tensor, input_2: Tensor, weight: Tensor, bias: Tensor | None = None
 ) -> Tensor:
-    """Weigh every product of a feature of `input_1` with a feature of `input_2`.
+    """Weigh every product of a feature of `input_1` with a feature of `input_2`, under PyTorch.
 
-    out[..., o] = Σ_ij input_1[..., i] · weight[o, i, j] · input_2[..., j] + bias[o]
+        out[..., o] = Σ_ij input_1[..., i] · weight[o, i, j] · input_2[..., j] + bias[o]
+
+    Shapes: `input_1` (..., in1_features), `input_2` (..., in2_features), `weight` (out_features,
+    in1_features, in2_features), `bias` (out_features,) or (1, out_features) or None; the result is
+    (..., out_features). Where `torch.nn.functional.bilinear` is defined, this is the same; beyond
+    it, leading axes broadcast, without ever being expanded: (B, T, 1, in1) with (B, 1, T, in2)
+    scores all pairs.
+
+    Every dtype works, mixed ones promote as elsewhere in PyTorch, float16 and bfloat16 add up in
+    float32, and autocast converts the arguments as it does for `torch.nn.functional.linear`.
+    PyTorch's autograd records it: derivatives of every order in both directions, `torch.func`,
+    `torch.compile`. What is kept for the backward pass are the arguments; beside arguments and
+    results a call needs at most 64 MiB.
+
+    Raises ShapeError, with the name of the axis, where sizes do not fit, and LibraryError for an
+    argument that is no tensor of PyTorch.
+
+    >>> import torch
+    >>> from lucid.torch import bilinear
+    >>> words, others = torch.ones(2, 30, 1, 8), torch.ones(2, 1, 30, 9)
+    >>> bilinear(words, others, torch.ones(5, 8, 9)).shape
+    torch.Size([2, 30, 30, 5])
     """
     if has_torch_function_variadic(input_1, input_2, weight, bias):
-        return handle_torch_function(
-            bilinear, (input_1, input_2, weight, bias), input_1, input_2, weight, bias=bias
-        )
+        arguments = (input_1, input_2, weight, bias)
+        result: Tensor = handle_torch_function(bilinear, arguments, *arguments)
+        return result
+    # torch.jit.script cannot compile this function; use torch.compile or torch.export
+    if torch.compiler.is_compiling() or torch._C._is_any_autocast_enabled():
+        input_1, input_2, weight, bias = _autocast(input_1, input_2, weight, bias)
     return _recorded.bilinear(input_1, input_2, weight, bias)
+
+
+def _autocast(first: Tensor, *others: Tensor | None) -> tuple[Tensor | None, ...]:
+    device = first.device.type
+    tensors = (first, *others)
+    if not (torch.amp.is_autocast_available(device) and torch.is_autocast_enabled(device)):
+        return tensors
+    dtype = torch.get_autocast_dtype(device)
+    return tuple(
+        each.to(dtype) if each is not None and _is_cast(each, device) else each for each in tensors
+    )
+
+
+def _is_cast(tensor: Tensor, device: str) -> bool:
+    """Whether autocast takes this tensor down: not one of double precision, or from elsewhere."""
+    return (
+        tensor.is_floating_point()
+        and tensor.dtype != torch.float64
+        and tensor.device.type == device
+    )

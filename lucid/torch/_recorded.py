@@ -15,6 +15,7 @@ the same rules.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import AbstractContextManager, nullcontext
 from functools import reduce
 from itertools import compress
 from operator import add
@@ -28,6 +29,7 @@ from torch.nn import Parameter
 
 from .._shapes import Shape
 from ..kernels._plan import Needed
+from ..nn.functional._bilinear import _check
 from . import _compute, _vmap
 
 _PLAIN = (Tensor, Parameter)
@@ -43,6 +45,8 @@ def bilinear(
     ):  # fmt: skip
         return torch.ops.lucid.bilinear(x1, x2, weight, bias, each)
     if _is_watched():
+        if not each:  # in the caller's terms, before `vmap` puts axes together
+            _check(x1, x2, weight, bias)
         return Form.apply(x1, x2, weight, bias, each)
     if torch.is_grad_enabled() and (
         x1.requires_grad or x2.requires_grad or weight.requires_grad
@@ -135,15 +139,16 @@ class Form(_Function):
     @staticmethod
     def jvp(ctx: Any, *tangents: Tensor | None) -> Tensor | None:
         t_1, t_2, t_weight, t_bias, _ = tangents
-        x1, x2, weight = ctx.saved_tensors
-        terms = [
-            bilinear(*factors, None, ctx.each)
-            for factors in ((t_1, x2, weight), (x1, t_2, weight), (x1, x2, t_weight))
-            if not any(factor is None for factor in factors)
-        ]
-        if t_bias is not None:
-            terms.append(t_bias.reshape(-1).expand(ctx.shape))
-        return _total(terms)
+        with _outer_tangents():
+            x1, x2, weight = map(_primal, ctx.saved_tensors)
+            terms = [
+                bilinear(*factors, None, ctx.each)
+                for factors in ((t_1, x2, weight), (x1, t_2, weight), (x1, x2, t_weight))
+                if not any(factor is None for factor in factors)
+            ]
+            if t_bias is not None:
+                terms.append(t_bias.reshape(-1).expand(ctx.shape))
+            return _total(terms)
 
     @staticmethod
     def vmap(info: Any, in_dims: Any, *arguments: Any) -> tuple[Tensor, int]:
@@ -206,23 +211,39 @@ class Gradients(_Function):
 
     @staticmethod
     def jvp(ctx: Any, *tangents: Tensor | None) -> tuple[Tensor | None, ...]:
-        factors = ctx.saved_tensors
         sums: list[list[Tensor]] = [[], [], []]
-        for place, tangent in enumerate(tangents[:4]):
-            # the output in the place of this factor does not depend on it
-            needed = tuple(wanted and k != place - 1 for k, wanted in enumerate(ctx.needed))
-            if tangent is not None and any(needed):
-                moved = (*factors[:place], tangent, *factors[place + 1 :])
-                found = gradients(*moved, ctx.shape_1, ctx.shape_2, needed, ctx.each)
-                for terms, term in zip(sums, _spread(found, needed), strict=True):
-                    terms += [] if term is None else [term]
-        return tuple(
-            _total(terms) for terms, wanted in zip(sums, ctx.needed, strict=True) if wanted
-        )
+        with _outer_tangents():
+            factors = [each if each is None else _primal(each) for each in ctx.saved_tensors]
+            for place, tangent in enumerate(tangents[:4]):
+                # the output in the place of this factor does not depend on it
+                needed = tuple(wanted and k != place - 1 for k, wanted in enumerate(ctx.needed))
+                if tangent is not None and any(needed):
+                    moved = (*factors[:place], tangent, *factors[place + 1 :])
+                    found = gradients(*moved, ctx.shape_1, ctx.shape_2, needed, ctx.each)
+                    for terms, term in zip(sums, _spread(found, needed), strict=True):
+                        terms += [] if term is None else [term]
+            return tuple(
+                _total(terms) for terms, wanted in zip(sums, ctx.needed, strict=True) if wanted
+            )
 
     @staticmethod
     def vmap(info: Any, in_dims: Any, *arguments: Any) -> tuple[Any, Any]:
         return _vmap.gradients(gradients, info.batch_size, in_dims, *arguments)
+
+
+def _outer_tangents() -> AbstractContextManager[None]:
+    """In a transformation within a transformation, a tangent may have a tangent.
+
+    PyTorch switches forward mode off in a `jvp` rule, so that nested ones lose terms
+    (github.com/pytorch/pytorch/issues/197867).
+    """
+    if torch._C._are_functorch_transforms_active():
+        return forward_ad._set_fwd_grad_enabled(True)
+    return nullcontext()
+
+
+def _primal(x: Tensor) -> Tensor:
+    return forward_ad.unpack_dual(x).primal
 
 
 def _spread(found: Sequence[Tensor | None], needed: Sequence[bool]) -> list[Tensor | None]:

@@ -27,9 +27,10 @@ def form(
     at = int(each)
     rank = max(x1.ndim - (dim_1 is not None), x2.ndim - (dim_2 is not None))
     if bias is not None and not dim_weight is dim_bias is None:
-        out = bilinear(x1, x2, weight)
         dims = (dim_1, dim_2, dim_weight)
-        if dims != (None, None, None):
+        if dims == (None, None, None):
+            out = bilinear(x1, x2, weight)
+        else:
             out, dim = form(bilinear, size, (*dims, None, None), x1, x2, weight, None, each)
             out = out.movedim(dim, 0)
         if dim_bias is None:
