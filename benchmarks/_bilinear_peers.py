@@ -69,6 +69,15 @@ def lucid_portable() -> Bind:
 Function = Callable[..., Any]
 
 
+def lucid_torch() -> Bind:
+    from lucid.torch import bilinear
+
+    def pairs(x1: Any, x2: Any, weight: Any) -> Any:
+        return bilinear(x1[:, :, None], x2[:, None], weight)
+
+    return _torch(lambda size: {"": pairs if size.steps else bilinear})
+
+
 def _torch(forms: Callable[[Size], Mapping[str, Function]]) -> Bind:
     import torch
     import torch.fx.experimental.symbolic_shapes  # or the first gradient of each process does
@@ -314,6 +323,7 @@ def matrix_product() -> Bind:
 PEERS: Mapping[str, Callable[[], Bind]] = {
     "lucid": lucid,
     "lucid portable": lucid_portable,
+    "lucid.torch": lucid_torch,
     "F.bilinear": torch_bilinear,
     "torch.einsum": torch_einsum,
     "torch.compile": torch_compile,

@@ -20,20 +20,33 @@ def page(run: Run, found: Found, picture: str = "") -> str:
     names = [name for name in run.names if name not in found.left_out]
     lines = ["# The bilinear form, measured", "", *_introduction(run), ""]
     lines += [picture, ""] if picture else []
-    for setting in run.settings:
-        rate = found.rate(setting) / 1e9
-        lines += [f"## {setting}", "", f"The matrix product runs at {rate:.0f} Gflop/s.", ""]
-        for number, title in TITLES.items():
-            lines += [f"Milliseconds, {title}:", "", _times(run, found, setting, names, number), ""]
-        if setting.threads == run.settings[0].threads:
-            title = "MiB beyond inputs, result and gradients, forward + backward:"
-            lines += [title, "", _memory(run, found, setting, names), ""]
+    lines += _tables(run, found, names, "##")
     failed = [f"- {key.name} at {key.size}, {key.setting}: {reason}"
               for key, reason in found.reasons.items()]  # fmt: skip
     left_out = [f"- {name}: {reason}" for name, reason in found.left_out.items()]
     if failed or left_out:
         lines += ["## Left out", "", *left_out, *failed, ""]
     return "\n".join(lines)
+
+
+def short(run: Run, found: Found) -> str:
+    """The tables alone, to be part of another page."""
+    names = [name for name in run.names if name not in found.left_out]
+    return "\n".join(
+        [f"{machine()}; {date.today()}. {versions()}.", "", *_tables(run, found, names, "###")]
+    )
+
+
+def _tables(run: Run, found: Found, names: Sequence[str], level: str) -> Iterator[str]:
+    for setting in run.settings:
+        rate = found.rate(setting) / 1e9
+        yield from (f"{level} {setting}", "", f"The matrix product runs at {rate:.0f} Gflop/s.", "")
+        for number, title in TITLES.items():
+            table_of = _times(run, found, setting, names, number)
+            yield from (f"Milliseconds, {title}:", "", table_of, "")
+        if setting.threads == run.settings[0].threads:
+            yield from ("MiB beyond inputs, result and gradients, forward + backward:", "")
+            yield from (_memory(run, found, setting, names), "")
 
 
 def _introduction(run: Run) -> Iterator[str]:
@@ -74,13 +87,15 @@ def _times(run: Run, found: Found, setting: Setting, names: Sequence[str], numbe
                 key = Key(setting, size, name)
                 cell = _cell(found, key, number, lambda seconds: digits(1e3 * seconds))
                 cells.append(f"**{cell}**" if name == fastest else cell)
-            yield [str(size), *cells, *_comparison(found, setting, size, number)]
+            yield [str(size), *cells, *_comparison(run.subject, found, setting, size, number)]
 
     return table(("N,in1,in2→out", *names, "rate", "lead"), rows())
 
 
-def _comparison(found: Found, setting: Setting, size: Size, number: str) -> tuple[str, str]:
-    mine = found.numbers.get(Key(setting, size, LUCID), {}).get(number)
+def _comparison(
+    subject: str, found: Found, setting: Setting, size: Size, number: str
+) -> tuple[str, str]:
+    mine = found.numbers.get(Key(setting, size, subject), {}).get(number)
     if mine is None:
         return "", ""
     rate = PASSES[number] * size.operations / mine / found.rate(setting)

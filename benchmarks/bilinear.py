@@ -2,6 +2,8 @@
 
     python benchmarks/bilinear.py --quick          under a minute
     python benchmarks/bilinear.py --write          everything, into docs/benchmarks-bilinear.md
+    python benchmarks/bilinear.py --front torch    lucid.torch beside PyTorch, into docs/pytorch.md
+    python benchmarks/bilinear.py --front jax      lucid.jax beside jax.jit, into docs/jax.md
 
 `forward` computes the result. `forward + backward` computes the result and the gradients of both
 inputs and the weight, from a fixed random cotangent; for lucid it includes Tensors and tape. The
@@ -19,12 +21,20 @@ from _bilinear_measure import serve
 from _bilinear_peers import PEERS, PRODUCT
 from _bilinear_peers import QUICK as QUICK_PEERS
 from _bilinear_picture import draw
-from _bilinear_report import page
+from _bilinear_report import page, short
 from _bilinear_run import Run, Setting
 from _bilinear_sizes import QUICK, SIZES
 
 DOCS = Path(__file__).parent.parent / "docs"
 PICTURE = "images/bilinear.png"
+FRONTS = {
+    "torch": (
+        "pytorch.md",
+        ("lucid.torch", "F.bilinear", "torch.einsum", "torch.compile", "torch matmul"),
+    ),
+    "jax": ("jax.md", ("lucid.jax", "jax.jit")),
+}
+MARKS = "<!-- measured by benchmarks/bilinear.py -->", "<!-- end of what was measured -->"
 
 
 def parsed() -> argparse.Namespace:
@@ -34,6 +44,7 @@ def parsed() -> argparse.Namespace:
     add = parser.add_argument
     add("--quick", action="store_true", help="a few sizes and contenders, float32, all threads")
     add("--write", action="store_true", help="write the page and the picture into docs/")
+    add("--front", choices=list(FRONTS), help="one framework's own, into its page in docs/")
     add("--sizes", nargs="+", metavar="PART", help="those whose name has one of these, as 64,64→64")
     add("--threads", nargs="+", type=int, default=[1, 2])
     add("--dtypes", nargs="+", choices=("float32", "float64"), default=["float32", "float64"])
@@ -47,7 +58,16 @@ def parsed() -> argparse.Namespace:
         arguments.threads, arguments.dtypes = [min(2, os.cpu_count() or 1)], ["float32"]
         arguments.contenders, arguments.rounds = QUICK_PEERS, 1
         arguments.limit = 2.0
+    if arguments.front:
+        arguments.threads, arguments.contenders = [2], FRONTS[arguments.front][1]
     return arguments
+
+
+def write_into(path: Path, text: str) -> None:
+    """Put the tables between the marks of a page."""
+    before, rest = path.read_text().split(MARKS[0])
+    _, after = rest.split(MARKS[1])
+    path.write_text(f"{before}{MARKS[0]}\n\n{text}\n{MARKS[1]}{after}")
 
 
 if __name__ == "__main__":
@@ -66,9 +86,12 @@ if __name__ == "__main__":
         rounds=options.rounds,
         seconds=options.seconds,
         limit=options.limit,
+        subject=options.contenders[0],
     )  # fmt: skip
     found = run()
     print(page(run, found))
+    if options.front:
+        write_into(DOCS / FRONTS[options.front][0], short(run, found))
     if options.write:
         draw(run, found, DOCS / PICTURE)
         image = f"![Forward and backward at each size, lucid beside its peers]({PICTURE})"
