@@ -25,16 +25,15 @@ from lucid.nn import functional as F
 ROOT = Path(__file__).parent.parent
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
 
-# other frameworks' own modules are imported by who wants them
-OPTIONAL = {"lucid.torch": "torch", "lucid.jax": "jax"}
+OPTIONAL = {"torch", "jax"}  # modules named after them are imported by who wants them
 
 
 def modules() -> Iterator[ModuleType]:
     """lucid and all modules in it, private ones too."""
     yield lucid
     for info in pkgutil.walk_packages(lucid.__path__, "lucid."):
-        needed = OPTIONAL.get(info.name)
-        if needed is None or importlib.util.find_spec(needed) is not None:
+        needed = OPTIONAL & {part.strip("_") for part in info.name.split(".")}
+        if all(importlib.util.find_spec(library) is not None for library in needed):
             yield importlib.import_module(info.name)
 
 
