@@ -101,13 +101,6 @@ def test_second_derivatives_stay_in_the_library(case: Case, name: str) -> None:
             assert_same(one, other)
 
 
-def test_arrays_give_an_array_of_their_library(library: Any) -> None:
-    arrays = [library.asarray(a) for a in (np.ones((2, 3)), np.ones((2, 4)), np.ones((5, 3, 4)))]
-    out: Any = F.bilinear(*arrays)
-    assert isinstance(out, type(arrays[0]))
-    assert_same(out, np.full((2, 5), 12.0))
-
-
 def test_a_tensor_goes_through_everyday_life(library: Any) -> None:
     x = Tensor(library.asarray(np.array([[1.0, 2.0], [3.0, 4.0]])), requires_grad=True)
     y = (x[0, ...] * 2 + x[:, 1].sum()) @ x
@@ -206,28 +199,6 @@ def test_float16_and_bfloat16_of_torch_keep_their_dtype() -> None:
         assert x.grad is not None
         assert x.grad.dtype == dtype
         assert x.grad.tolist() == [[20.0] * 3] * 2
-
-
-@pytest.mark.parametrize(
-    "shapes",
-    [
-        ((2, 3), (2, 4), (5, 3, 4)),
-        ((2, 1, 3), (4, 4), (5, 3, 4), (5,)),
-        ((40, 9), (40, 8), (7, 9, 8)),
-    ],
-)
-def test_the_autograd_of_torch_records_bilinear(shapes: tuple[tuple[int, ...], ...]) -> None:
-    torch = pytest.importorskip("torch", reason="its own autograd")
-    random = np.random.default_rng(0)
-    arrays = [random.standard_normal(shape) for shape in shapes]
-    theirs = [torch.tensor(array, requires_grad=True) for array in arrays]
-    ours = [Tensor(array, requires_grad=True) for array in arrays]
-    out: Any = F.bilinear(*theirs)
-    out.square().sum().backward()
-    lucid.square(F.bilinear(*ours)).sum().backward()
-    for one, other in zip(theirs, ours, strict=True):
-        assert other.grad is not None
-        assert_same(one.grad.numpy(), other.grad)
 
 
 def test_the_transformations_of_jax_pass_through_bilinear() -> None:

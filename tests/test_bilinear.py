@@ -558,84 +558,11 @@ def test_memory_stays_below_64_mib(shapes: tuple[tuple[int, ...], ...], untiled:
     assert backward < 64 << 20
 
 
-# Bad input: the words of every message
+# Bad input; the words for wrong shapes are those of test_fronts.py
 
 
 def zeros(*shape: int) -> Tensor:
     return lucid.zeros(shape)
-
-
-@pytest.mark.parametrize(
-    ("arguments", "message"),
-    [
-        (
-            (zeros(4, 9), zeros(4, 4), zeros(5, 3, 4)),
-            "bilinear: axis 'in1_features' is 9 in input_1 (4, 9) but 3 in weight (5, 3, 4)",
-        ),
-        (
-            (zeros(4, 3), zeros(4, 9), zeros(5, 3, 4)),
-            "bilinear: axis 'in2_features' is 9 in input_2 (4, 9) but 4 in weight (5, 3, 4)",
-        ),
-        (
-            (zeros(4, 3), zeros(4, 4), zeros(3, 4)),
-            "bilinear: weight needs 3 axes (out_features, in1_features, in2_features), "
-            "but has shape (3, 4)",
-        ),
-        (
-            (zeros(4, 3), zeros(4, 4), zeros(1, 5, 3, 4)),
-            "bilinear: weight needs 3 axes (out_features, in1_features, in2_features), "
-            "but has shape (1, 5, 3, 4)",
-        ),
-        (
-            (zeros(), zeros(4, 4), zeros(5, 3, 4)),
-            "bilinear: input_1 needs at least 1 axis (..., in1_features), but has shape ()",
-        ),
-        (
-            (zeros(4, 3), zeros(), zeros(5, 3, 4)),
-            "bilinear: input_2 needs at least 1 axis (..., in2_features), but has shape ()",
-        ),
-        (
-            (zeros(2, 6, 3), zeros(6, 2, 4), zeros(5, 3, 4)),
-            "bilinear: the leading axes (2, 6) of input_1 (2, 6, 3) and (6, 2) of input_2 "
-            "(6, 2, 4) do not broadcast; aligned at the right, each pair must be equal or "
-            "contain a 1",
-        ),
-        (
-            (zeros(4, 3), zeros(0, 4), zeros(5, 3, 4)),
-            "bilinear: the leading axes (4,) of input_1 (4, 3) and (0,) of input_2 (0, 4) do not "
-            "broadcast; aligned at the right, each pair must be equal or contain a 1",
-        ),
-        (
-            (zeros(5, 3), zeros(5, 4), zeros(5, 3, 4), zeros(5, 5)),
-            "bilinear: bias has shape (5, 5), expected (5,) or (1, 5): one number for each output "
-            "feature, of which weight (5, 3, 4) has 5",
-        ),
-        (
-            (zeros(4, 3), zeros(4, 4), zeros(5, 3, 4), zeros(5, 1)),
-            "bilinear: bias has shape (5, 1), expected (5,) or (1, 5): one number for each output "
-            "feature, of which weight (5, 3, 4) has 5",
-        ),
-        (
-            (zeros(4, 3), zeros(4, 4), zeros(5, 3, 4), zeros(1)),
-            "bilinear: bias has shape (1,), expected (5,) or (1, 5): one number for each output "
-            "feature, of which weight (5, 3, 4) has 5",
-        ),
-        (
-            (zeros(4, 3), zeros(4, 4), zeros(5, 3, 4), zeros()),
-            "bilinear: bias has shape (), expected (5,) or (1, 5): one number for each output "
-            "feature, of which weight (5, 3, 4) has 5",
-        ),
-        (
-            (zeros(4, 3), zeros(4, 4), zeros(5, 3, 4), zeros(1, 1, 5)),
-            "bilinear: bias has shape (1, 1, 5), expected (5,) or (1, 5): one number for each "
-            "output feature, of which weight (5, 3, 4) has 5",
-        ),
-    ],
-)
-def test_the_words_for_a_wrong_shape(arguments: tuple[Tensor, ...], message: str) -> None:
-    for given_ in (arguments, tuple(each.numpy() for each in arguments)):
-        with pytest.raises(lucid.ShapeError, match=f"^{re.escape(message)}$"):
-            F.bilinear(*given_)
 
 
 def test_a_shape_error_is_a_value_error() -> None:
@@ -647,14 +574,6 @@ def test_a_shape_error_is_a_value_error() -> None:
 def test_a_number_has_no_features(value: complex) -> None:
     with pytest.raises(lucid.ShapeError, match=r"input_1 needs at least 1 axis"):
         F.bilinear(value, zeros(4, 4), zeros(5, 3, 4))
-
-
-@pytest.mark.parametrize("which", range(3))
-def test_none_is_no_array(which: int) -> None:
-    arguments: list[Any] = [zeros(4, 3), zeros(4, 4), zeros(5, 3, 4)]
-    arguments[which] = None
-    with pytest.raises(lucid.LibraryError, match=f"^bilinear: {NAMES[which]} is None, expected "):
-        F.bilinear(*arguments)
 
 
 def test_integers_that_are_asked_for_a_gradient() -> None:
