@@ -56,7 +56,7 @@ def bilinear(input_1: Array, input_2: Array, weight: Array, bias: Array | None =
 
 
 # These libraries have an autograd of their own.
-bilinear.hand_over(torch="lucid.torch")
+bilinear.hand_over(torch="lucid.torch", jax="lucid.jax")
 
 
 @bilinear.gradients(
