@@ -264,7 +264,7 @@ def evaluate(model: BiaffineParser, sentences: Sequence[Numbered]) -> tuple[floa
 
 
 def next_word(sentences: Sequence[Sentence]) -> float:
-    """The UAS of the guess that every word's head is the next word, and the last word's the root."""
+    """The UAS of the guess that a word's head is the next word, and the last word's the root."""
     guesses = (guess for each in sentences for guess in [*range(2, len(each.words) + 1), ROOT])
     heads = [head for sentence in sentences for head in sentence.heads]
     return sum(map(eq, guesses, heads)) / len(heads)
