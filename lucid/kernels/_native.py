@@ -15,7 +15,7 @@ from typing import Any
 
 import numpy as np
 
-from .._arrays import Array
+from .._arrays import Array, library
 from .._shapes import Shape
 from . import _contract, _plan
 from ._contract import ALL, Gradients
@@ -37,7 +37,7 @@ def _declined(*_: Any) -> None:
 attempt: Any = compiled.bilinear if compiled else _declined
 """attempt(x1, x2, weight, bias): the result, all sizes checked, or None where it cannot be had."""
 
-_attempt_gradients: Any = compiled.gradients if compiled else _declined
+attempt_gradients: Any = compiled.gradients if compiled else _declined
 
 
 def bilinear(
@@ -53,8 +53,10 @@ def bilinear(
     """
     if order is None:
         out = attempt(x1, x2, weight, bias)
+        if out is None and library(x1) == "torch":
+            return _torch().bilinear(x1, x2, weight, bias)
         if out is None:
-            out = _prepared(x1, x2, weight, bias)
+            out = prepared(x1, x2, weight, bias)
         if out is not None:
             return out
     return _contract.bilinear(x1, x2, weight, bias, order=order)
@@ -80,9 +82,11 @@ def gradients(
     weight may then be None.
     """
     if order is None:
-        found = _attempt_gradients(g, x1, x2, weight, needed)
+        found = attempt_gradients(g, x1, x2, weight, needed)
+        if found is None and library(g) == "torch":
+            return _torch().gradients(g, x1, x2, weight, needed)  # type: ignore[no-any-return]
         if found is None:
-            found = _prepared_gradients(g, x1, x2, weight, needed)
+            found = prepared_gradients(g, x1, x2, weight, needed)
         if found is not None:
             return found  # type: ignore[no-any-return]
     return _contract.gradients(g, x1, x2, weight, needed, order=order)
@@ -131,8 +135,20 @@ def plan(shape_1: Shape, shape_2: Shape, weight_shape: Shape, needed: Needed | N
     return replace(found, compiled=way)
 
 
-def _prepared(x1: Array, x2: Array, weight: Array, bias: Array | None) -> Array | None:
-    """The same with arguments made as the kernel takes them, or None."""
+def _torch() -> Any:
+    """The way for tensors of PyTorch, imported when the first one arrives."""
+    from . import _torch
+
+    return _torch
+
+
+def prepared(
+    x1: Array, x2: Array, weight: Array, bias: Array | None, limit: tuple[int, ...] = ()
+) -> Array | None:
+    """The same with arguments made as the kernel takes them, or None.
+
+    `limit` is what the kernel is told about threads, if anything.
+    """
     if x1.shape[:-1] != x2.shape[:-1]:
         return None
     dtype, working = _dtypes(x1, x2, weight, bias)
@@ -142,19 +158,20 @@ def _prepared(x1: Array, x2: Array, weight: Array, bias: Array | None) -> Array 
     if bias is not None:
         bias = np.ascontiguousarray(bias.reshape(-1), working)
     leading, features = x1.shape[:-1], x1.shape[-1] + x2.shape[-1] + weight.shape[0]
-    parts = [
-        attempt(_ready(x1[part], working), _ready(x2[part], working), weight, bias)
-        for part in _parts(leading, features)
+    found = [
+        attempt(_ready(x1[part], working), _ready(x2[part], working), weight, bias, *limit)
+        for part in parts(leading, features)
     ]
-    if any(part is None for part in parts):
+    if any(part is None for part in found):
         return None
-    parts = [part.astype(dtype, copy=False) for part in parts]
-    return parts[0] if len(parts) == 1 else np.concatenate(parts)
+    found = [part.astype(dtype, copy=False) for part in found]
+    return found[0] if len(found) == 1 else np.concatenate(found)
 
 
-def _prepared_gradients(
-    g: Array, x1: Array | Shape, x2: Array | Shape, weight: Array | None, needed: Needed
-) -> Gradients | None:
+def prepared_gradients(
+    g: Array, x1: Array | Shape, x2: Array | Shape, weight: Array | None, needed: Needed,
+    limit: tuple[int, ...] = (),
+) -> Gradients | None:  # fmt: skip
     arrays = [each for each in (g, x1, x2, weight) if each is not None]
     arrays = [each for each in arrays if not isinstance(each, tuple)]
     shape_1, shape_2 = (each if isinstance(each, tuple) else each.shape for each in (x1, x2))
@@ -168,9 +185,9 @@ def _prepared_gradients(
         weight = np.ascontiguousarray(weight, working)
     features = 2 * (shape_1[-1] + shape_2[-1]) + g.shape[-1]
     found: list[list[Any]] = [[], [], []]
-    for part in _parts(leading, features):
+    for part in parts(leading, features):
         of_part = g[part]
-        each = _attempt_gradients(
+        each = attempt_gradients(
             _ready(of_part, working),
             *(
                 (*of_part.shape[:-1], x[-1]) if isinstance(x, tuple) else _ready(x[part], working)
@@ -178,6 +195,7 @@ def _prepared_gradients(
             ),
             weight,
             needed,
+            *limit,
         )
         if each is None:
             return None
@@ -209,10 +227,12 @@ def _dtypes(*factors: Array | None) -> tuple[Any, Any]:
 
 
 def _ready(array: Array, dtype: Any) -> Array:
-    return array if array.dtype == dtype and array.flags.aligned else array.astype(dtype)
+    flags = array.flags
+    fits = array.dtype == dtype and flags.aligned and flags.c_contiguous
+    return array if fits else array.astype(dtype, order="C")
 
 
-def _parts(leading: Shape, features: int) -> Iterator[slice | tuple[()]]:
+def parts(leading: Shape, features: int) -> Iterator[slice | tuple[()]]:
     """Parts of the first leading axis whose copies take 16 MiB; the whole if there is none."""
     if not leading:
         yield ()
