@@ -135,8 +135,9 @@ if _TYPE_CHECKING:
     from . import nn as nn
     from . import optim as optim
     from . import testing as testing
+    from . import torch as torch
 
-_SUBMODULES = ("kernels", "nn", "optim", "testing")
+_SUBMODULES = ("jax", "kernels", "nn", "optim", "testing", "torch")
 
 
 def __getattr__(name: str) -> _Any:

@@ -10,6 +10,8 @@ Nothing here is recorded by any autograd; `lucid.torch` is.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from functools import reduce
 from math import prod
 from typing import Any
 
@@ -79,11 +81,12 @@ def bilinear(x1: Tensor, x2: Tensor, weight: Tensor, bias: Tensor | None = None)
     factors = tuple(each for each in (x1, x2, weight, bias) if each is not None)
     if not all(each.is_cpu for each in factors):
         return _contract.bilinear(x1, x2, weight, bias)
-    dtype = _contract._promoted(torch, factors)
-    if any(each.dtype in _HALVES for each in factors):
-        if x1.shape[:-1] != x2.shape[:-1] or weight.numel() > BLOCK or dtype.is_complex:
-            return _contract.bilinear(x1, x2, weight, bias)
-        return _converted(dtype, x1, x2, weight, bias)
+    if not _are_numpys(factors):
+        dtype = promoted(factors)
+        alike = x1.shape[:-1] == x2.shape[:-1]
+        if alike and weight.numel() <= BLOCK and dtype in (*_COMPILED, *_HALVES):
+            return _converted(dtype, x1, x2, weight, bias)
+        return _contract.bilinear(x1, x2, weight, bias)
     limit = _limit(x1.shape, weight.shape)
     views = tuple(map(_view, (x1, x2, weight, bias)))
     found = _native.prepared(*views, limit)
@@ -102,13 +105,14 @@ def gradients(
     factors = tuple(each for each in (g, x1, x2, weight) if isinstance(each, Tensor))
     if not all(each.is_cpu for each in factors):
         return _contract.gradients(g, x1, x2, weight, needed)
-    dtype = _contract._promoted(torch, factors)
     shape_1, shape_2 = (each if isinstance(each, tuple) else each.shape for each in (x1, x2))
-    if any(each.dtype in _HALVES for each in factors):
+    if not _are_numpys(factors):
+        dtype = promoted(factors)
         alike = shape_1[:-1] == shape_2[:-1] == g.shape[:-1]
-        if not alike or g.shape[-1] * shape_1[-1] * shape_2[-1] > BLOCK or dtype.is_complex:
-            return _contract.gradients(g, x1, x2, weight, needed)
-        return _converted_gradients(dtype, g, x1, x2, weight, needed)
+        small = g.shape[-1] * shape_1[-1] * shape_2[-1] <= BLOCK
+        if alike and small and dtype in (*_COMPILED, *_HALVES):
+            return _converted_gradients(dtype, g, x1, x2, weight, needed)
+        return _contract.gradients(g, x1, x2, weight, needed)
     limit = _limit(g.shape, (1, shape_1[-1], shape_2[-1]))
     views = tuple(map(_view, (g, x1, x2, weight)))
     found = _native.prepared_gradients(*views, needed, limit)
@@ -117,10 +121,21 @@ def gradients(
     return _tensors(_contract.gradients(*views, needed) if found is None else found)
 
 
+def promoted(factors: Sequence[Tensor]) -> torch.dtype:
+    """The dtype of the result, by the rules of PyTorch."""
+    return reduce(torch.promote_types, (each.dtype for each in factors))
+
+
+def _are_numpys(factors: Sequence[Tensor]) -> bool:
+    """Whether NumPy has these numbers, and nothing is to be promoted."""
+    dtype = factors[0].dtype
+    return dtype not in _HALVES and all(each.dtype is dtype for each in factors)
+
+
 def _converted(
-    dtype: Any, x1: Tensor, x2: Tensor, weight: Tensor, bias: Tensor | None
-) -> Tensor:  # fmt: skip
-    """The same where halves are among the arguments: computed in float32 or wider, in parts."""
+    dtype: torch.dtype, x1: Tensor, x2: Tensor, weight: Tensor, bias: Tensor | None
+) -> Tensor:
+    """The same where dtypes differ or are halves: computed in float32 or wider, in parts."""
     wide = torch.float32 if dtype in _HALVES else dtype
     weight, bias = weight.to(wide), None if bias is None else bias.to(wide)
     shape = (*x1.shape[:-1], weight.shape[0])
@@ -131,7 +146,7 @@ def _converted(
 
 
 def _converted_gradients(
-    dtype: Any, g: Tensor, x1: Tensor | Shape, x2: Tensor | Shape, weight: Tensor | None,
+    dtype: torch.dtype, g: Tensor, x1: Tensor | Shape, x2: Tensor | Shape, weight: Tensor | None,
     needed: Needed,
 ) -> Gradients:  # fmt: skip
     wide = torch.float32 if dtype in _HALVES else dtype

@@ -1,0 +1,251 @@
+"""The bilinear form as PyTorch's autograd records it.
+
+It and its gradients are contractions of one form with four factors,
+
+    Q(g, x1, W, x2) = Σ g[..., o] · x1[..., i] · W[o, i, j] · x2[..., j],
+
+each of all factors but one. So two functions, `Form` and `Gradients`, are closed under
+differentiation in both directions, and under `vmap`: derivatives of every order exist.
+
+In eager mode they are autograd functions, because these have forward mode, and cost least. What is
+being compiled, traced or dispatched to a mode calls the operators of `_operators.py`, which have
+the same rules.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import reduce
+from itertools import compress
+from operator import add
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch._C._functorch import unwrap_if_dead
+from torch.autograd import forward_ad
+from torch.nn import Parameter
+
+from .._shapes import Shape
+from ..kernels._plan import Needed
+from . import _compute, _vmap
+
+_PLAIN = (Tensor, Parameter)
+
+
+def bilinear(
+    x1: Tensor, x2: Tensor, weight: Tensor, bias: Tensor | None = None, each: bool = False
+) -> Tensor:
+    """The form, recorded by whoever looks on; with `each`, one weight for each element."""
+    if _is_traced() or not (
+        type(x1) in _PLAIN and type(x2) in _PLAIN and type(weight) in _PLAIN
+        and (bias is None or type(bias) in _PLAIN)
+    ):  # fmt: skip
+        return torch.ops.lucid.bilinear(x1, x2, weight, bias, each)
+    if _is_watched():
+        return Form.apply(x1, x2, weight, bias, each)
+    if torch.is_grad_enabled() and (
+        x1.requires_grad or x2.requires_grad or weight.requires_grad
+        or (bias is not None and bias.requires_grad)
+    ):  # fmt: skip
+        return Form.record(x1, x2, weight, bias, each)
+    return _compute.bilinear(x1, x2, weight, bias, each)
+
+
+def gradients(
+    g: Tensor, x1: Tensor | None, x2: Tensor | None, weight: Tensor | None,
+    shape_1: Shape, shape_2: Shape, needed: Needed, each: bool = False,
+) -> tuple[Tensor, ...]:  # fmt: skip
+    """The gradients that are needed, recorded by whoever looks on."""
+    arguments = (g, x1, x2, weight)
+    if _is_traced() or any(a is not None and type(a) not in _PLAIN for a in arguments):
+        found = torch.ops.lucid.bilinear_gradients(*arguments, shape_1, shape_2, needed, each)
+        return tuple(compress(found, needed))
+    if _is_watched():
+        return Gradients.apply(*arguments, shape_1, shape_2, needed, each)
+    if torch.is_grad_enabled() and any(a is not None and a.requires_grad for a in arguments):
+        return Gradients.record(*arguments, shape_1, shape_2, needed, each)
+    return Gradients.forward(*arguments, shape_1, shape_2, needed, each)
+
+
+def _is_traced() -> bool:
+    """Whether somebody looks at the operators that are called, not at their numbers."""
+    return (
+        torch.compiler.is_compiling()
+        or torch._C._len_torch_dispatch_stack() > 0
+        or torch._C._get_tracing_state() is not None
+    )
+
+
+def _is_watched() -> bool:
+    """Whether a transformation of `torch.func` or forward mode is active."""
+    return torch._C._are_functorch_transforms_active() or forward_ad._current_level >= 0
+
+
+class _Function(torch.autograd.Function):
+    @classmethod
+    def record(cls, *arguments: Any) -> Any:
+        """`apply` where no transformation is active.
+
+        PyTorch's own binds the arguments to an `inspect.signature` first, for 15 µs of 25.
+        """
+        arguments = tuple(unwrap_if_dead(a) if isinstance(a, Tensor) else a for a in arguments)
+        return super(torch.autograd.Function, cls).apply(*arguments)
+
+
+class Form(_Function):
+    """out[..., o] = Σ_ij x1[..., i] · W[o, i, j] · x2[..., j] + bias[o]"""
+
+    forward = staticmethod(_compute.bilinear)
+
+    @staticmethod
+    def setup_context(ctx: Any, inputs: tuple[Any, ...], output: Tensor) -> None:
+        x1, x2, weight, bias, ctx.each = inputs
+        need_1, need_2, need_weight, *_ = ctx.needs_input_grad
+        ctx.save_for_backward(
+            x1 if need_2 or need_weight else None,
+            x2 if need_1 or need_weight else None,
+            weight if need_1 or need_2 else None,
+        )
+        ctx.save_for_forward(x1, x2, weight)
+        ctx.set_materialize_grads(False)
+        ctx.shape = output.shape
+        ctx.shapes = tuple(x1.shape), tuple(x2.shape), bias if bias is None else tuple(bias.shape)
+        ctx.real = None
+        if output.is_complex():
+            ctx.real = [a is not None and not a.is_complex() for a in (x1, x2, weight, bias)]
+
+    @staticmethod
+    def backward(ctx: Any, g: Tensor | None) -> tuple[Tensor | None, ...]:
+        if g is None:
+            return None, None, None, None, None
+        factors = ctx.saved_tensors
+        shape_1, shape_2, bias_shape = ctx.shapes
+        if ctx.real:
+            factors = map(_conjugate, factors)
+        *needed, need_bias, _ = ctx.needs_input_grad
+        found: list[Tensor | None] = [None, None, None]
+        if any(needed):
+            found = _spread(
+                gradients(g, *factors, shape_1, shape_2, tuple(needed), ctx.each), needed
+            )
+        d_bias = g.sum_to_size(bias_shape[-1]).reshape(bias_shape) if need_bias else None
+        return *_real_parts([*found, d_bias], ctx.real), None
+
+    @staticmethod
+    def jvp(ctx: Any, *tangents: Tensor | None) -> Tensor | None:
+        t_1, t_2, t_weight, t_bias, _ = tangents
+        x1, x2, weight = ctx.saved_tensors
+        terms = [
+            bilinear(*factors, None, ctx.each)
+            for factors in ((t_1, x2, weight), (x1, t_2, weight), (x1, x2, t_weight))
+            if not any(factor is None for factor in factors)
+        ]
+        if t_bias is not None:
+            terms.append(t_bias.reshape(-1).expand(ctx.shape))
+        return _total(terms)
+
+    @staticmethod
+    def vmap(info: Any, in_dims: Any, *arguments: Any) -> tuple[Tensor, int]:
+        return _vmap.form(bilinear, info.batch_size, in_dims, *arguments)
+
+
+class Gradients(_Function):
+    """The gradients of `Form`, given that of its result: those needed, as a tuple.
+
+    dx1[..., i] = Σ_oj g[..., o] · W[o, i, j] · x2[..., j]
+    dx2[..., j] = Σ_oi g[..., o] · W[o, i, j] · x1[..., i]
+    dW[o, i, j] = Σ_...  g[..., o] · x1[..., i] · x2[..., j]
+    """
+
+    @staticmethod
+    def forward(
+        g: Tensor, x1: Tensor | None, x2: Tensor | None, weight: Tensor | None,
+        shape_1: Shape, shape_2: Shape, needed: Needed, each: bool,
+    ) -> tuple[Tensor, ...]:  # fmt: skip
+        found = _compute.gradients(g, x1, x2, weight, shape_1, shape_2, needed, each)
+        return tuple(gradient for gradient in found if gradient is not None)
+
+    @staticmethod
+    def setup_context(ctx: Any, inputs: tuple[Any, ...], output: tuple[Tensor, ...]) -> None:
+        *factors, ctx.shape_1, ctx.shape_2, ctx.needed, ctx.each = inputs
+        ctx.save_for_backward(*factors)
+        ctx.save_for_forward(*factors)
+        ctx.set_materialize_grads(False)
+        ctx.real = None
+        if any(each.is_complex() for each in output):
+            ctx.real = [a is not None and not a.is_complex() for a in factors]
+
+    @staticmethod
+    def backward(ctx: Any, *given: Tensor | None) -> tuple[Tensor | None, ...]:
+        # each output is linear in each of its factors: put its gradient in the place of the output
+        g, x1, x2, weight = map(_conjugate, ctx.saved_tensors) if ctx.real else ctx.saved_tensors
+        need_g, need_1, need_2, need_weight, *_ = ctx.needs_input_grad
+        v1, v2, v_weight = _spread(given, ctx.needed)
+        d_g: list[Tensor] = []
+        if need_g:
+            for term in ((v1, x2, weight), (x1, v2, weight), (x1, x2, v_weight)):
+                if not any(factor is None for factor in term):
+                    d_g.append(bilinear(*term, None, ctx.each))
+        d_inputs: list[list[Tensor]] = [[], [], []]
+
+        def contract(x1: Any, x2: Any, weight: Any, *needed: bool) -> None:
+            if any(needed):
+                found = gradients(g, x1, x2, weight, ctx.shape_1, ctx.shape_2, needed, ctx.each)
+                for terms, term in zip(d_inputs, _spread(found, needed), strict=True):
+                    terms += [] if term is None else [term]
+
+        if v1 is not None:
+            contract(v1, x2, weight, False, need_2, need_weight)
+        if v2 is not None:
+            contract(x1, v2, weight, need_1, False, need_weight)
+        if v_weight is not None:
+            contract(x1, x2, v_weight, need_1, need_2, False)
+        found = [_total(terms) for terms in (d_g, *d_inputs)]
+        return *_real_parts(found, ctx.real), None, None, None, None
+
+    @staticmethod
+    def jvp(ctx: Any, *tangents: Tensor | None) -> tuple[Tensor | None, ...]:
+        factors = ctx.saved_tensors
+        sums: list[list[Tensor]] = [[], [], []]
+        for place, tangent in enumerate(tangents[:4]):
+            # the output in the place of this factor does not depend on it
+            needed = tuple(wanted and k != place - 1 for k, wanted in enumerate(ctx.needed))
+            if tangent is not None and any(needed):
+                moved = (*factors[:place], tangent, *factors[place + 1 :])
+                found = gradients(*moved, ctx.shape_1, ctx.shape_2, needed, ctx.each)
+                for terms, term in zip(sums, _spread(found, needed), strict=True):
+                    terms += [] if term is None else [term]
+        return tuple(
+            _total(terms) for terms, wanted in zip(sums, ctx.needed, strict=True) if wanted
+        )
+
+    @staticmethod
+    def vmap(info: Any, in_dims: Any, *arguments: Any) -> tuple[Any, Any]:
+        return _vmap.gradients(gradients, info.batch_size, in_dims, *arguments)
+
+
+def _spread(found: Sequence[Tensor | None], needed: Sequence[bool]) -> list[Tensor | None]:
+    """Those that are needed, in their three places."""
+    left = iter(found)
+    return [next(left) if wanted else None for wanted in needed]
+
+
+def _total(terms: list[Tensor]) -> Tensor | None:
+    return reduce(add, terms) if terms else None
+
+
+def _conjugate(factor: Tensor | None) -> Tensor | None:
+    return factor if factor is None else factor.conj()
+
+
+def _real_parts(
+    found: Sequence[Tensor | None], real: Sequence[bool] | None
+) -> Sequence[Tensor | None]:
+    """The gradients of real arguments of a complex result are real."""
+    if real is None:
+        return found
+    return [
+        d.real if d is not None and is_real and d.is_complex() else d
+        for d, is_real in zip(found, real, strict=True)
+    ]
