@@ -17,6 +17,7 @@ from __future__ import annotations
 
 import argparse
 import logging
+import os
 import sys
 import time
 from collections.abc import Iterator, Sequence
@@ -37,6 +38,9 @@ from _example import (
 )
 from _parser_data import ROOT, Sentence, Splits, Vocabulary, spellings, treebank
 
+# On a busy machine threads that wait for others by spinning, in two pools, slow everything down
+os.environ.setdefault("OMP_WAIT_POLICY", "passive")
+os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 try:
     import torch
     import torch.nn.functional as F  # noqa: N812 (as everybody calls it)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import os
 import subprocess
 import sys
 import zipfile
@@ -21,7 +22,10 @@ for package in ("tqdm", "matplotlib"):
     pytest.importorskip(package)
 
 EXAMPLES = Path(__file__).parent.parent / "examples"
-with patch.object(sys, "path", [str(EXAMPLES), *sys.path]):  # as when Python runs the example
+with (
+    patch.object(sys, "path", [str(EXAMPLES), *sys.path]),  # as when Python runs the example
+    patch.dict(os.environ),  # in which the example sets defaults
+):
     parser: Any = importlib.import_module("parser_torch")
     data_of: Any = importlib.import_module("_parser_data")
     importlib.import_module("_parser_picture")
