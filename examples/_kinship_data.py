@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any, TypeAlias
 
 import numpy as np
-from _kinship_options import KinshipError
+from _example import ExampleError
 
 Numbers: TypeAlias = np.ndarray[Any, Any]
 Triple: TypeAlias = tuple[str, str, str]
@@ -37,11 +37,11 @@ class Data:
     noticed: str = ""  # what a reader of the triples should know, after a semicolon
 
     def number(self, person: str) -> int:
-        """The number of a person; a KinshipError, with names like it, if nobody is called so."""
+        """The number of a person; an ExampleError, with names like it, if nobody is called so."""
         if person not in self.people:
             near = get_close_matches(person, self.people, n=3)
             hint = f"; did you mean {' or '.join(near)}?" if near else ""
-            raise KinshipError(f"nobody in the data is called '{person}'{hint}")
+            raise ExampleError(f"nobody in the data is called '{person}'{hint}")
         return self.people.index(person)
 
     def recorded(self, head: int, tail: int) -> dict[int, str]:
@@ -76,7 +76,7 @@ def own_data(path: Path, seed: int) -> Data:
     terms_of_pair = Counter((head, tail) for head, _, tail in unique)
     pairs = list(terms_of_pair)
     if len(pairs) < FEWEST_PAIRS:
-        raise KinshipError(
+        raise ExampleError(
             f"{path}: {len(pairs)} different pairs; at least {FEWEST_PAIRS} are needed"
         )
     order = np.random.default_rng(seed).permutation(len(pairs))
@@ -95,7 +95,7 @@ def own_data(path: Path, seed: int) -> Data:
 
 
 def read_triples(path: Path) -> list[Triple]:
-    """The triples of a file; a KinshipError, with the line's number, for the first that is none."""
+    """The triples of a file; an ExampleError, with the line's number, for one that is none."""
     triples = []
     try:
         with path.open(encoding="utf-8-sig") as lines:
@@ -105,16 +105,16 @@ def read_triples(path: Path) -> list[Triple]:
                 if len(parts) == 3 and all(parts):
                     triples.append((parts[0], parts[1], parts[2]))
                 elif text:
-                    raise KinshipError(
+                    raise ExampleError(
                         f"{path}, line {number}: expected 'head relation tail', "
                         f"separated by tabs or spaces, but got {text[:60]!r}"
                     )
     except UnicodeDecodeError:
-        raise KinshipError(f"{path}: this is not text in UTF-8") from None
+        raise ExampleError(f"{path}: this is not text in UTF-8") from None
     except OSError as error:
-        raise KinshipError(f"{path}: {error.strerror}") from None
+        raise ExampleError(f"{path}: {error.strerror}") from None
     if not triples:
-        raise KinshipError(f"{path}: there are no triples in it")
+        raise ExampleError(f"{path}: there are no triples in it")
     return triples
 
 

@@ -1,32 +1,13 @@
-"""The options of the kinship example, and the one way in which it reports a mistake."""
+"""The options of the kinship example."""
 
 from __future__ import annotations
 
 import argparse
-import importlib.util
 from pathlib import Path
-from typing import Any, NoReturn
+
+from _example import ExampleError, Parser, whole_number
 
 EPOCHS, SEED, DIMENSION, PICTURE = 30, 0, 32, "kinship.png"  # unless the options say otherwise
-INSTALL = 'install it with: pip install -e ".[examples]"'
-
-
-class KinshipError(Exception):
-    """What the user can put right: shown in one line, without a traceback."""
-
-
-def need(package: str) -> None:
-    """A KinshipError if a package is not installed."""
-    if importlib.util.find_spec(package) is None:
-        raise KinshipError(f"{package} is not installed; {INSTALL}")
-
-
-class Parser(argparse.ArgumentParser):
-    """Reports a mistake in one line, as the rest of the example does."""
-
-    def error(self, message: str) -> NoReturn:
-        """Instead of the usage and SystemExit."""
-        raise KinshipError(f"{message} (--help lists the options)")
 
 
 def parsed(arguments: list[str] | None) -> argparse.Namespace:
@@ -52,25 +33,12 @@ def parsed(arguments: list[str] | None) -> argparse.Namespace:
     for name, default in {**defaults, "data": "", "save": ""}.items():
         given = getattr(options, name)
         if options.load and given not in (None, ""):
-            raise KinshipError(f"--load takes the model as it is; leave out --{name}")
+            raise ExampleError(f"--load takes the model as it is; leave out --{name}")
         if given is None:
             setattr(options, name, default)
     files = [Path(file).resolve() for file in (options.data, options.save, options.output) if file]
     if len(set(files)) < len(files):
-        raise KinshipError(
+        raise ExampleError(
             "--data, --save and --output name one file twice; it would be overwritten"
         )
     return options
-
-
-def whole_number(lowest: int, highest: int) -> Any:
-    """What argparse calls to read a number from `lowest` to `highest`."""
-
-    def number(text: str) -> int:
-        if not text.isdecimal() or not lowest <= int(text) <= highest:
-            raise argparse.ArgumentTypeError(
-                f"expected a whole number from {lowest} to {highest}, but got '{text}'"
-            )
-        return int(text)
-
-    return number

@@ -25,14 +25,15 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from _kinship_options import INSTALL, KinshipError, need, parsed
+from _example import INSTALL, ExampleError, check_writable, exit_code, need, whole
+from _kinship_options import parsed
 
 # Small matrices gain little from a second thread, and waiting for it on a busy machine costs a lot
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 try:
     import numpy as np
     from _kinship_data import Data, Numbers, kinships, own_data
-    from _kinship_files import check_writable, damaged, read_model, whole, write_model
+    from _kinship_files import damaged, read_model, write_model
     from tqdm import tqdm
 
     import lucid
@@ -132,34 +133,23 @@ def accuracy(model: nn.Module, triples: Numbers) -> float:
 
 def main(arguments: list[str] | None = None) -> int:
     """Run the example; exit code 0, 2 for what the user can put right, 130 after Ctrl-C."""
-    try:
-        options = parsed(arguments)
-        if options.load:
-            model, data = load(Path(options.load))
-        else:
-            data = own_data(Path(options.data), options.seed) if options.data else kinships()
-        asked = [data.number(person) for person in options.ask]
-        if not options.load:
-            model = learned(data, options)
-        elif not asked:
-            report(data, {"bilinear": model}, {})
-        if asked:
-            answer(model, data, *asked)
-    except KinshipError as problem:
-        print(f"kinship: {problem}", file=sys.stderr)
-        return 2
-    except KeyboardInterrupt:
-        print("kinship: interrupted", file=sys.stderr)
-        return 130
-    except (
-        OSError
-    ) as error:  # from print: the disk is full, or in `kinship.py | head -1` head ended
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        if isinstance(error, BrokenPipeError):
-            return 141
-        print(f"kinship: standard output: {error.strerror}", file=sys.stderr)
-        return 2
-    return 0
+    return exit_code("kinship", lambda: follow(arguments))
+
+
+def follow(arguments: list[str] | None) -> None:
+    """Do what the options ask for."""
+    options = parsed(arguments)
+    if options.load:
+        model, data = load(Path(options.load))
+    else:
+        data = own_data(Path(options.data), options.seed) if options.data else kinships()
+    asked = [data.number(person) for person in options.ask]
+    if not options.load:
+        model = learned(data, options)
+    elif not asked:
+        report(data, {"bilinear": model}, {})
+    if asked:
+        answer(model, data, *asked)
 
 
 def learned(data: Data, options: argparse.Namespace) -> BilinearKinship:
@@ -171,7 +161,7 @@ def learned(data: Data, options: argparse.Namespace) -> BilinearKinship:
         from _kinship_picture import FORMATS, draw
 
         if picture.suffix not in FORMATS:
-            raise KinshipError(f"{picture}: the name of a picture ends in {', '.join(FORMATS)}")
+            raise ExampleError(f"{picture}: the name of a picture ends in {', '.join(FORMATS)}")
         check_writable(picture)
     if options.save:
         need("safetensors")
