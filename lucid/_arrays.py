@@ -27,6 +27,8 @@ Namespace: TypeAlias = Any
 
 _SCALARS = (bool, int, float, complex, type(None))
 
+_SPELT = ("torch", "cupy")  # these spell some names differently
+
 # type of an array → the module with its functions. `lucid` adds Tensor → itself.
 array_types: dict[type, Namespace] = {np.ndarray: np}
 array_types.update(dict.fromkeys(set(np.sctypeDict.values()), np))
@@ -47,7 +49,9 @@ def is_array(value: object) -> bool:
     kind = type(value)
     if kind in array_types:
         return True
-    return kind not in _SCALARS and kind not in (list, tuple, str) and _lookup(value) is not None
+    if kind in _SCALARS or kind in (list, tuple, str):
+        return False
+    return kind.__module__.partition(".")[0] in _SPELT or _lookup(value) is not None
 
 
 def library(array: Array) -> str:
@@ -103,7 +107,7 @@ def _discover(value: Any) -> Namespace:
 def _lookup(value: Any) -> Namespace:
     kind = type(value)
     root = kind.__module__.partition(".")[0]
-    if root in ("torch", "cupy"):
+    if root in _SPELT:
         xp = _compat(root)
     elif isinstance(value, np.ndarray):
         xp = np

@@ -23,6 +23,7 @@ from __future__ import annotations
 
 import inspect
 import linecache
+import sys
 from collections import namedtuple
 from collections.abc import Callable, Iterable, Sequence
 from functools import cache, update_wrapper
@@ -320,7 +321,7 @@ class _Operation:
         self.others.update(modules)
 
     def function_for(self, values: tuple[Any, ...]) -> Callable[..., Any]:
-        """This operation's function, or another module's for arrays of its library."""
+        """The operation's own function, or a module's for arrays of its library."""
         arrays = {
             name: value for name, value in zip(self.names, values, strict=True) if is_array(value)
         }
@@ -330,7 +331,8 @@ class _Operation:
         module = self.others.get(library(next(iter(arrays.values()))))
         if module is None:
             return self.function
-        chosen: Callable[..., Any] = getattr(import_module(module), self.name)
+        found = sys.modules.get(module) or import_module(module)
+        chosen: Callable[..., Any] = getattr(found, self.name)
         return chosen
 
     def explain(self, error: Exception, arguments: tuple[Any, ...]) -> Exception:

@@ -31,7 +31,7 @@ _ALONE = 1 << 18  # multiplications up to which one thread is fastest
 _lucid_threads: Any = _native.compiled.get_num_threads if _native.compiled else (lambda: 1)
 
 
-def attempt(x1: Tensor, x2: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor | None:
+def attempt(x1: Tensor, x2: Tensor, weight: Tensor, bias: Array | None) -> Tensor | None:
     """The result by the compiled kernel, all sizes checked, or None where it cannot be had."""
     dtype = x1.dtype
     if dtype not in _COMPILED or x2.dtype is not dtype or weight.dtype is not dtype:
@@ -51,7 +51,7 @@ def attempt(x1: Tensor, x2: Tensor, weight: Tensor, bias: Tensor | None) -> Tens
 
 
 def attempt_gradients(
-    g: Tensor, x1: Tensor | Shape, x2: Tensor | Shape, weight: Tensor | None, needed: Needed
+    g: Tensor, x1: Tensor | Shape, x2: Tensor | Shape, weight: Tensor | None, needed: Any
 ) -> Gradients | None:
     """The gradients by the compiled kernel, or None where they cannot be had."""
     dtype = g.dtype
@@ -88,15 +88,17 @@ def bilinear(x1: Tensor, x2: Tensor, weight: Tensor, bias: Tensor | None = None)
             return _converted(dtype, x1, x2, weight, bias)
         return _contract.bilinear(x1, x2, weight, bias)
     limit = _limit(x1.shape, weight.shape)
-    views = tuple(map(_view, (x1, x2, weight, bias)))
-    found = _native.prepared(*views, limit)
+    first, second, matrices, row = map(_view, (x1, x2, weight, bias))
+    found = _native.prepared(first, second, matrices, row, limit)
     if found is None and limit:  # the products of NumPy know no limit
         return _contract.bilinear(x1, x2, weight, bias)
-    return torch.from_numpy(_contract.bilinear(*views) if found is None else found)
+    if found is None:
+        found = _contract.bilinear(first, second, matrices, row)
+    return torch.from_numpy(found)
 
 
 def gradients(
-    g: Tensor, x1: Tensor | Shape, x2: Tensor | Shape, weight: Tensor | None, needed: Needed = ALL
+    g: Tensor, x1: Tensor | Shape, x2: Tensor | Shape, weight: Tensor | None, needed: Any = ALL
 ) -> Gradients:
     """The gradients of `bilinear`; see `lucid.kernels.gradients`."""
     tried = attempt_gradients(g, x1, x2, weight, needed)
@@ -114,11 +116,13 @@ def gradients(
             return _converted_gradients(dtype, g, x1, x2, weight, needed)
         return _contract.gradients(g, x1, x2, weight, needed)
     limit = _limit(g.shape, (1, shape_1[-1], shape_2[-1]))
-    views = tuple(map(_view, (g, x1, x2, weight)))
-    found = _native.prepared_gradients(*views, needed, limit)
+    start, first, second, matrices = map(_view, (g, x1, x2, weight))
+    found = _native.prepared_gradients(start, first, second, matrices, needed, limit)
     if found is None and limit:
         return _contract.gradients(g, x1, x2, weight, needed)
-    return _tensors(_contract.gradients(*views, needed) if found is None else found)
+    if found is None:
+        found = _contract.gradients(start, first, second, matrices, needed)
+    return _tensors(found)
 
 
 def promoted(factors: Sequence[Tensor]) -> torch.dtype:
@@ -162,11 +166,11 @@ def _converted_gradients(
     features = 2 * (shapes[0][-1] + shapes[1][-1]) + g.shape[-1]
     for part in _native.parts(g.shape[:-1], features):
         of_part = g[part].to(wide)
-        inputs = (
+        first, second = (
             (*of_part.shape[:-1], x[-1]) if isinstance(x, tuple) else x[part].to(wide)
             for x in (x1, x2)
         )
-        found = gradients(of_part, *inputs, weight, needed)
+        found = gradients(of_part, first, second, weight, needed)
         if d_1 is not None:
             d_1[part] = found[0]
         if d_2 is not None:

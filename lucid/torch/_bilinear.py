@@ -6,6 +6,7 @@ import torch
 from torch import Tensor
 from torch.overrides import handle_torch_function, has_torch_function_variadic
 
+from .._arrays import Array
 from . import _operators as _operators
 from . import _recorded
 
@@ -44,11 +45,11 @@ def bilinear(
         return result
     # torch.jit.script cannot compile this function; use torch.compile or torch.export
     if torch.compiler.is_compiling() or torch._C._is_any_autocast_enabled():
-        input_1, input_2, weight, bias = _autocast(input_1, input_2, weight, bias)
+        return _recorded.bilinear(*_autocast(input_1, input_2, weight, bias))
     return _recorded.bilinear(input_1, input_2, weight, bias)
 
 
-def _autocast(first: Tensor, *others: Tensor | None) -> tuple[Tensor | None, ...]:
+def _autocast(first: Tensor, *others: Tensor | None) -> tuple[Array, ...]:
     device = first.device.type
     tensors = (first, *others)
     if not (torch.amp.is_autocast_available(device) and torch.is_autocast_enabled(device)):

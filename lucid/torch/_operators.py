@@ -11,9 +11,9 @@ from itertools import compress
 from typing import Any
 
 import torch
-from torch import Tensor
 from torch.library import custom_op, register_autograd, register_fake, register_vmap
 
+from .._arrays import Array
 from ..kernels._torch import promoted
 from ..nn.functional._bilinear import _check
 from . import _compute
@@ -27,14 +27,12 @@ FORM, GRADIENTS = "lucid::bilinear", "lucid::bilinear_gradients"
     mutates_args=(),
     schema="(Tensor input_1, Tensor input_2, Tensor weight, Tensor? bias, bool each) -> Tensor",
 )
-def _form(
-    input_1: Tensor, input_2: Tensor, weight: Tensor, bias: Tensor | None, each: bool
-) -> Tensor:
+def _form(input_1: Array, input_2: Array, weight: Array, bias: Array | None, each: bool) -> Array:
     return _compute.bilinear(input_1, input_2, weight, bias, each)
 
 
 @register_fake(FORM)
-def _(input_1: Tensor, input_2: Tensor, weight: Tensor, bias: Tensor | None, each: bool) -> Tensor:
+def _(input_1: Array, input_2: Array, weight: Array, bias: Array | None, each: bool) -> Array:
     if not each:
         _check(input_1, input_2, weight, bias)
     factors = [x for x in (input_1, input_2, weight, bias) if x is not None]
@@ -57,9 +55,9 @@ def _(input_1: Tensor, input_2: Tensor, weight: Tensor, bias: Tensor | None, eac
     ),
 )
 def _gradients(
-    g: Tensor, input_1: Tensor | None, input_2: Tensor | None, weight: Tensor | None,
+    g: Array, input_1: Array | None, input_2: Array | None, weight: Array | None,
     shape_1: Sequence[int], shape_2: Sequence[int], needed: Sequence[bool], each: bool,
-) -> tuple[Tensor, ...]:  # fmt: skip
+) -> tuple[Array, ...]:  # fmt: skip
     found = _compute.gradients(
         g, input_1, input_2, weight, tuple(shape_1), tuple(shape_2), tuple(needed), each
     )
@@ -68,9 +66,9 @@ def _gradients(
 
 @register_fake(GRADIENTS)
 def _(
-    g: Tensor, input_1: Tensor | None, input_2: Tensor | None, weight: Tensor | None,
+    g: Array, input_1: Array | None, input_2: Array | None, weight: Array | None,
     shape_1: Sequence[int], shape_2: Sequence[int], needed: Sequence[bool], each: bool,
-) -> tuple[Tensor, ...]:  # fmt: skip
+) -> tuple[Array, ...]:  # fmt: skip
     of_weight = (*g.shape[: int(each)], g.shape[-1], shape_1[-1], shape_2[-1])
     dtype = promoted([x for x in (g, input_1, input_2, weight) if x is not None])
     return tuple(
@@ -79,7 +77,7 @@ def _(
     )
 
 
-def _backward_of_gradients(ctx: Any, *given: Tensor | None) -> Any:
+def _backward_of_gradients(ctx: Any, *given: Array | None) -> Any:
     return Gradients.backward(ctx, *compress(given, ctx.needed))
 
 

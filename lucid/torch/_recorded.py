@@ -14,7 +14,7 @@ the same rules.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from functools import reduce
 from itertools import compress
@@ -27,8 +27,8 @@ from torch._C._functorch import unwrap_if_dead
 from torch.autograd import forward_ad
 from torch.nn import Parameter
 
+from .._arrays import Array
 from .._shapes import Shape
-from ..kernels._plan import Needed
 from ..nn.functional._bilinear import _check
 from . import _compute, _vmap
 
@@ -36,8 +36,8 @@ _PLAIN = (Tensor, Parameter)
 
 
 def bilinear(
-    x1: Tensor, x2: Tensor, weight: Tensor, bias: Tensor | None = None, each: bool = False
-) -> Tensor:
+    x1: Array, x2: Array, weight: Array, bias: Array | None = None, each: bool = False
+) -> Array:
     """The form, recorded by whoever looks on; with `each`, one weight for each element."""
     if _is_traced() or not (
         type(x1) in _PLAIN and type(x2) in _PLAIN and type(weight) in _PLAIN
@@ -57,9 +57,9 @@ def bilinear(
 
 
 def gradients(
-    g: Tensor, x1: Tensor | None, x2: Tensor | None, weight: Tensor | None,
-    shape_1: Shape, shape_2: Shape, needed: Needed, each: bool = False,
-) -> tuple[Tensor, ...]:  # fmt: skip
+    g: Array, x1: Array | None, x2: Array | None, weight: Array | None,
+    shape_1: Shape, shape_2: Shape, needed: tuple[bool, ...], each: bool = False,
+) -> tuple[Array, ...]:  # fmt: skip
     """The gradients that are needed, recorded by whoever looks on."""
     arguments = (g, x1, x2, weight)
     if _is_traced() or any(a is not None and type(a) not in _PLAIN for a in arguments):
@@ -69,7 +69,8 @@ def gradients(
         return Gradients.apply(*arguments, shape_1, shape_2, needed, each)
     if torch.is_grad_enabled() and any(a is not None and a.requires_grad for a in arguments):
         return Gradients.record(*arguments, shape_1, shape_2, needed, each)
-    return Gradients.forward(*arguments, shape_1, shape_2, needed, each)
+    found = _compute.gradients(*arguments, shape_1, shape_2, needed, each)
+    return tuple(gradient for gradient in found if gradient is not None)
 
 
 def _is_traced() -> bool:
@@ -94,7 +95,8 @@ class _Function(torch.autograd.Function):
         PyTorch's own binds the arguments to an `inspect.signature` first, for 15 µs of 25.
         """
         arguments = tuple(unwrap_if_dead(a) if isinstance(a, Tensor) else a for a in arguments)
-        return super(torch.autograd.Function, cls).apply(*arguments)
+        own: Any = super(torch.autograd.Function, cls)
+        return own.apply(*arguments)
 
 
 class Form(_Function):
@@ -103,7 +105,7 @@ class Form(_Function):
     forward = staticmethod(_compute.bilinear)
 
     @staticmethod
-    def setup_context(ctx: Any, inputs: tuple[Any, ...], output: Tensor) -> None:
+    def setup_context(ctx: Any, inputs: tuple[Any, ...], output: Array) -> None:
         x1, x2, weight, bias, ctx.each = inputs
         need_1, need_2, need_weight, *_ = ctx.needs_input_grad
         ctx.save_for_backward(
@@ -113,45 +115,40 @@ class Form(_Function):
         )
         ctx.save_for_forward(x1, x2, weight)
         ctx.set_materialize_grads(False)
-        ctx.shape = output.shape
+        ctx.shape, ctx.dtype = output.shape, output.dtype
         ctx.shapes = tuple(x1.shape), tuple(x2.shape), bias if bias is None else tuple(bias.shape)
         ctx.real = None
         if output.is_complex():
             ctx.real = [a is not None and not a.is_complex() for a in (x1, x2, weight, bias)]
 
     @staticmethod
-    def backward(ctx: Any, g: Tensor | None) -> tuple[Tensor | None, ...]:
+    def backward(ctx: Any, g: Array | None) -> tuple[Array | None, ...]:
         if g is None:
             return None, None, None, None, None
-        factors = ctx.saved_tensors
+        x1, x2, weight = map(_conjugate, ctx.saved_tensors) if ctx.real else ctx.saved_tensors
         shape_1, shape_2, bias_shape = ctx.shapes
-        if ctx.real:
-            factors = map(_conjugate, factors)
-        *needed, need_bias, _ = ctx.needs_input_grad
-        found: list[Tensor | None] = [None, None, None]
+        needed, need_bias = ctx.needs_input_grad[:3], ctx.needs_input_grad[3]
+        found: list[Array | None] = [None, None, None]
         if any(needed):
             found = _spread(
-                gradients(g, *factors, shape_1, shape_2, tuple(needed), ctx.each), needed
+                gradients(g, x1, x2, weight, shape_1, shape_2, needed, ctx.each), needed
             )
         d_bias = g.sum_to_size(bias_shape[-1]).reshape(bias_shape) if need_bias else None
         return *_real_parts([*found, d_bias], ctx.real), None
 
     @staticmethod
-    def jvp(ctx: Any, *tangents: Tensor | None) -> Tensor | None:
+    def jvp(ctx: Any, *tangents: Array | None) -> Array | None:
         t_1, t_2, t_weight, t_bias, _ = tangents
         with _outer_tangents():
             x1, x2, weight = map(_primal, ctx.saved_tensors)
-            terms = [
-                bilinear(*factors, None, ctx.each)
-                for factors in ((t_1, x2, weight), (x1, t_2, weight), (x1, x2, t_weight))
-                if not any(factor is None for factor in factors)
-            ]
+            terms = _forms(((t_1, x2, weight), (x1, t_2, weight), (x1, x2, t_weight)), ctx.each)
             if t_bias is not None:
                 terms.append(t_bias.reshape(-1).expand(ctx.shape))
-            return _total(terms)
+            tangent = _total(terms)
+            return tangent if tangent is None else tangent.to(ctx.dtype)
 
     @staticmethod
-    def vmap(info: Any, in_dims: Any, *arguments: Any) -> tuple[Tensor, int]:
+    def vmap(info: Any, in_dims: Any, *arguments: Any) -> tuple[Array, int]:
         return _vmap.form(bilinear, info.batch_size, in_dims, *arguments)
 
 
@@ -165,14 +162,14 @@ class Gradients(_Function):
 
     @staticmethod
     def forward(
-        g: Tensor, x1: Tensor | None, x2: Tensor | None, weight: Tensor | None,
-        shape_1: Shape, shape_2: Shape, needed: Needed, each: bool,
-    ) -> tuple[Tensor, ...]:  # fmt: skip
+        g: Array, x1: Array | None, x2: Array | None, weight: Array | None,
+        shape_1: Shape, shape_2: Shape, needed: tuple[bool, ...], each: bool,
+    ) -> tuple[Array, ...]:  # fmt: skip
         found = _compute.gradients(g, x1, x2, weight, shape_1, shape_2, needed, each)
         return tuple(gradient for gradient in found if gradient is not None)
 
     @staticmethod
-    def setup_context(ctx: Any, inputs: tuple[Any, ...], output: tuple[Tensor, ...]) -> None:
+    def setup_context(ctx: Any, inputs: tuple[Any, ...], output: tuple[Array, ...]) -> None:
         *factors, ctx.shape_1, ctx.shape_2, ctx.needed, ctx.each = inputs
         ctx.save_for_backward(*factors)
         ctx.save_for_forward(*factors)
@@ -182,19 +179,16 @@ class Gradients(_Function):
             ctx.real = [a is not None and not a.is_complex() for a in factors]
 
     @staticmethod
-    def backward(ctx: Any, *given: Tensor | None) -> tuple[Tensor | None, ...]:
+    def backward(ctx: Any, *given: Array | None) -> tuple[Array | None, ...]:
         # each output is linear in each of its factors: put its gradient in the place of the output
         g, x1, x2, weight = map(_conjugate, ctx.saved_tensors) if ctx.real else ctx.saved_tensors
         need_g, need_1, need_2, need_weight, *_ = ctx.needs_input_grad
         v1, v2, v_weight = _spread(given, ctx.needed)
-        d_g: list[Tensor] = []
-        if need_g:
-            for term in ((v1, x2, weight), (x1, v2, weight), (x1, x2, v_weight)):
-                if not any(factor is None for factor in term):
-                    d_g.append(bilinear(*term, None, ctx.each))
-        d_inputs: list[list[Tensor]] = [[], [], []]
+        terms = ((v1, x2, weight), (x1, v2, weight), (x1, x2, v_weight)) if need_g else ()
+        d_g = _forms(terms, ctx.each)
+        d_inputs: list[list[Array]] = [[], [], []]
 
-        def contract(x1: Any, x2: Any, weight: Any, *needed: bool) -> None:
+        def contract(x1: Any, x2: Any, weight: Any, *needed: Any) -> None:
             if any(needed):
                 found = gradients(g, x1, x2, weight, ctx.shape_1, ctx.shape_2, needed, ctx.each)
                 for terms, term in zip(d_inputs, _spread(found, needed), strict=True):
@@ -210,16 +204,17 @@ class Gradients(_Function):
         return *_real_parts(found, ctx.real), None, None, None, None
 
     @staticmethod
-    def jvp(ctx: Any, *tangents: Tensor | None) -> tuple[Tensor | None, ...]:
-        sums: list[list[Tensor]] = [[], [], []]
+    def jvp(ctx: Any, *tangents: Array | None) -> tuple[Array | None, ...]:
+        sums: list[list[Array]] = [[], [], []]
         with _outer_tangents():
             factors = [each if each is None else _primal(each) for each in ctx.saved_tensors]
             for place, tangent in enumerate(tangents[:4]):
                 # the output in the place of this factor does not depend on it
                 needed = tuple(wanted and k != place - 1 for k, wanted in enumerate(ctx.needed))
                 if tangent is not None and any(needed):
-                    moved = (*factors[:place], tangent, *factors[place + 1 :])
-                    found = gradients(*moved, ctx.shape_1, ctx.shape_2, needed, ctx.each)
+                    moved = [*factors[:place], tangent, *factors[place + 1 :]]
+                    g, x1, x2, weight = moved
+                    found = gradients(g, x1, x2, weight, ctx.shape_1, ctx.shape_2, needed, ctx.each)
                     for terms, term in zip(sums, _spread(found, needed), strict=True):
                         terms += [] if term is None else [term]
             return tuple(
@@ -242,27 +237,36 @@ def _outer_tangents() -> AbstractContextManager[None]:
     return nullcontext()
 
 
-def _primal(x: Tensor) -> Tensor:
+def _primal(x: Array) -> Array:
     return forward_ad.unpack_dual(x).primal
 
 
-def _spread(found: Sequence[Tensor | None], needed: Sequence[bool]) -> list[Tensor | None]:
+def _spread(found: Sequence[Array | None], needed: Sequence[bool]) -> list[Array | None]:
     """Those that are needed, in their three places."""
     left = iter(found)
     return [next(left) if wanted else None for wanted in needed]
 
 
-def _total(terms: list[Tensor]) -> Tensor | None:
+def _forms(terms: Iterable[tuple[Array | None, ...]], each: bool) -> list[Array]:
+    """The forms that have all three factors."""
+    return [
+        bilinear(x1, x2, weight, None, each)
+        for x1, x2, weight in terms
+        if not (x1 is None or x2 is None or weight is None)
+    ]
+
+
+def _total(terms: list[Array]) -> Array | None:
     return reduce(add, terms) if terms else None
 
 
-def _conjugate(factor: Tensor | None) -> Tensor | None:
+def _conjugate(factor: Array | None) -> Array | None:
     return factor if factor is None else factor.conj()
 
 
 def _real_parts(
-    found: Sequence[Tensor | None], real: Sequence[bool] | None
-) -> Sequence[Tensor | None]:
+    found: Sequence[Array | None], real: Sequence[bool] | None
+) -> Sequence[Array | None]:
     """The gradients of real arguments of a complex result are real."""
     if real is None:
         return found

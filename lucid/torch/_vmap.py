@@ -10,8 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from torch import Tensor
-
+from .._arrays import Array
 from .._shapes import Shape
 from ..kernels._plan import Needed
 
@@ -19,9 +18,9 @@ Dim = int | None
 
 
 def form(
-    bilinear: Callable[..., Tensor], size: int, in_dims: tuple[Any, ...],
-    x1: Tensor, x2: Tensor, weight: Tensor, bias: Tensor | None, each: bool,
-) -> tuple[Tensor, int]:  # fmt: skip
+    bilinear: Callable[..., Array], size: int, in_dims: tuple[Any, ...],
+    x1: Array, x2: Array, weight: Array, bias: Array | None, each: bool,
+) -> tuple[Array, int]:  # fmt: skip
     """The batch of forms, and where its axis is."""
     dim_1, dim_2, dim_weight, dim_bias, _ = in_dims
     at = int(each)
@@ -49,10 +48,10 @@ def form(
 
 
 def gradients(
-    gradients_of: Callable[..., tuple[Tensor, ...]], size: int, in_dims: tuple[Any, ...],
-    g: Tensor, x1: Tensor | None, x2: Tensor | None, weight: Tensor | None,
+    gradients_of: Callable[..., tuple[Array, ...]], size: int, in_dims: tuple[Any, ...],
+    g: Array, x1: Array | None, x2: Array | None, weight: Array | None,
     shape_1: Shape, shape_2: Shape, needed: Needed, each: bool,
-) -> tuple[tuple[Tensor, ...], tuple[int, ...]]:  # fmt: skip
+) -> tuple[tuple[Array, ...], tuple[int, ...]]:  # fmt: skip
     """The batch of gradients, those needed, and where their axes are."""
     dim_g, dim_1, dim_2, dim_weight, *_ = in_dims
     want_1, want_2, want_weight = needed
@@ -92,7 +91,7 @@ def gradients(
     return tuple(_part(gradient, size, each) for gradient in found), (0,) * len(found)
 
 
-def _lead(x: Tensor, dim: Dim, at: int, rank: int, size: int | None = None) -> Tensor:
+def _lead(x: Array, dim: Dim, at: int, rank: int, size: int | None = None) -> Array:
     """The new axis at a place, ones behind it up to the rank of the others; with `size`, always."""
     if dim is not None:
         x = x.movedim(dim, at)
@@ -104,8 +103,8 @@ def _lead(x: Tensor, dim: Dim, at: int, rank: int, size: int | None = None) -> T
 
 
 def _side(
-    x: Tensor | None, dim: Dim, shape: Shape, wanted: bool, at: int, rank: int, size: int
-) -> tuple[Tensor | None, Shape]:
+    x: Array | None, dim: Dim, shape: Shape, wanted: bool, at: int, rank: int, size: int
+) -> tuple[Array | None, Shape]:
     """An input, and its shape, with the new axis where it has that or its gradient will."""
     if dim is None and not wanted:
         return x, shape
@@ -116,12 +115,12 @@ def _side(
     )
 
 
-def _join(x: Tensor, dim: Dim, size: int, each: bool) -> Tensor:
+def _join(x: Array, dim: Dim, size: int, each: bool) -> Array:
     """The new axis first; joined with the one of the elements where there is one."""
     x = x.expand(size, *x.shape) if dim is None else x.movedim(dim, 0)
     return x.flatten(0, 1) if each else x
 
 
-def _part(x: Tensor, size: int, each: bool) -> Tensor:
+def _part(x: Array, size: int, each: bool) -> Array:
     """What was joined, apart again."""
     return x.unflatten(0, (size, x.shape[0] // size)) if each else x
