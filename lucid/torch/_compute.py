@@ -29,7 +29,7 @@ def bilinear(x1: Array, x2: Array, weight: Array, bias: Array | None, each: bool
             return _bilinear_each(x1, x2, weight)
     try:
         out = kernels.attempt(x1, x2, weight, bias)
-    except RuntimeError:  # there is no memory to look at: said again below
+    except (AttributeError, RuntimeError):  # no tensor, or none with memory to look at: see below
         out = None
     if out is not None:
         return out
