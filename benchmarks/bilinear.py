@@ -1,9 +1,10 @@
 """The bilinear form beside its peers: time, memory, and the rate of the machine's matrix product.
 
     python benchmarks/bilinear.py --quick          under a minute
-    python benchmarks/bilinear.py --write          everything, into docs/benchmarks-bilinear.md
-    python benchmarks/bilinear.py --front torch    lucid.torch beside PyTorch, into docs/pytorch.md
-    python benchmarks/bilinear.py --front jax      lucid.jax beside jax.jit, into docs/jax.md
+    python benchmarks/bilinear.py --write          everything, into docs/
+
+Into docs/benchmarks-bilinear.md, that is; and what belongs to one framework, most threads only,
+into its page as well.
 
 `forward` computes the result. `forward + backward` computes the result and the gradients of both
 inputs and the weight, from a fixed random cotangent; for lucid it includes Tensors and tape. The
@@ -15,6 +16,7 @@ from __future__ import annotations
 import argparse
 import os
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 from _bilinear_measure import serve
@@ -22,18 +24,17 @@ from _bilinear_peers import PEERS, PRODUCT
 from _bilinear_peers import QUICK as QUICK_PEERS
 from _bilinear_picture import draw
 from _bilinear_report import page, short
-from _bilinear_run import Run, Setting
+from _bilinear_run import Found, Run, Setting
 from _bilinear_sizes import QUICK, SIZES
 
 DOCS = Path(__file__).parent.parent / "docs"
 PICTURE = "images/bilinear.png"
 FRONTS = {
-    "torch": (
-        "pytorch.md",
-        ("lucid.torch", "F.bilinear", "torch.einsum", "torch.compile", "torch matmul"),
+    "pytorch.md": (
+        "lucid.torch", "F.bilinear", "torch.einsum", "torch.compile", "torch matmul",
     ),
-    "jax": ("jax.md", ("lucid.jax", "jax.jit")),
-}
+    "jax.md": ("lucid.jax", "jax.jit"),
+}  # fmt: skip
 MARKS = "<!-- measured by benchmarks/bilinear.py -->", "<!-- end of what was measured -->"
 
 
@@ -44,7 +45,6 @@ def parsed() -> argparse.Namespace:
     add = parser.add_argument
     add("--quick", action="store_true", help="a few sizes and contenders, float32, all threads")
     add("--write", action="store_true", help="write the page and the picture into docs/")
-    add("--front", choices=list(FRONTS), help="one framework's own, into its page in docs/")
     add("--sizes", nargs="+", metavar="PART", help="those whose name has one of these, as 64,64→64")
     add("--threads", nargs="+", type=int, default=[1, 2])
     add("--dtypes", nargs="+", choices=("float32", "float64"), default=["float32", "float64"])
@@ -58,8 +58,6 @@ def parsed() -> argparse.Namespace:
         arguments.threads, arguments.dtypes = [min(2, os.cpu_count() or 1)], ["float32"]
         arguments.contenders, arguments.rounds = QUICK_PEERS, 1
         arguments.limit = 2.0
-    if arguments.front:
-        arguments.threads, arguments.contenders = [2], FRONTS[arguments.front][1]
     return arguments
 
 
@@ -68,6 +66,16 @@ def write_into(path: Path, text: str) -> None:
     before, rest = path.read_text().split(MARKS[0])
     _, after = rest.split(MARKS[1])
     path.write_text(f"{before}{MARKS[0]}\n\n{text}\n{MARKS[1]}{after}")
+
+
+def write_fronts(run: Run, found: Found) -> None:
+    most_threads = [each for each in run.settings if each.threads == run.settings[0].threads]
+    for name, contenders in FRONTS.items():
+        own = {key: value for key, value in found.numbers.items() if key.name in contenders}
+        names = [each for each in contenders if each in run.names]
+        if contenders[0] in names:
+            part = replace(run, settings=most_threads, names=names, subject=contenders[0])
+            write_into(DOCS / name, short(part, replace(found, numbers=own)))
 
 
 if __name__ == "__main__":
@@ -90,9 +98,8 @@ if __name__ == "__main__":
     )  # fmt: skip
     found = run()
     print(page(run, found))
-    if options.front:
-        write_into(DOCS / FRONTS[options.front][0], short(run, found))
     if options.write:
         draw(run, found, DOCS / PICTURE)
         image = f"![Forward and backward at each size, lucid beside its peers]({PICTURE})"
         (DOCS / "benchmarks-bilinear.md").write_text(page(run, found, image))
+        write_fronts(run, found)

@@ -27,7 +27,8 @@ from torch._C._functorch import unwrap_if_dead
 from torch.autograd import forward_ad
 from torch.nn import Parameter
 
-from .._arrays import Array
+from .._arrays import Array, is_array, mixture
+from .._errors import LibraryError
 from .._shapes import Shape
 from ..nn.functional._bilinear import _check
 from . import _compute, _vmap
@@ -43,6 +44,7 @@ def bilinear(
         type(x1) in _PLAIN and type(x2) in _PLAIN and type(weight) in _PLAIN
         and (bias is None or type(bias) in _PLAIN)
     ):  # fmt: skip
+        _refuse_others(input_1=x1, input_2=x2, weight=weight, bias=bias)
         return torch.ops.lucid.bilinear(x1, x2, weight, bias, each)
     if _is_watched():
         if not each:  # in the caller's terms, before `vmap` puts axes together
@@ -71,6 +73,16 @@ def gradients(
         return Gradients.record(*arguments, shape_1, shape_2, needed, each)
     found = _compute.gradients(*arguments, shape_1, shape_2, needed, each)
     return tuple(gradient for gradient in found if gradient is not None)
+
+
+def _refuse_others(**arguments: Any) -> None:
+    for name, value in arguments.items():
+        if not (isinstance(value, Tensor) or (value is None and name == "bias")):
+            mixed = mixture("bilinear", arguments) if is_array(value) else None
+            raise mixed or LibraryError(
+                f"bilinear: {name} is {type(value).__name__}, expected a torch tensor; "
+                "torch.as_tensor makes one of numbers, lists and arrays"
+            )
 
 
 def _is_traced() -> bool:
