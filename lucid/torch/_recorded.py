@@ -77,7 +77,9 @@ def gradients(
 
 def _refuse_others(**arguments: Any) -> None:
     for name, value in arguments.items():
-        if not (isinstance(value, Tensor) or (value is None and name == "bias")):
+        if value is None and name != "bias":
+            _check(*arguments.values())  # which says which axes were expected
+        elif value is not None and not isinstance(value, Tensor):
             mixed = mixture("bilinear", arguments) if is_array(value) else None
             raise mixed or LibraryError(
                 f"bilinear: {name} is {type(value).__name__}, expected a torch tensor; "
