@@ -85,7 +85,7 @@ def test_third_derivatives(which: int) -> None:
 @pytest.mark.parametrize("needed", list(itertools.product([True, False], repeat=4))[:-1])
 def test_only_what_a_gradient_needs_is_kept(needed: tuple[bool, ...]) -> None:
     arguments = tensors(ROWS)
-    for argument, wanted in zip(arguments, needed, strict=True):
+    for argument, is_needed in zip(arguments, needed, strict=True):
         argument.requires_grad_(wanted)
     kept: list[Any] = []
 
