@@ -86,7 +86,7 @@ def test_third_derivatives(which: int) -> None:
 def test_only_what_a_gradient_needs_is_kept(needed: tuple[bool, ...]) -> None:
     arguments = tensors(ROWS)
     for argument, is_needed in zip(arguments, needed, strict=True):
-        argument.requires_grad_(wanted)
+        argument.requires_grad_(is_needed)
     kept: list[Any] = []
 
     def pack(value: Any) -> Any:
