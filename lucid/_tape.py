@@ -253,15 +253,13 @@ def _youngest_first(
     """All places on the way from the roots to what is wanted, in the order of the walk back."""
     found: set[Place] = set(roots)
     waiting = list(found)
-    everything = targets is None
+    everything = True  # leads to what is wanted
     # what is older than all targets leads to none of them
     oldest = -1 if targets is None else min((place._birth for place in targets), default=0)
     while waiting:
         place = waiting.pop()
-        if place._birth <= oldest:
-            continue
-        if type(place) is Leaf:
-            everything = everything and place.wanted()
+        if type(place) is Leaf or place._birth <= oldest:
+            everything = everything and (place.wanted() if targets is None else place in targets)
             continue
         if type(place) is Node and place.saved is None:
             raise GraphError(

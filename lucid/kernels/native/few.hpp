@@ -1,7 +1,8 @@
 // Few samples: lanes are features of x2, and W passes by once, in the order in which it lies.
 //
 // A weight of many megabytes is then read at the speed of the memory; lanes that are samples would
-// stand empty.
+// stand empty. It is one row after another, for the processor fetches ahead along one line: four
+// rows at once, which would share their loads of x2, get half as many bytes a second.
 #pragma once
 
 #include "pack.hpp"
@@ -10,37 +11,34 @@
 
 namespace {
 
-constexpr int rows_at_once = 4;      // rows of W that share one load of x2
 constexpr int samples_at_once = tile_rows / 3;
 
-// sums[s] += Σ_r x1[s][r] · (w[r] · x2[s]) for vectors over j; what does not fill one goes to tails.
-template <class Real, int Rows, int Samples>
-LUCID_NOINLINE void dot_tile(
+// sums[s] += x1[s] · (w · x2[s]) for vectors over j; what does not fill one goes to tails.
+template <class Real, int Samples>
+LUCID_NOINLINE void dot_row(
     Index features_2, const Real* w, Matrix<Real> x1, Matrix<Real> x2, Vector<Real>* sums,
     Real* tails) {
-    const Index whole = features_2 - features_2 % lanes<Real>;
-    Vector<Real> d[Samples][Rows];
+    constexpr int several = Samples == 1 ? 4 : 2;  // additions that do not wait for each other
+    Vector<Real> d[Samples][several];
     LUCID_UNROLL for (int s = 0; s < Samples; ++s)
-        LUCID_UNROLL for (int r = 0; r < Rows; ++r) d[s][r] = Vector<Real>{};
-    for (Index j = 0; j < whole; j += lanes<Real>) {
-        Vector<Real> rows[Rows];
-        LUCID_UNROLL for (int r = 0; r < Rows; ++r) {
-            rows[r] = load(w + r * features_2 + j);
-            __builtin_prefetch(w + (Rows + r) * features_2 + j);
+        LUCID_UNROLL for (int q = 0; q < several; ++q) d[s][q] = Vector<Real>{};
+    Index j = 0;
+    for (; j + several * lanes<Real> <= features_2; j += several * lanes<Real>)
+        LUCID_UNROLL for (int q = 0; q < several; ++q) {
+            const Vector<Real> row = load(w + j + q * lanes<Real>);
+            LUCID_UNROLL for (int s = 0; s < Samples; ++s)
+                d[s][q] += row * load(x2.data + s * x2.step + j + q * lanes<Real>);
         }
-        LUCID_UNROLL for (int s = 0; s < Samples; ++s) {
-            const Vector<Real> x = load(x2.data + s * x2.step + j);
-            LUCID_UNROLL for (int r = 0; r < Rows; ++r) d[s][r] += x * rows[r];
-        }
-    }
+    for (; j + lanes<Real> <= features_2; j += lanes<Real>)
+        LUCID_UNROLL for (int s = 0; s < Samples; ++s)
+            d[s][0] += load(w + j) * load(x2.data + s * x2.step + j);
     LUCID_UNROLL for (int s = 0; s < Samples; ++s) {
-        const Real* by = x1.data + s * x1.step;
-        LUCID_UNROLL for (int r = 0; r < Rows; ++r) sums[s] += by[r] * d[s][r];
-        for (Index j = whole; j < features_2; ++j) {
-            Real tail = 0;
-            LUCID_UNROLL for (int r = 0; r < Rows; ++r) tail += by[r] * w[r * features_2 + j];
-            tails[s] += tail * x2.data[s * x2.step + j];
-        }
+        LUCID_UNROLL for (int q = 1; q < several; ++q) d[s][0] += d[s][q];
+        const Real by = x1.data[s * x1.step];
+        sums[s] += by * d[s][0];
+        Real tail = 0;
+        for (Index k = j; k < features_2; ++k) tail += w[k] * x2.data[s * x2.step + k];
+        tails[s] += by * tail;
     }
 }
 
@@ -58,22 +56,14 @@ void few_output(
     const Sizes& sizes, const Samples<Real>& x, const Real* matrix, Range range, Vector<Real>* sums,
     Real* tails) {
     for (Index n = 0; n < sizes.samples; ++n) sums[n] = Vector<Real>{}, tails[n] = 0;
-    for (Index i = range.begin; i < range.end;) {
-        const bool several = range.end - i >= rows_at_once;
-        const Real* w = matrix + i * sizes.features_2;
-        for (Index n = 0; n < sizes.samples; n += samples_at_once) {
-            const Index samples = smaller<Index>(samples_at_once, sizes.samples - n);
-            with_constant<samples_at_once>(samples, [&](auto count) {
-                const auto x1 = x.first(n, i), x2 = x.second(n);
-                const Index j = sizes.features_2;
-                if (several)
-                    dot_tile<Real, rows_at_once, count.value>(j, w, x1, x2, sums + n, tails + n);
-                else
-                    dot_tile<Real, 1, count.value>(j, w, x1, x2, sums + n, tails + n);
-            });
-        }
-        i += several ? rows_at_once : 1;
-    }
+    for (Index i = range.begin; i < range.end; ++i)
+        for (Index n = 0; n < sizes.samples; n += samples_at_once)
+            with_constant<samples_at_once>(
+                smaller<Index>(samples_at_once, sizes.samples - n), [&](auto count) {
+                    dot_row<Real, count.value>(
+                        sizes.features_2, matrix + i * sizes.features_2, x.first(n, i), x.second(n),
+                        sums + n, tails + n);
+                });
 }
 
 template <class Real>
@@ -109,32 +99,24 @@ bool few_forward(
     return done;
 }
 
-// d1[r] += g · Σ_j w[r][j] · x2[j] and d2[j] += g · Σ_r x1[r] · w[r][j], in one pass over w.
-template <class Real, int Rows>
-LUCID_NOINLINE void both_tile(
-    Index features_2, const Real* w, Real g, const Real* x1, const Real* x2, Real* d1, Real* d2) {
-    const Index whole = features_2 - features_2 % lanes<Real>;
-    Vector<Real> sums[Rows];
-    Real scale[Rows], tails[Rows];
-    LUCID_UNROLL for (int r = 0; r < Rows; ++r)
-        sums[r] = Vector<Real>{}, scale[r] = g * x1[r], tails[r] = 0;
-    for (Index j = 0; j < whole; j += lanes<Real>) {
-        const Vector<Real> x = load(x2 + j);
-        Vector<Real> to = load(d2 + j);
-        LUCID_UNROLL for (int r = 0; r < Rows; ++r) {
-            const Vector<Real> row = load(w + r * features_2 + j);
-            __builtin_prefetch(w + (Rows + r) * features_2 + j);
-            sums[r] += row * x;
-            to += scale[r] * row;
-        }
-        store<Real>(d2 + j, to);
-    }
-    for (Index j = whole; j < features_2; ++j)
-        LUCID_UNROLL for (int r = 0; r < Rows; ++r) {
-            tails[r] += w[r * features_2 + j] * x2[j];
-            d2[j] += scale[r] * w[r * features_2 + j];
-        }
-    LUCID_UNROLL for (int r = 0; r < Rows; ++r) d1[r] += g * (tails[r] + sum_of_lanes<Real>(sums[r]));
+// d1 += g · Σ_j w[j] · x2[j] and d2[j] += g · x1 · w[j], in one pass over w.
+template <class Real>
+LUCID_NOINLINE void both_row(
+    Index features_2, const Real* w, Real g, Real x1, const Real* x2, Real& d1, Real* d2) {
+    Vector<Real> sums[2] = {Vector<Real>{}, Vector<Real>{}};
+    const Real scale = g * x1;
+    Index j = 0;
+    const auto meet = [&](Index at, Vector<Real>& sum) {
+        const Vector<Real> row = load(w + at);
+        sum += row * load(x2 + at);
+        store<Real>(d2 + at, load(d2 + at) + scale * row);
+    };
+    for (; j + 2 * lanes<Real> <= features_2; j += 2 * lanes<Real>)
+        meet(j, sums[0]), meet(j + lanes<Real>, sums[1]);
+    for (; j + lanes<Real> <= features_2; j += lanes<Real>) meet(j, sums[0]);
+    Real tail = 0;
+    for (; j < features_2; ++j) tail += w[j] * x2[j], d2[j] += scale * w[j];
+    d1 += g * (tail + sum_of_lanes<Real>(sums[0] + sums[1]));
 }
 
 // Chunks are ranges of i: rows of d1 are their own, d2 is summed over them in their order.
@@ -160,18 +142,12 @@ bool few_input_gradients(
         for (Index n = 0; n < sizes.samples; ++n)
             fill(d_first + n * sizes.features_1 + rows.begin, rows.length(), Real(0));
         for (Index o = 0; o < sizes.outputs; ++o)
-            for (Index i = rows.begin; i < rows.end;) {
-                const bool several = rows.end - i >= rows_at_once;
-                const Real* w = weight + (o * sizes.features_1 + i) * sizes.features_2;
-                for (Index n = 0; n < sizes.samples; ++n) {
-                    const Real by = g.data[n * g.step + o];
-                    const Real *x1 = x.first(n, i).data, *x2 = x.second(n).data;
-                    Real *to_1 = d_first + n * sizes.features_1 + i, *to_2 = d2 + n * sizes.features_2;
-                    if (several) both_tile<Real, rows_at_once>(sizes.features_2, w, by, x1, x2, to_1, to_2);
-                    else both_tile<Real, 1>(sizes.features_2, w, by, x1, x2, to_1, to_2);
-                }
-                i += several ? rows_at_once : 1;
-            }
+            for (Index i = rows.begin; i < rows.end; ++i)
+                for (Index n = 0; n < sizes.samples; ++n)
+                    both_row<Real>(
+                        sizes.features_2, weight + (o * sizes.features_1 + i) * sizes.features_2,
+                        g.data[n * g.step + o], *x.first(n, i).data, x.second(n).data,
+                        d_first[n * sizes.features_1 + i], d2 + n * sizes.features_2);
         return true;
     });
     for (Index part = 1; part < chunks; ++part)

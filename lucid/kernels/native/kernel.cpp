@@ -24,25 +24,53 @@ template <class Real> bool few_samples(const Sizes& s, Index most) {
     return s.features_2 >= lanes<Real> && s.samples <= most;
 }
 
+// A large W comes from memory. Where it is read in place by columns of a tile, a matrix ought to
+// stay in the second-level cache beside the next one, which is asked for meanwhile; and rows that
+// lie a multiple of 2 KiB apart compete for the same places.
+template <class Real> double read_by_columns(const Sizes& s) {
+    const Index bytes = s.features_1 * s.features_2 * Index(sizeof(Real));
+    if (s.outputs * bytes <= most_bytes / 4) return 1;
+    const bool compete = s.features_2 * Index(sizeof(Real)) % 2048 == 0;
+    return left_by(6 << 20, double(bytes)) * (compete ? 0.85 : 1);
+}
+
 // Where lanes are features, a matrix of W is copied by each thread, and all of the samples once.
-template <class Real> bool rows_have_room(const Sizes& s, Index matrix) {
-    const Index of_samples = s.samples * (s.features_1 + 2 * s.features_2 + s.outputs);
-    return matrix * Index(sizeof(Real)) <= most_bytes_each && of_samples * Index(sizeof(Real)) <= most_bytes;
+template <class Real> bool matrix_has_room(Index matrix) {
+    return matrix * Index(sizeof(Real)) <= most_bytes_each;
+}
+
+template <class Real> Index samples_with_room(const Sizes& s) {
+    return most_bytes / Index(sizeof(Real)) / (s.features_1 + 2 * s.features_2 + s.outputs);
 }
 
 // Shares of the multiplier's rate, fitted to measurements (README.md): lanes that are samples may
 // stand empty, and so may those that are features, which also copy W: once for all samples.
 template <class Real> Way forward_way(const Sizes& s) {
-    if (few_samples<Real>(s, 2)) return Way::features;
+    const Index vectors = s.features_2 / lanes<Real>;
+    if (few_samples<Real>(s, smaller<Index>(2 + vectors / 6, samples_at_once))) return Way::features;
     const Index matrix = s.features_1 * s.features_2;
     const bool packs = s.outputs * matrix * Index(sizeof(Real)) <= most_bytes;
     if (smaller(s.features_1, s.features_2) <= 3 && packs) return Way::outer;
     const double rows = fill_of<Real>(s.features_2) * left_by(double(s.samples), 4) *
-                        left_by(double(matrix), 25 * lanes<Real>);
-    if (rows > fill_of<Real>(s.samples) && rows_have_room<Real>(s, matrix)) return Way::rows;
+                        left_by(double(matrix), 25 * lanes<Real>) * left_by(double(s.outputs), 0.1);
+    const double samples = fill_of<Real>(s.samples) * read_by_columns<Real>(s);
+    if (rows > samples && matrix_has_room<Real>(matrix)) return Way::rows;
     // Tiles of few steps wait for the multiplier; packing W the other way round costs too.
     const bool shallow = s.features_1 <= 6 && s.features_2 >= 4 * s.features_1;
     return shallow && s.samples >= 150 ? Way::swapped : Way::samples;
+}
+
+template <class Real>
+bool rows_forward_in_parts(
+    Sizes s, const Samples<Real>& x, const Real* weight, const Real* bias, Real* out, int threads) {
+    const Pieces parts(s.samples, larger<Index>(1, samples_with_room<Real>(s)));
+    for (Index part = 0; part < parts.count; ++part) {
+        const Index n = parts.start(part);
+        s.samples = parts.length(part);
+        const Samples<Real> mine{x.first(n, 0), x.second(n)};
+        if (!rows_forward<Real>(s, mine, weight, bias, out + n * s.outputs, threads)) return false;
+    }
+    return true;
 }
 
 template <class Real>
@@ -54,7 +82,7 @@ bool forward(
         way = forward_way<Real>(s);
     }
     if (way == Way::features) return few_forward<Real>(s, {x1, x2}, weight, bias, out, threads);
-    if (way == Way::rows) return rows_forward<Real>(s, {x1, x2}, weight, bias, out, threads);
+    if (way == Way::rows) return rows_forward_in_parts<Real>(s, {x1, x2}, weight, bias, out, threads);
     if (way == Way::outer) return outer_forward<Real>({s, x1, x2, weight, bias, out}, threads);
     const Index matrix = s.features_1 * s.features_2;
     if (way == Way::swapped)
@@ -117,14 +145,15 @@ bool gradient_of_weight(
 // As above; where lanes are features there is a sum over them for each sample and feature 1, and
 // where they are samples W is packed into tiles, at a higher price.
 template <class Real> Way input_gradients_way(const Sizes& s, int threads) {
-    if (few_samples<Real>(s, 1)) return Way::features;
     const Index panels = Panels<Real>(s.samples).count, matrix = s.outputs * s.features_2;
     const bool packs = matrix * s.features_1 * Index(sizeof(Real)) <= most_bytes;
+    if (few_samples<Real>(s, packs ? 1 : 2)) return Way::features;
     if (s.features_2 <= column_rows && packs) return Way::column;
     const double rows = fill_of<Real>(s.features_2) * left_by(double(s.samples), 4) *
                         left_by(double(matrix), 25 * lanes<Real>);
     const double samples = fill_of<Real>(s.samples) * left_by(double(s.samples), 20);
-    if (rows > samples && rows_have_room<Real>(s, matrix)) return Way::rows;
+    if (rows > samples && matrix_has_room<Real>(matrix) && s.samples <= samples_with_room<Real>(s))
+        return Way::rows;
     if (!packs) return Way::shared;
     if (s.outputs <= 2 && s.features_1 >= 8 && s.features_2 >= 8) return Way::apart;
     if (s.outputs <= 40 && s.features_1 > 3 && panels >= 2 * threads) return Way::column;

@@ -76,13 +76,33 @@ void copy_columns(
 
 // x transposed by tiles of samples: [tile][feature][row of the tile].
 template <class Real>
-void transpose_tiles(Matrix<Real> x, const Pieces& tiles, Index features, Real* to) {
-    for (Index t = 0; t < tiles.count; ++t)
+void transpose_tiles(
+    Matrix<Real> x, const Pieces& tiles, Range mine, Index features, Real* to) {
+    for (Index t = mine.begin; t < mine.end; ++t)
         transpose(
             x.data + tiles.start(t) * x.step, x.step, tiles.length(t), features,
             to + tiles.start(t) * features, tiles.length(t));
 }
 
+// What the tiles read of their samples, by all threads: `rows` transposed, `others` in full vectors.
+template <class Real>
+void pack_tiles(
+    Matrix<Real> rows, Index features, Real* to_rows, Matrix<Real> others,
+    const ColumnPanels<Real>& panels, Real* to_others, const Pieces& tiles, int threads) {
+    const Index numbers = tiles.size * (features + panels.padded);
+    const Index chunks = smaller(tiles.count, chunks_for(numbers, 8, threads));
+    parallel(threads, chunks, [&](Index chunk) {
+        const Range mine = share({0, tiles.count}, chunk, chunks);
+        transpose_tiles(rows, tiles, mine, features, to_rows);
+        for (Index n = tiles.start(mine.begin); n < tiles.start(mine.end); ++n)
+            copy_row(
+                others.data + n * others.step, panels.columns, panels.padded,
+                to_others + n * panels.padded);
+        return true;
+    });
+}
+
+// Chunks are ranges of outputs and, where these are too few to go round, of tiles.
 template <class Real>
 bool rows_forward(
     const Sizes& s, const Samples<Real>& x, const Real* weight, const Real* bias, Real* out,
@@ -90,42 +110,45 @@ bool rows_forward(
     const ColumnPanels<Real> panels(s.features_2);
     const Pieces tiles(s.samples, tile_rows);
     const Index matrix = s.features_1 * s.features_2;
-    const Index chunks = smaller(chunks_for(s.samples * s.outputs, matrix, threads), s.outputs);
+    const Index wanted = chunks_for(s.samples * s.outputs, matrix, threads);
+    const Index along_outputs = smaller(wanted, s.outputs);
+    const Index along_tiles = smaller(divided_up(wanted, along_outputs), tiles.count);
     Scratch<Real> shared(s.samples * (s.features_1 + panels.padded));
     if (!shared) return false;
     Real* const x1 = shared.get();
     Real* const x2 = x1 + s.samples * s.features_1;
-    transpose_tiles(x.x1, tiles, s.features_1, x1);
-    for (Index n = 0; n < s.samples; ++n)
-        copy_row(x.second(n).data, s.features_2, panels.padded, x2 + n * panels.padded);
-    return parallel(threads, chunks, [&](Index chunk) {
-        Scratch<Real> own(s.samples * lanes<Real> + s.features_1 * panels.padded);
+    pack_tiles(x.x1, s.features_1, x1, x.x2, panels, x2, tiles, threads);
+    return parallel(threads, along_outputs * along_tiles, [&](Index chunk) {
+        const Range outputs = share({0, s.outputs}, chunk % along_outputs, along_outputs);
+        const Range mine = share({0, tiles.count}, chunk / along_outputs, along_tiles);
+        const Index first = tiles.start(mine.begin), last = tiles.start(mine.end);
+        Scratch<Real> own((last - first) * lanes<Real> + s.features_1 * panels.padded);
         if (!own) return false;
         auto* const sums = reinterpret_cast<Vector<Real>*>(own.get());
-        Real* const copied = own.get() + s.samples * lanes<Real>;
-        const Range outputs = share({0, s.outputs}, chunk, chunks);
+        Real* const copied = own.get() + (last - first) * lanes<Real>;
         for (Index o = outputs.begin; o < outputs.end; ++o) {
-            for (Index n = 0; n < s.samples; ++n) sums[n] = Vector<Real>{};
+            for (Index n = first; n < last; ++n) sums[n - first] = Vector<Real>{};
             copy_columns(weight + o * matrix, s.features_2, s.features_1, panels, copied);
             for (Index q = 0; q < panels.count; ++q)
-                for (Index t = 0; t < tiles.count; ++t) {
+                for (Index t = mine.begin; t < mine.end; ++t) {
                     if (o + 1 < s.outputs)
                         prefetch_part(
                             weight + (o + 1) * matrix, s.features_2, s.features_1, s.features_2,
-                            q * tiles.count + t, panels.count * tiles.count);
+                            q * mine.length() + t - mine.begin, panels.count * mine.length());
                     const Index n = tiles.start(t), rows = tiles.length(t);
                     const Factors<Real> factors{
                         s.features_1, x1 + n * s.features_1, rows,
                         copied + panels.start(q) * s.features_1, panels.width(q)};
                     const Meeting<Real> with{
                         nullptr, 0, x2 + n * panels.padded + panels.start(q), nullptr,
-                        panels.padded, sums + n};
+                        panels.padded, sums + n - first};
                     with_tile<tile_rows>(rows, panels.wide(q), [&](auto r, auto w) {
                         meet_tile<Real, r.value, w.value, false>(factors, with);
                     });
                 }
-            for (Index n = 0; n < s.samples; ++n)
-                out[n * s.outputs + o] = sum_of_lanes<Real>(sums[n]) + (bias ? bias[o] : Real(0));
+            for (Index n = first; n < last; ++n)
+                out[n * s.outputs + o] =
+                    sum_of_lanes<Real>(sums[n - first]) + (bias ? bias[o] : Real(0));
         }
         return true;
     });
@@ -147,9 +170,7 @@ bool rows_input_gradients(
     Real* const a = shared.get();
     Real* const x2 = a + s.samples * s.outputs;
     Real* const d2 = x2 + padded_size;  // one for each chunk
-    transpose_tiles(g, tiles, s.outputs, a);
-    for (Index n = 0; n < s.samples; ++n)
-        copy_row(x.second(n).data, s.features_2, panels.padded, x2 + n * panels.padded);
+    pack_tiles(g, s.outputs, a, x.x2, panels, x2, tiles, threads);
     const bool done = parallel(threads, chunks, [&](Index chunk) {
         Scratch<Real> own(s.samples * lanes<Real> + s.outputs * panels.padded);
         if (!own) return false;
