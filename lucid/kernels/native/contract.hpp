@@ -88,7 +88,6 @@ bool contract_part(const Contraction<Real>& c, Range panel_range, Range output_r
                 for (Index p = 0; p < members; ++p) {
                     Real* sum = result + p * out_size + (m - o) * step;
                     fill(sum, step, c.bias ? c.bias[m] : Real(0));
-                    if (more) prefetch_part(matrix + c.weight.out_step, 0, 1, matrix_size, p, members);
                     for (Index tile = 0; tile < tiles.count; ++tile) {
                         const Index row = tiles.start(tile), rows = tiles.length(tile);
                         Factors<Real> factors{
@@ -97,6 +96,10 @@ bool contract_part(const Contraction<Real>& c, Range panel_range, Range output_r
                             factors.a = packed.get() + row * c.depth;
                             factors.a_step = rows;
                         }
+                        if (more)
+                            factors.ask_for(
+                                matrix + c.weight.out_step, c.weight.depth_step, c.rows,
+                                p * tiles.count + tile);
                         const Real* others = second + p * second_size + row * step;
                         with_tile<tile_rows>(rows, panels.wide(from + p), [&](auto r, auto w) {
                             contract_tile<Real, r.value, w.value, true, false>(

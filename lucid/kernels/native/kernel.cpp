@@ -26,12 +26,11 @@ template <class Real> bool few_samples(const Sizes& s, Index most) {
 
 // A large W comes from memory. Where it is read in place by columns of a tile, a matrix ought to
 // stay in the second-level cache beside the next one, which is asked for meanwhile; and rows that
-// lie a multiple of 2 KiB apart compete for the same places.
+// lie a multiple of 4 KiB apart compete for the same places.
 template <class Real> double read_by_columns(const Sizes& s) {
-    const Index bytes = s.features_1 * s.features_2 * Index(sizeof(Real));
-    if (s.outputs * bytes <= most_bytes / 4) return 1;
-    const bool compete = s.features_2 * Index(sizeof(Real)) % 2048 == 0;
-    return left_by(6 << 20, double(bytes)) * (compete ? 0.85 : 1);
+    const Index row = s.features_2 * Index(sizeof(Real)), matrix = s.features_1 * row;
+    if (s.outputs * matrix <= most_bytes / 4) return 1;
+    return left_by(8 << 20, double(matrix)) * (row % 4096 == 0 ? 0.85 : 1);
 }
 
 // Where lanes are features, a matrix of W is copied by each thread, and all of the samples once.

@@ -135,19 +135,4 @@ template <class Real> struct Panels {
     bool wide(Index p) const { return used(p) > lanes<Real>; }
 };
 
-// Ask for one part of a matrix that is needed next, while the multiplier is busy with another one:
-// from memory it would come too late, one row being too short for the processor to run ahead.
-template <class Real>
-void prefetch_part(
-    const Real* matrix, Index step, Index rows, Index columns, Index part, Index parts) {
-    const Range mine = share({0, rows * columns}, part, parts);
-    constexpr Index line = Index(64 / sizeof(Real));
-    for (Index at = mine.begin; at < mine.end;) {
-        const Index row = at / columns, column = at % columns;
-        const Index end = smaller(columns, column + mine.end - at);
-        for (Index k = column; k < end; k += line) __builtin_prefetch(matrix + row * step + k);
-        at += end - column;
-    }
-}
-
 }  // namespace

@@ -131,14 +131,14 @@ bool rows_forward(
             copy_columns(weight + o * matrix, s.features_2, s.features_1, panels, copied);
             for (Index q = 0; q < panels.count; ++q)
                 for (Index t = mine.begin; t < mine.end; ++t) {
-                    if (o + 1 < s.outputs)
-                        prefetch_part(
-                            weight + (o + 1) * matrix, s.features_2, s.features_1, s.features_2,
-                            q * mine.length() + t - mine.begin, panels.count * mine.length());
                     const Index n = tiles.start(t), rows = tiles.length(t);
-                    const Factors<Real> factors{
+                    Factors<Real> factors{
                         s.features_1, x1 + n * s.features_1, rows,
                         copied + panels.start(q) * s.features_1, panels.width(q)};
+                    if (o + 1 < s.outputs)
+                        factors.ask_for(
+                            weight + (o + 1) * matrix, s.features_2, s.features_2,
+                            q * mine.length() + t - mine.begin);
                     const Meeting<Real> with{
                         nullptr, 0, x2 + n * panels.padded + panels.start(q), nullptr,
                         panels.padded, sums + n - first};
@@ -185,16 +185,15 @@ bool rows_input_gradients(
                 weight + i * s.features_2, s.features_1 * s.features_2, s.outputs, panels, copied);
             for (Index q = 0; q < panels.count; ++q)
                 for (Index t = 0; t < tiles.count; ++t) {
-                    if (i + 1 < s.features_1)
-                        prefetch_part(
-                            weight + (i + 1) * s.features_2, s.features_1 * s.features_2,
-                            s.outputs, s.features_2, q * tiles.count + t,
-                            panels.count * tiles.count);
                     const Index n = tiles.start(t), rows = tiles.length(t);
                     const Index at = n * panels.padded + panels.start(q);
-                    const Factors<Real> factors{
+                    Factors<Real> factors{
                         s.outputs, a + n * s.outputs, rows, copied + panels.start(q) * s.outputs,
                         panels.width(q)};
+                    if (i + 1 < s.features_1)
+                        factors.ask_for(
+                            weight + (i + 1) * s.features_2, s.features_1 * s.features_2,
+                            s.features_2, q * tiles.count + t);
                     const auto x1 = x.first(n, i);
                     const Meeting<Real> with{
                         x1.data, x1.step, x2 + at, my_d2 + at, panels.padded, sums + n};

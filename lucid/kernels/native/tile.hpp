@@ -22,15 +22,26 @@ template <class Real> struct Factors {
     Index a_step;
     const Real* b;
     Index b_step;
+    const Real* ahead = nullptr;  // what is to come from memory meanwhile
+    Index ahead_step = 0;
+
+    // Of a matrix that is needed next, one line of every row: that with the number of this tile.
+    // From memory it would come too late, the rows being too short for the processor to run ahead;
+    // and asked for at once, it would hold up the multiplier.
+    void ask_for(const Real* next, Index step, Index columns, Index number) {
+        const Index at = number * Index(64 / sizeof(Real));
+        if (at < columns) ahead = next + at, ahead_step = step;
+    }
 };
 
 template <class Real, int Rows, int Width>
 LUCID_INLINE void multiply(const Factors<Real>& factors, Vector<Real> (&d)[Rows][Width]) {
     LUCID_UNROLL for (int r = 0; r < Rows; ++r)
         LUCID_UNROLL for (int q = 0; q < Width; ++q) d[r][q] = Vector<Real>{};
-    const Real *a = factors.a, *b = factors.b;
-    const Index a_step = factors.a_step, b_step = factors.b_step;
-    for (Index k = factors.depth; k > 0; --k, a += a_step, b += b_step) {
+    const Real *a = factors.a, *b = factors.b, *ahead = factors.ahead ? factors.ahead : b;
+    const Index a_step = factors.a_step, b_step = factors.b_step, ahead_step = factors.ahead_step;
+    for (Index k = factors.depth; k > 0; --k, a += a_step, b += b_step, ahead += ahead_step) {
+        __builtin_prefetch(ahead);
         Vector<Real> column[Width];
         LUCID_UNROLL for (int q = 0; q < Width; ++q) column[q] = load(b + q * lanes<Real>);
         LUCID_UNROLL for (int r = 0; r < Rows; ++r)
