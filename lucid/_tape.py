@@ -206,8 +206,11 @@ def propagate(
     Returns the gradient of each leaf (or target) that was reached: an array, or with
     `create_graph` a Tensor, because then the rules are themselves recorded.
     """
-    with enable_grad() if create_graph else no_grad():
+    before, mode.recording = mode.recording, create_graph
+    try:
         return _propagate(roots, targets, retain_graph or create_graph, create_graph)
+    finally:
+        mode.recording = before
 
 
 def _propagate(

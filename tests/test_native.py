@@ -44,7 +44,7 @@ SIZES = [
     (31, 8, 3, 100), (32, 24, 32, 6), (33, 20, 30, 40), (64, 101, 101, 5), (65, 16, 16, 12),
     (130, 30, 13, 50), (257, 64, 5, 7), (600, 16, 16, 16), (1100, 7, 20, 3), (100, 31, 64, 1),
     (4, 40, 50, 30), (50, 200, 3, 1), (70, 40, 30, 2), (3, 300, 65, 1), (40, 1, 200, 48),
-    (9, 2, 1, 49),
+    (9, 2, 1, 49), (1500, 20, 40, 2),
 ]  # fmt: skip
 
 
@@ -250,6 +250,16 @@ def test_a_large_weight_and_several_blocks_of_samples(dtype: Any) -> None:
     for way in (CHOOSE, SHARED, SAMPLES):
         for k, found in enumerate(compiled.gradients(g, x1, x2, weight, ALL, way, 2), 1):
             check(found, right[k], scale[k], terms[k])
+
+
+def test_more_samples_than_rows_have_room_for() -> None:
+    sizes = (200_001, 3, 9, 2)
+    x1, x2, weight, bias, g = arguments(sizes, np.float32)
+    right = reference(x1, x2, weight, bias, g)[0]
+    scale = magnitudes(x1, x2, weight, bias, g)[0]
+    for threads in (1, 2):
+        out = compiled.bilinear(x1, x2, weight, bias, ROWS, threads)
+        check(out, right, scale, terms_of(sizes)[0])
 
 
 def test_the_same_bits_from_run_to_run() -> None:
