@@ -239,7 +239,9 @@ def takes_pairs(counts: Shape, weight_shape: Shape, result_cost: int) -> bool:
     fewer, results = min(firsts, seconds), shared * firsts * seconds * outputs
     calculations = shared * max(fewer, 4) * prod(weight_shape) + result_cost * results
     least_features = min(features_1, features_2)
-    return calculations <= 1 << 20 or (fewer >= 4 and 2 * least_features >= result_cost)
+    if fewer >= 4 and least_features >= max(8, result_cost // 2):
+        return True
+    return calculations <= (1 << 20 if least_features >= 4 else 1 << 19)
 
 
 def _takes(split: Layout, weight_shape: Shape, result_cost: int) -> bool:

@@ -13,11 +13,10 @@ namespace {
 
 constexpr int samples_at_once = tile_rows / 3;
 
-// sums[s] += x1[s] · (w · x2[s]) for vectors over j; what does not fill one goes to tails.
+// sums[s] += x1[s] · (w · x2[s]) for vectors over j; the last of them may overlap the one before.
 template <class Real, int Samples>
 LUCID_NOINLINE void dot_row(
-    Index features_2, const Real* w, Matrix<Real> x1, Matrix<Real> x2, Vector<Real>* sums,
-    Real* tails) {
+    Index features_2, const Real* w, Matrix<Real> x1, Matrix<Real> x2, Vector<Real>* sums) {
     constexpr int several = Samples == 1 ? 4 : 2;  // additions that do not wait for each other
     Vector<Real> d[Samples][several];
     LUCID_UNROLL for (int s = 0; s < Samples; ++s)
@@ -32,13 +31,17 @@ LUCID_NOINLINE void dot_row(
     for (; j + lanes<Real> <= features_2; j += lanes<Real>)
         LUCID_UNROLL for (int s = 0; s < Samples; ++s)
             d[s][0] += load(w + j) * load(x2.data + s * x2.step + j);
+    const Index left = features_2 - j;
     LUCID_UNROLL for (int s = 0; s < Samples; ++s) {
+        const Real* x = x2.data + s * x2.step;
+        if (left && features_2 >= lanes<Real>) {
+            const Index last = features_2 - lanes<Real>;
+            d[s][0] += last_lanes<Real>(load(w + last) * load(x + last), left);
+        } else {
+            for (Index k = j; k < features_2; ++k) d[s][0][0] += w[k] * x[k];
+        }
         LUCID_UNROLL for (int q = 1; q < several; ++q) d[s][0] += d[s][q];
-        const Real by = x1.data[s * x1.step];
-        sums[s] += by * d[s][0];
-        Real tail = 0;
-        for (Index k = j; k < features_2; ++k) tail += w[k] * x2.data[s * x2.step + k];
-        tails[s] += by * tail;
+        sums[s] += x1.data[s * x1.step] * d[s][0];
     }
 }
 
@@ -53,16 +56,16 @@ template <class Real> struct Samples {
 // out[n] for one output, from the rows `range` of its matrix.
 template <class Real>
 void few_output(
-    const Sizes& sizes, const Samples<Real>& x, const Real* matrix, Range range, Vector<Real>* sums,
-    Real* tails) {
-    for (Index n = 0; n < sizes.samples; ++n) sums[n] = Vector<Real>{}, tails[n] = 0;
+    const Sizes& sizes, const Samples<Real>& x, const Real* matrix, Range range,
+    Vector<Real>* sums) {
+    for (Index n = 0; n < sizes.samples; ++n) sums[n] = Vector<Real>{};
     for (Index i = range.begin; i < range.end; ++i)
         for (Index n = 0; n < sizes.samples; n += samples_at_once)
             with_constant<samples_at_once>(
                 smaller<Index>(samples_at_once, sizes.samples - n), [&](auto count) {
                     dot_row<Real, count.value>(
                         sizes.features_2, matrix + i * sizes.features_2, x.first(n, i), x.second(n),
-                        sums + n, tails + n);
+                        sums + n);
                 });
 }
 
@@ -81,15 +84,14 @@ bool few_forward(
         const Range outputs = share({0, sizes.outputs}, chunk % along_outputs, along_outputs);
         const Range rows = share({0, sizes.features_1}, part, along_rows);
         Real* to = part == 0 ? out : partial.get() + (part - 1) * n_out;
-        Scratch<Real> scratch(sizes.samples * (lanes<Real> + 1));
+        Scratch<Real> scratch(sizes.samples * lanes<Real>);
         if (!scratch) return false;
         auto* sums = reinterpret_cast<Vector<Real>*>(scratch.get());
-        Real* tails = scratch.get() + sizes.samples * lanes<Real>;
         for (Index o = outputs.begin; o < outputs.end; ++o) {
-            few_output(sizes, x, weight + o * matrix, rows, sums, tails);
+            few_output(sizes, x, weight + o * matrix, rows, sums);
             for (Index n = 0; n < sizes.samples; ++n) {
                 const Real start = part == 0 && bias ? bias[o] : Real(0);
-                to[n * sizes.outputs + o] = start + tails[n] + sum_of_lanes<Real>(sums[n]);
+                to[n * sizes.outputs + o] = start + sum_of_lanes<Real>(sums[n]);
             }
         }
         return true;
@@ -106,17 +108,21 @@ LUCID_NOINLINE void both_row(
     Vector<Real> sums[2] = {Vector<Real>{}, Vector<Real>{}};
     const Real scale = g * x1;
     Index j = 0;
-    const auto meet = [&](Index at, Vector<Real>& sum) {
+    const auto meet = [&](Index at, Index count, Vector<Real>& sum) {
         const Vector<Real> row = load(w + at);
-        sum += row * load(x2 + at);
-        store<Real>(d2 + at, load(d2 + at) + scale * row);
+        const Vector<Real> product = row * load(x2 + at), spread = scale * row;
+        sum += count == lanes<Real> ? product : last_lanes<Real>(product, count);
+        store<Real>(
+            d2 + at, load(d2 + at) + (count == lanes<Real> ? spread : last_lanes<Real>(spread, count)));
     };
     for (; j + 2 * lanes<Real> <= features_2; j += 2 * lanes<Real>)
-        meet(j, sums[0]), meet(j + lanes<Real>, sums[1]);
-    for (; j + lanes<Real> <= features_2; j += lanes<Real>) meet(j, sums[0]);
-    Real tail = 0;
-    for (; j < features_2; ++j) tail += w[j] * x2[j], d2[j] += scale * w[j];
-    d1 += g * (tail + sum_of_lanes<Real>(sums[0] + sums[1]));
+        meet(j, lanes<Real>, sums[0]), meet(j + lanes<Real>, lanes<Real>, sums[1]);
+    for (; j + lanes<Real> <= features_2; j += lanes<Real>) meet(j, lanes<Real>, sums[0]);
+    if (j < features_2 && features_2 >= lanes<Real>)
+        meet(features_2 - lanes<Real>, features_2 - j, sums[0]);
+    else
+        for (; j < features_2; ++j) sums[0][0] += w[j] * x2[j], d2[j] += scale * w[j];
+    d1 += g * sum_of_lanes<Real>(sums[0] + sums[1]);
 }
 
 // Chunks are ranges of i: rows of d1 are their own, d2 is summed over them in their order.

@@ -16,6 +16,11 @@ template <class Real> double fill_of(Index size) {
     return double(size) / double(divided_up(size, lanes<Real>) * lanes<Real>);
 }
 
+// The same where W is copied: less than a vector goes number by number.
+template <class Real> double fill_of_copies(Index size) {
+    return fill_of<Real>(size) * (size < lanes<Real> ? 0.5 : 1);
+}
+
 // How much of the multiplier's rate is left by work in proportion to 1 / size.
 inline double left_by(double size, double cost) { return size / (size + cost); }
 
@@ -50,7 +55,7 @@ template <class Real> Way forward_way(const Sizes& s) {
     const Index matrix = s.features_1 * s.features_2;
     const bool packs = s.outputs * matrix * Index(sizeof(Real)) <= most_bytes;
     if (smaller(s.features_1, s.features_2) <= 3 && packs) return Way::outer;
-    const double rows = fill_of<Real>(s.features_2) * left_by(double(s.samples), 4) *
+    const double rows = fill_of_copies<Real>(s.features_2) * left_by(double(s.samples), 4) *
                         left_by(double(matrix), 25 * lanes<Real>) * left_by(double(s.outputs), 0.1);
     const double samples = fill_of<Real>(s.samples) * read_by_columns<Real>(s);
     if (rows > samples && matrix_has_room<Real>(matrix)) return Way::rows;
@@ -108,7 +113,7 @@ template <class Real> bool better_exchanged(const Sizes& s) {
     const Index bytes = s.outputs * s.features_1 * s.features_2 * Index(sizeof(Real));
     return bytes <= most_bytes_each &&
            (s.features_2 == 1 || s.samples >= 16) &&
-           fill_of<Real>(s.features_1) > 1.6 * fill_of<Real>(s.features_2);
+           fill_of<Real>(s.features_1) > 1.4 * fill_of<Real>(s.features_2);
 }
 
 template <class Real>
@@ -146,9 +151,10 @@ bool gradient_of_weight(
 template <class Real> Way input_gradients_way(const Sizes& s, int threads) {
     const Index panels = Panels<Real>(s.samples).count, matrix = s.outputs * s.features_2;
     const bool packs = matrix * s.features_1 * Index(sizeof(Real)) <= most_bytes;
-    if (few_samples<Real>(s, packs ? 1 : 2)) return Way::features;
+    const bool long_rows = s.features_2 >= 8 * lanes<Real>;
+    if (few_samples<Real>(s, !packs ? 2 : long_rows ? 1 : 0)) return Way::features;
     if (s.features_2 <= column_rows && packs) return Way::column;
-    const double rows = fill_of<Real>(s.features_2) * left_by(double(s.samples), 4) *
+    const double rows = fill_of_copies<Real>(s.features_2) * left_by(double(s.samples), 4) *
                         left_by(double(matrix), 25 * lanes<Real>);
     const double samples = fill_of<Real>(s.samples) * left_by(double(s.samples), 20);
     if (rows > samples && matrix_has_room<Real>(matrix) && s.samples <= samples_with_room<Real>(s))

@@ -55,12 +55,18 @@ template <class Real> struct ColumnPanels {
     Index width(Index q) const { return wide(q) ? panel<Real> : lanes<Real>; }
 };
 
+// Zeros to the end of the last vector, over which go the last numbers, as one vector that overlaps.
 template <class Real>
 void copy_row(const Real* from, Index used, Index width, Real* to) {
-    Index k = 0;
-    for (; k + lanes<Real> <= used; k += lanes<Real>) store<Real>(to + k, load(from + k));
-    for (; k < used; ++k) to[k] = from[k];
-    for (; k < width; ++k) to[k] = 0;
+    if (used < lanes<Real>) {
+        for (Index k = 0; k < used; ++k) to[k] = from[k];
+        for (Index k = used; k < width; ++k) to[k] = 0;
+        return;
+    }
+    for (Index k = 0; k + lanes<Real> <= used; k += lanes<Real>) store<Real>(to + k, load(from + k));
+    if (used == width) return;
+    store<Real>(to + width - lanes<Real>, Vector<Real>{});
+    store<Real>(to + used - lanes<Real>, load(from + used - lanes<Real>));
 }
 
 // A matrix with `rows` rows as [panel][row][lane].

@@ -56,6 +56,13 @@ template <class Real> LUCID_INLINE void store(Real* to, Vector<Real> value) {
     *reinterpret_cast<Vector<Real>*>(to) = value;
 }
 
+// The last lanes of a vector, so many of them, and zeros before: whatever the others hold is gone.
+template <class Real> LUCID_INLINE Vector<Real> last_lanes(Vector<Real> value, Index count) {
+    Vector<Real> number;
+    LUCID_UNROLL for (int lane = 0; lane < lanes<Real>; ++lane) number[lane] = Real(lane);
+    return number >= Real(lanes<Real> - count) ? value : Vector<Real>{};
+}
+
 template <class Real> LUCID_INLINE Real sum_of_lanes(Vector<Real> value) {
     Real sum = 0;
     for (int lane = 0; lane < lanes<Real>; ++lane) sum += value[lane];
