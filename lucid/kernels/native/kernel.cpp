@@ -54,14 +54,15 @@ template <class Real> Way forward_way(const Sizes& s) {
     if (few_samples<Real>(s, smaller<Index>(2 + vectors / 6, samples_at_once))) return Way::features;
     const Index matrix = s.features_1 * s.features_2;
     const bool packs = s.outputs * matrix * Index(sizeof(Real)) <= most_bytes;
-    if (smaller(s.features_1, s.features_2) <= 3 && packs) return Way::outer;
+    if (smaller(s.features_1, s.features_2) <= 3 && packs)
+        return s.outputs == 1 && vectors >= 4 ? Way::features : Way::outer;
     const double rows = fill_of_copies<Real>(s.features_2) * left_by(double(s.samples), 4) *
                         left_by(double(matrix), 25 * lanes<Real>) * left_by(double(s.outputs), 0.1);
     const double samples = fill_of<Real>(s.samples) * read_by_columns<Real>(s);
     if (rows > samples && matrix_has_room<Real>(matrix)) return Way::rows;
     // Tiles of few steps wait for the multiplier; packing W the other way round costs too.
     const bool shallow = s.features_1 <= 6 && s.features_2 >= 4 * s.features_1;
-    return shallow && s.samples >= 150 ? Way::swapped : Way::samples;
+    return shallow && s.outputs >= 4 && s.samples >= 150 ? Way::swapped : Way::samples;
 }
 
 template <class Real>
@@ -112,7 +113,7 @@ template <class Real> Way weight_gradient_way(const Sizes& s) {
 template <class Real> bool better_exchanged(const Sizes& s) {
     const Index bytes = s.outputs * s.features_1 * s.features_2 * Index(sizeof(Real));
     return bytes <= most_bytes_each &&
-           (s.features_2 == 1 || s.samples >= 16) &&
+           (s.features_2 == 1 || s.samples >= (s.features_2 * 4 <= lanes<Real> ? 4 : 16)) &&
            fill_of<Real>(s.features_1) > 1.4 * fill_of<Real>(s.features_2);
 }
 
@@ -152,15 +153,19 @@ template <class Real> Way input_gradients_way(const Sizes& s, int threads) {
     const Index panels = Panels<Real>(s.samples).count, matrix = s.outputs * s.features_2;
     const bool packs = matrix * s.features_1 * Index(sizeof(Real)) <= most_bytes;
     const bool long_rows = s.features_2 >= 8 * lanes<Real>;
-    if (few_samples<Real>(s, !packs ? 2 : long_rows ? 1 : 0)) return Way::features;
+    if (few_samples<Real>(s, !packs ? 3 : long_rows ? 1 : 0)) return Way::features;
     if (s.features_2 <= column_rows && packs) return Way::column;
     const double rows = fill_of_copies<Real>(s.features_2) * left_by(double(s.samples), 4) *
-                        left_by(double(matrix), 25 * lanes<Real>);
-    const double samples = fill_of<Real>(s.samples) * left_by(double(s.samples), 20);
+                        left_by(double(matrix), 25 * lanes<Real>) * left_by(double(s.outputs), 12);
+    const bool apart = s.outputs <= 3 && s.features_1 >= 4 && s.features_2 >= 8 && packs;
+    const double samples =
+        fill_of<Real>(s.samples) *
+        (apart ? left_by(double(s.samples), 4) / 2
+               : left_by(double(s.samples), 20) * left_by(double(s.outputs), 4));
     if (rows > samples && matrix_has_room<Real>(matrix) && s.samples <= samples_with_room<Real>(s))
         return Way::rows;
     if (!packs) return Way::shared;
-    if (s.outputs <= 2 && s.features_1 >= 8 && s.features_2 >= 8) return Way::apart;
+    if (apart) return Way::apart;
     if (s.outputs <= 40 && s.features_1 > 3 && panels >= 2 * threads) return Way::column;
     return panels >= 4 * threads ? Way::samples : Way::shared;
 }
