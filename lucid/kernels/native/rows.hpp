@@ -29,7 +29,7 @@ template <class Real> struct Meeting {
 template <class Real, int Rows, int Width, bool Spread>
 LUCID_NOINLINE void meet_tile(const Factors<Real>& factors, const Meeting<Real>& with) {
     Vector<Real> d[Rows][Width];
-    multiply<Real, Rows, Width>(factors, d);
+    multiply_asking<Real, Rows, Width>(factors, d);
     LUCID_UNROLL for (int r = 0; r < Rows; ++r) {
         Vector<Real> sum = with.sums[r];
         LUCID_UNROLL for (int q = 0; q < Width; ++q) {

@@ -34,19 +34,29 @@ template <class Real> struct Factors {
     }
 };
 
-template <class Real, int Rows, int Width>
+template <class Real, int Rows, int Width, bool Ahead = false>
 LUCID_INLINE void multiply(const Factors<Real>& factors, Vector<Real> (&d)[Rows][Width]) {
     LUCID_UNROLL for (int r = 0; r < Rows; ++r)
         LUCID_UNROLL for (int q = 0; q < Width; ++q) d[r][q] = Vector<Real>{};
-    const Real *a = factors.a, *b = factors.b, *ahead = factors.ahead ? factors.ahead : b;
-    const Index a_step = factors.a_step, b_step = factors.b_step, ahead_step = factors.ahead_step;
-    for (Index k = factors.depth; k > 0; --k, a += a_step, b += b_step, ahead += ahead_step) {
-        __builtin_prefetch(ahead);
+    const Real *a = factors.a, *b = factors.b, *ahead = factors.ahead;
+    const Index a_step = factors.a_step, b_step = factors.b_step;
+    for (Index k = factors.depth; k > 0; --k, a += a_step, b += b_step) {
+        if constexpr (Ahead) {
+            __builtin_prefetch(ahead);
+            ahead += factors.ahead_step;
+        }
         Vector<Real> column[Width];
         LUCID_UNROLL for (int q = 0; q < Width; ++q) column[q] = load(b + q * lanes<Real>);
         LUCID_UNROLL for (int r = 0; r < Rows; ++r)
             LUCID_UNROLL for (int q = 0; q < Width; ++q) d[r][q] += a[r] * column[q];
     }
+}
+
+// The same, asking for what is needed next if there is any.
+template <class Real, int Rows, int Width>
+LUCID_INLINE void multiply_asking(const Factors<Real>& factors, Vector<Real> (&d)[Rows][Width]) {
+    if (factors.ahead) multiply<Real, Rows, Width, true>(factors, d);
+    else multiply<Real, Rows, Width>(factors, d);
 }
 
 // D is summed over its rows with x2 into d1, spread over its rows with x1 into d2, or both.
@@ -55,7 +65,8 @@ LUCID_NOINLINE void contract_tile(
     const Factors<Real>& factors, const Real* x1, const Real* x2, Real* d1, Real* d2) {
     constexpr int step = panel<Real>;
     Vector<Real> d[Rows][Width];
-    multiply<Real, Rows, Width>(factors, d);
+    if constexpr (Spread) multiply<Real, Rows, Width>(factors, d);
+    else multiply_asking<Real, Rows, Width>(factors, d);
     LUCID_UNROLL for (int q = 0; q < Width; ++q) {
         const int at = q * lanes<Real>;
         if constexpr (Sum) {  // in two sums, so that additions do not wait for each other
