@@ -103,7 +103,7 @@ bool forward(
 // multiplication for each; then tiles are written far apart, too far for a large gradient.
 template <class Real> Way weight_gradient_way(const Sizes& s) {
     const double samples =
-        left_by(double(smaller<Index>(s.features_1, tile_rows)), 1) * left_by(double(s.features_2), 6);
+        left_by(double(smaller<Index>(s.features_1, tile_rows)), 1) * left_by(double(s.features_2), 4);
     const double products = left_by(double(smaller<Index>(s.outputs, tile_rows)), 2);
     const bool near = s.outputs * s.features_1 * s.features_2 * Index(sizeof(Real)) <= copied_bytes;
     return products > samples && (near || s.features_1 < 4) ? Way::products : Way::samples;

@@ -60,18 +60,20 @@ template <class Real>
 void pack_products(
     const Real* g, Matrix<Real> x1, Range samples, Index feature, Index rows, Index all_samples,
     Index all_features, Real* to) {
-    const Index vectors = divided_up(rows, lanes<Real>), reach = vectors * lanes<Real>;
-    Index n = samples.begin;
-    for (; n < samples.end; ++n, ++g, to += rows) {
-        const Real* from = x1.data + n * x1.step + feature;
-        if ((all_samples - 1 - n) * x1.step + all_features - feature < reach) break;
+    const Index vectors = divided_up(rows, lanes<Real>);
+    const Index lacking = vectors * lanes<Real> - (all_features - feature);
+    const Index safe =
+        lacking <= 0 ? all_samples : x1.step > 0 ? all_samples - divided_up(lacking, x1.step) : 0;
+    const Index count = larger<Index>(0, smaller(samples.end, safe) - samples.begin);
+    const Real* from = x1.data + samples.begin * x1.step + feature;
+    Index n = 0;
+    if (vectors == 1)
+        for (; n < count; ++n, from += x1.step, to += rows) store<Real>(to, g[n] * load(from));
+    for (; n < count; ++n, from += x1.step, to += rows)
         for (Index v = 0; v < vectors; ++v)
-            store<Real>(to + v * lanes<Real>, *g * load(from + v * lanes<Real>));
-    }
-    for (; n < samples.end; ++n, ++g, to += rows) {
-        const Real* from = x1.data + n * x1.step + feature;
-        for (Index r = 0; r < rows; ++r) to[r] = *g * from[r];
-    }
+            store<Real>(to + v * lanes<Real>, g[n] * load(from + v * lanes<Real>));
+    for (; n < samples.length(); ++n, from += x1.step, to += rows)
+        for (Index r = 0; r < rows; ++r) to[r] = g[n] * from[r];
 }
 
 inline Index in_whole_depths(Index samples) {
