@@ -146,7 +146,7 @@ def report(
     worst.sort(key=lambda each: each[0], reverse=True)
     rows = [
         [str(size), operation, f"{found:.0%}", plan, f"{1e3 * best:.3g}"]
-        for found, operation, size, plan, best in worst[:int(os.environ.get("TOP", 15))]
+        for found, operation, size, plan, best in worst[: int(os.environ.get("TOP", 15))]
     ]
     print(table(("worst", "operation", "cost", "fastest", "its ms"), rows))
 

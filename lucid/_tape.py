@@ -261,8 +261,12 @@ def _youngest_first(
     oldest = -1 if targets is None else min((place._birth for place in targets), default=0)
     while waiting:
         place = waiting.pop()
-        if type(place) is Leaf or place._birth <= oldest:
-            everything = everything and (place.wanted() if targets is None else place in targets)
+        if targets is None:
+            if type(place) is Leaf:
+                everything = everything and place.wanted()
+                continue
+        elif type(place) is Leaf or place._birth <= oldest:
+            everything = everything and place in targets
             continue
         if type(place) is Node and place.saved is None:
             raise GraphError(
