@@ -73,16 +73,18 @@ def plans(arrays: Arrays) -> Iterator[tuple[str, Plans]]:
 
 
 def _ways(function: str, *arguments: Any) -> dict[str, Callable[[], object]]:
-    """The compiled kernel's own ways, if it takes this; see `Way` in its kernels.hpp."""
+    """The compiled kernel's own ways, if it takes this; see `Way` in its kernels.hpp.
+
+    Its choice among them is called as they are: a microsecond of Python is no way's advantage.
+    """
     compiled = sys.modules.get("lucid.kernels._compiled")
     if compiled is None:
         return {}
-    threads = compiled.get_num_threads()
-    calls = {
-        f"way {way}": partial(getattr(compiled, function), *arguments, way, threads)
-        for way in range(1, 11)
-    }
-    return {name: call for name, call in calls.items() if call() is not None}
+    call = getattr(compiled, function)
+    if call(*arguments) is None:
+        return {}
+    ways = {f"way {way}": partial(call, *arguments, way, 0) for way in range(1, 12)}
+    return ways | {CHOSEN: partial(call, *arguments, 0, 0)}
 
 
 def seconds(call: Callable[[], object], least: float) -> float:

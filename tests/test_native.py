@@ -34,9 +34,11 @@ NEEDED = [
     (False, True, False),
     (False, False, True),
 ]
-CHOOSE, SAMPLES, PACKED, FEATURES, SWAPPED, PRODUCTS, COLUMN, APART, SHARED, ROWS, OUTER = range(11)
-FORWARD_WAYS = [CHOOSE, SAMPLES, PACKED, FEATURES, SWAPPED, ROWS, OUTER]
-GRADIENT_WAYS = [CHOOSE, SAMPLES, FEATURES, PRODUCTS, COLUMN, APART, SHARED, ROWS]
+(
+    CHOOSE, SAMPLES, PACKED, FEATURES, SWAPPED, PRODUCTS, COLUMN, APART, SHARED, ROWS, OUTER, FLAT,
+) = range(12)  # fmt: skip
+FORWARD_WAYS = [CHOOSE, SAMPLES, PACKED, FEATURES, SWAPPED, ROWS, OUTER, FLAT]
+GRADIENT_WAYS = [CHOOSE, SAMPLES, FEATURES, PRODUCTS, COLUMN, APART, SHARED, ROWS, FLAT]
 
 # N, I, J, O: around the edges of tiles (6 and 12 rows), vectors (2 to 16) and panels (4 to 32)
 SIZES = [
@@ -487,10 +489,10 @@ def test_the_portable_plans_agree() -> None:
 @pytest.mark.usefixtures("no_large_blocks")
 def test_no_memory_is_an_error_and_no_crash() -> None:
     x1, x2, weight, bias, g = arguments((200, 40, 50, 30), np.float64)
-    for way in (SAMPLES, PACKED, SWAPPED, ROWS):
+    for way in (SAMPLES, PACKED, SWAPPED, ROWS, FLAT):
         with pytest.raises(MemoryError):
             compiled.bilinear(x1, x2, weight, bias, way, 2)
-    for way in (SAMPLES, COLUMN, APART, SHARED, ROWS):
+    for way in (SAMPLES, COLUMN, APART, SHARED, ROWS, FLAT):
         with pytest.raises(MemoryError):
             compiled.gradients(g, x1, x2, weight, ALL, way, 2)
 

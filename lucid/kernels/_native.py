@@ -106,6 +106,7 @@ WAYS = (
     "lanes are samples, threads split features 1",
     "lanes are features 2, rows are samples",
     "lanes are samples, x1 · x2 in registers, rows are outputs",
+    "lanes are both features",
 )
 """What the ways of the compiled kernel do, by their number; `native/README.md` explains them."""
 

@@ -41,6 +41,7 @@ SECONDS: Mapping[str, float] = {
     "weight": 8.4e-11,  # an element of the weight, each time it is read or written
     "copied": 1.9e-10,  # an element of the weight, when it must be copied into another order
     "turned": 1.6e-10,  # an element of the weight, when BLAS must turn it round
+    "run": 4e-9,  # the outputs of one pair, where they are moved by themselves
 }
 """Fitted to random sizes in float32 on two cores (README.md); only their ratios matter."""
 
@@ -233,6 +234,7 @@ def _sided(
         "weight": with_weight * sizes.weights,
         "copied": (with_first + summed) * sizes.weights if order == "left" else 0,
         "turned": (with_first + summed) * sizes.weights if order == "right" else 0,
+        "run": sizes.rows if order == "left" and not sizes.plain and sizes.outputs > 1 else 0,
     }
     temporaries = n * (2 * o * q + p) + b * q + 2 * n * b * o + 3 * o * p * q
     return Alternative(order, tiles, itemsize * temporaries, work)

@@ -130,17 +130,13 @@ template <class Real>
 bool few_input_gradients(
     const Sizes& sizes, Matrix<Real> g, const Samples<Real>& x, const Real* weight, Real* d_first,
     Real* d_second, int threads) {
-    const Index n_first = sizes.samples * sizes.features_1;
     const Index n_second = sizes.samples * sizes.features_2;
     const Index wanted = chunks_for(
         sizes.samples * sizes.outputs, sizes.features_1 * sizes.features_2, threads);
     const Index chunks = with_copies(
         smaller(wanted, divided_up(sizes.features_1, 16)), n_second * Index(sizeof(Real)));
     Scratch<Real> partial((chunks - 1) * n_second);
-    Scratch<Real> unwanted((d_first ? 0 : n_first) + (d_second ? 0 : n_second));
-    if (!partial || !unwanted) return false;
-    if (!d_first) d_first = unwanted.get();
-    else if (!d_second) d_second = unwanted.get();
+    if (!partial) return false;
     const bool done = parallel(threads, chunks, [&](Index chunk) {
         const Range rows = share({0, sizes.features_1}, chunk, chunks);
         Real* d2 = chunk == 0 ? d_second : partial.get() + (chunk - 1) * n_second;

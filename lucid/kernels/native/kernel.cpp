@@ -1,7 +1,9 @@
 // The kernel for one instruction set: compiled once for each, with LUCID_SET its name.
 // Here a way is chosen from the sizes where the caller leaves it open.
+#include "choice.hpp"
 #include "contract.hpp"
 #include "few.hpp"
+#include "flat.hpp"
 #include "input_gradients.hpp"
 #include "outer.hpp"
 #include "pairs.hpp"
@@ -11,58 +13,17 @@
 
 namespace {
 
-// The part of the lanes that is in use when `size` things lie on them.
-template <class Real> double fill_of(Index size) {
-    return double(size) / double(divided_up(size, lanes<Real>) * lanes<Real>);
+template <class Value> void exchange(Value& a, Value& b) {
+    const Value before = a;
+    a = b, b = before;
 }
 
-// The same where W is copied: less than a vector goes number by number.
-template <class Real> double fill_of_copies(Index size) {
-    return fill_of<Real>(size) * (size < lanes<Real> ? 0.5 : 1);
-}
+// W with one column lies in memory as it would with one row: lanes are for the longer of both.
+inline bool is_one_column(const Sizes& s) { return s.features_2 == 1 && s.features_1 > 1; }
 
-// How much of the multiplier's rate is left by work in proportion to 1 / size.
-inline double left_by(double size, double cost) { return size / (size + cost); }
-
-// One pass over W at the speed of memory, where multiplying is not what takes the time.
-template <class Real> bool few_samples(const Sizes& s, Index most) {
-    return s.features_2 >= lanes<Real> && s.samples <= most;
-}
-
-// A large W comes from memory. Where it is read in place by columns of a tile, a matrix ought to
-// stay in the second-level cache beside the next one, which is asked for meanwhile; and rows that
-// lie a multiple of 4 KiB apart compete for the same places.
-template <class Real> double read_by_columns(const Sizes& s) {
-    const Index row = s.features_2 * Index(sizeof(Real)), matrix = s.features_1 * row;
-    if (s.outputs * matrix <= most_bytes / 4) return 1;
-    return left_by(8 << 20, double(matrix)) * (row % 4096 == 0 ? 0.85 : 1);
-}
-
-// Where lanes are features, a matrix of W is copied by each thread, and all of the samples once.
-template <class Real> bool matrix_has_room(Index matrix) {
-    return matrix * Index(sizeof(Real)) <= most_bytes_each;
-}
-
-template <class Real> Index samples_with_room(const Sizes& s) {
-    return most_bytes / Index(sizeof(Real)) / (s.features_1 + 2 * s.features_2 + s.outputs);
-}
-
-// Shares of the multiplier's rate, fitted to measurements (README.md): lanes that are samples may
-// stand empty, and so may those that are features, which also copy W: once for all samples.
-template <class Real> Way forward_way(const Sizes& s) {
-    const Index vectors = s.features_2 / lanes<Real>;
-    if (few_samples<Real>(s, smaller<Index>(2 + vectors / 6, samples_at_once))) return Way::features;
-    const Index matrix = s.features_1 * s.features_2;
-    const bool packs = s.outputs * matrix * Index(sizeof(Real)) <= most_bytes;
-    if (smaller(s.features_1, s.features_2) <= 3 && packs)
-        return s.outputs == 1 && vectors >= 4 ? Way::features : Way::outer;
-    const double rows = fill_of_copies<Real>(s.features_2) * left_by(double(s.samples), 4) *
-                        left_by(double(matrix), 25 * lanes<Real>) * left_by(double(s.outputs), 0.1);
-    const double samples = fill_of<Real>(s.samples) * read_by_columns<Real>(s);
-    if (rows > samples && matrix_has_room<Real>(matrix)) return Way::rows;
-    // Tiles of few steps wait for the multiplier; packing W the other way round costs too.
-    const bool shallow = s.features_1 <= 6 && s.features_2 >= 4 * s.features_1;
-    return shallow && s.outputs >= 4 && s.samples >= 150 ? Way::swapped : Way::samples;
+template <class Real> void exchange(Sizes& s, Matrix<Real>& x1, Matrix<Real>& x2) {
+    exchange(s.features_1, s.features_2);
+    exchange(x1, x2);
 }
 
 template <class Real>
@@ -84,10 +45,12 @@ bool forward(
     int threads, Way way) {
     if (way == Way::choose) {
         if (is_tiny(s)) return tiny_forward(s, x1, x2, weight, bias, out), true;
+        if (is_one_column(s)) exchange(s, x1, x2);
         way = forward_way<Real>(s);
     }
     if (way == Way::features) return few_forward<Real>(s, {x1, x2}, weight, bias, out, threads);
     if (way == Way::rows) return rows_forward_in_parts<Real>(s, {x1, x2}, weight, bias, out, threads);
+    if (way == Way::flat) return flat_forward<Real>(s, {x1, x2}, weight, bias, out, threads);
     if (way == Way::outer) return outer_forward<Real>({s, x1, x2, weight, bias, out}, threads);
     const Index matrix = s.features_1 * s.features_2;
     if (way == Way::swapped)
@@ -99,75 +62,42 @@ bool forward(
          {weight, matrix, s.features_2, 1, way == Way::packed}, bias, out}, threads);
 }
 
-// Rows of tiles are i, and products are packed, or rows are o, and there is one more
-// multiplication for each; then tiles are written far apart, too far for a large gradient.
-template <class Real> Way weight_gradient_way(const Sizes& s) {
-    const double samples =
-        left_by(double(smaller<Index>(s.features_1, tile_rows)), 1) * left_by(double(s.features_2), 4);
-    const double products = left_by(double(smaller<Index>(s.outputs, tile_rows)), 2);
-    const bool near = s.outputs * s.features_1 * s.features_2 * Index(sizeof(Real)) <= copied_bytes;
-    return products > samples && (near || s.features_1 < 4) ? Way::products : Way::samples;
-}
-
-// Lanes are features of x1 where those of x2 would leave most of them empty.
-template <class Real> bool better_exchanged(const Sizes& s) {
-    const Index bytes = s.outputs * s.features_1 * s.features_2 * Index(sizeof(Real));
-    return bytes <= most_bytes_each &&
-           (s.features_2 == 1 || s.samples >= (s.features_2 * 4 <= lanes<Real> ? 4 : 16)) &&
-           fill_of<Real>(s.features_1) > 1.4 * fill_of<Real>(s.features_2);
-}
-
-template <class Real>
-bool exchanged_weight_gradient(
-    const Sizes& s, Matrix<Real> g, Matrix<Real> x1, Matrix<Real> x2, Real* d_weight, int threads) {
-    const Sizes other{s.samples, s.outputs, s.features_2, s.features_1};
-    const bool products = weight_gradient_way<Real>(other) == Way::products;
-    if (s.features_2 == 1)  // the gradient lies in memory as it would exchanged
-        return weight_gradient<Real>({other, g, x2, x1, products}, d_weight, threads);
-    const Index matrix = s.features_1 * s.features_2;
-    Scratch<Real> found(s.outputs * matrix);
-    if (!found || !weight_gradient<Real>({other, g, x2, x1, products}, found.get(), threads)) return false;
-    for (Index o = 0; o < s.outputs; ++o)
-        transpose(
-            found.get() + o * matrix, s.features_1, s.features_2, s.features_1,
-            d_weight + o * matrix, s.features_2);
-    return true;
-}
-
 template <class Real>
 bool gradient_of_weight(
     Sizes s, Matrix<Real> g, Matrix<Real> x1, Matrix<Real> x2, Real* d_weight, int threads,
     Way way) {
     if (way == Way::choose) {
         if (is_tiny(s)) return tiny_weight_gradient(s, g, x1, x2, d_weight), true;
-        if (better_exchanged<Real>(s))
-            return exchanged_weight_gradient(s, g, x1, x2, d_weight, threads);
-        way = weight_gradient_way<Real>(s);
+        if (is_one_column(s)) exchange(s, x1, x2);
+        way = weight_gradient_way<Real>(s, threads);
     }
+    if (way == Way::flat) return flat_weight_gradient<Real>(s, g, {x1, x2}, d_weight, threads);
     return weight_gradient<Real>({s, g, x1, x2, way == Way::products}, d_weight, threads);
 }
 
-// As above; where lanes are features there is a sum over them for each sample and feature 1, and
-// where they are samples W is packed into tiles, at a higher price.
-template <class Real> Way input_gradients_way(const Sizes& s, int threads) {
-    const Index panels = Panels<Real>(s.samples).count, matrix = s.outputs * s.features_2;
-    const bool packs = matrix * s.features_1 * Index(sizeof(Real)) <= most_bytes;
-    const bool long_rows = s.features_2 >= 8 * lanes<Real>;
-    if (few_samples<Real>(s, !packs ? 3 : long_rows ? 1 : 0)) return Way::features;
-    if (s.features_2 <= column_rows && packs) return Way::column;
-    const double rows = fill_of_copies<Real>(s.features_2) * left_by(double(s.samples), 4) *
-                        left_by(double(matrix), 25 * lanes<Real>) * left_by(double(s.outputs), 12);
-    const bool apart = s.outputs <= 3 && s.features_1 >= 4 && s.features_2 >= 8 && packs;
-    const double samples =
-        fill_of<Real>(s.samples) *
-        (apart ? left_by(double(s.samples), 4) / 2
-               : left_by(double(s.samples), 20) * left_by(double(s.outputs), 4));
-    if (rows > samples && matrix_has_room<Real>(matrix) && s.samples <= samples_with_room<Real>(s))
-        return Way::rows;
-    if (!packs) return Way::shared;
-    if (apart) return Way::apart;
-    if (s.outputs <= 40 && s.features_1 > 3 && panels >= 2 * threads) return Way::column;
-    return panels >= 4 * threads ? Way::samples : Way::shared;
+template <class Real>
+bool always_both(
+    const Sizes& s, Matrix<Real> g, const Samples<Real>& x, const Real* weight, Real* d_first,
+    Real* d_second, int threads, Way way) {
+    if (way == Way::features) return few_input_gradients<Real>(s, g, x, weight, d_first, d_second, threads);
+    if (way == Way::rows) return rows_input_gradients<Real>(s, g, x, weight, d_first, d_second, threads);
+    return flat_input_gradients<Real>(s, g, x, weight, d_first, d_second, threads);
+}
+
+// One gradient alone by a way that computes both: for the input that is not given there is a row of
+// zeros.
+template <class Real>
+bool one_of_both(
+    const Sizes& s, Matrix<Real> g, Samples<Real> x, const Real* weight, Real* d_first,
+    Real* d_second, int threads, Way way) {
+    const Index features = d_first ? s.features_2 : s.features_1, row = larger(s.features_1, s.features_2);
+    Scratch<Real> memory(row + s.samples * features);
+    if (!memory) return false;
+    fill(memory.get(), row, Real(0));
+    Real* const unwanted = memory.get() + row;
+    if (d_first) x.x1 = {memory.get(), 0}, d_second = unwanted;
+    else x.x2 = {memory.get(), 0}, d_first = unwanted;
+    return always_both(s, g, x, weight, d_first, d_second, threads, way);
 }
 
 template <class Real>
@@ -177,14 +107,16 @@ bool gradients_of_inputs(
     const bool both = d_first && d_second;
     if (way == Way::choose) {
         if (is_tiny(s)) return tiny_input_gradients(s, g, x1, x2, weight, d_first, d_second), true;
+        if (is_one_column(s)) exchange(s, x1, x2), exchange(d_first, d_second);
         way = input_gradients_way<Real>(s, threads);
-        // One gradient alone is a plain sum or a plain product of the same tiles.
-        if (!both && (way == Way::rows || way == Way::column || way == Way::features)) way = Way::shared;
+        const Index unwanted = s.samples * larger(s.features_1, s.features_2);
+        if (!both && (way == Way::column || !has_room<Real>(unwanted, most_bytes_each))) way = Way::shared;
     }
-    if (way == Way::features && both)
-        return few_input_gradients<Real>(s, g, {x1, x2}, weight, d_first, d_second, threads);
-    if (way == Way::rows && both)
-        return rows_input_gradients<Real>(s, g, {x1, x2}, weight, d_first, d_second, threads);
+    if (way == Way::features || way == Way::rows || way == Way::flat) {
+        const Samples<Real> x{x1, x2};
+        if (both) return always_both(s, g, x, weight, d_first, d_second, threads, way);
+        return one_of_both(s, g, x, weight, d_first, d_second, threads, way);
+    }
     const InputGradients<Real> c{s, g, x1, x2, weight, d_first, d_second, way};
     if (way == Way::apart) return gradients_apart(c, threads);
     if (way == Way::column && both) return gradients_by_column(c, threads);
@@ -211,9 +143,12 @@ bool pair_gradients(
 }
 
 template <class Real> void choose(Sizes s, int threads, Way (&chosen)[3]) {
-    chosen[0] = is_tiny(s) ? Way::choose : forward_way<Real>(s);
-    chosen[1] = is_tiny(s) ? Way::choose : input_gradients_way<Real>(s, threads);
-    chosen[2] = is_tiny(s) ? Way::choose : weight_gradient_way<Real>(s);
+    chosen[0] = chosen[1] = chosen[2] = Way::choose;
+    if (is_tiny(s)) return;
+    if (is_one_column(s)) exchange(s.features_1, s.features_2);
+    chosen[0] = forward_way<Real>(s);
+    chosen[1] = input_gradients_way<Real>(s, threads);
+    chosen[2] = weight_gradient_way<Real>(s, threads);
 }
 
 }  // namespace

@@ -33,6 +33,7 @@ enum class Way : int {
     shared = 8,    // input gradients: threads share the samples and split i
     rows = 9,      // lanes are features of x2, rows of a tile samples: for moderately many
     outer = 10,    // forward: x1 · x2 in registers, rows are outputs: for few features
+    flat = 11,     // lanes are both features: for few samples whose features 2 fill no vector
 };
 
 // Each writes all of its results and returns false where there is no memory for its scratch.

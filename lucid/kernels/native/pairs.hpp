@@ -17,6 +17,7 @@
 #include "pool.hpp"
 #include "rows.hpp"
 #include "tile.hpp"
+#include "weight_gradient.hpp"
 
 namespace {
 
@@ -408,7 +409,9 @@ bool pairs_gradient(
     const Index matrix = c.features_1 * c.features_2, size = c.outputs * matrix;
     const Index second_size = c.shared * c.seconds * c.features_2;
     const bool turned = d_weight && c.is_exchanged();
-    Index chunks = smaller(Index(2 * threads), threads == 1 ? 1 : chunks_for(Index(c.work()), 1, threads));
+    const bool large = d_weight && size * Index(sizeof(Real)) > copied_bytes;
+    Index chunks = smaller(
+        Index(large ? threads : 2 * threads), threads == 1 ? 1 : chunks_for(Index(c.work()), 1, threads));
     const bool by_position = c.shared >= chunks;
     const bool second_copies = d_second && !by_position;
     chunks = with_copies(
@@ -441,11 +444,15 @@ bool pairs_gradient(
     if (d_weight && !turned) add_copies(d_weight, weight_copies.get(), chunks - 1, size, threads);
     if (!turned) return true;
     add_copies(weight_copies.get(), weight_copies.get() + size, chunks - 1, size, threads);
-    for (Index o = 0; o < c.outputs; ++o)
-        transpose(
-            weight_copies.get() + o * matrix, c.features_2, c.features_1, c.features_2,
-            d_weight + o * matrix, c.features_1);
-    return true;
+    const Index parts = smaller(c.outputs, chunks_for(size, 8, threads));
+    return parallel(threads, parts, [&](Index part) {
+        const Range mine = share({0, c.outputs}, part, parts);
+        for (Index o = mine.begin; o < mine.end; ++o)
+            transpose(
+                weight_copies.get() + o * matrix, c.features_2, c.features_1, c.features_2,
+                d_weight + o * matrix, c.features_1);
+        return true;
+    });
 }
 
 }  // namespace

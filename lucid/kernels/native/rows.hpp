@@ -207,13 +207,12 @@ bool rows_input_gradients(
                         meet_tile<Real, r.value, w.value, true>(factors, with);
                     });
                 }
-            if (d_first)
-                for (Index n = 0; n < s.samples; ++n)
-                    d_first[n * s.features_1 + i] = sum_of_lanes<Real>(sums[n]);
+            for (Index n = 0; n < s.samples; ++n)
+                d_first[n * s.features_1 + i] = sum_of_lanes<Real>(sums[n]);
         }
         return true;
     });
-    for (Index n = 0; d_second && n < s.samples; ++n)
+    for (Index n = 0; n < s.samples; ++n)
         for (Index j = 0; j < s.features_2; ++j) {
             Real sum = 0;
             for (Index chunk = 0; chunk < chunks; ++chunk)

@@ -81,6 +81,12 @@ inline Index in_whole_depths(Index samples) {
     return samples / depth_at_once * depth_at_once;
 }
 
+// Samples whose x1, packed x2 and g stay in the first-level cache together.
+template <class Real> Index products_at_once(const Sizes& s) {
+    const Index features = FeaturePanels<Real>(s.features_2).widths() + s.features_1 + s.outputs;
+    return larger<Index>(64, nearest_bytes / Index(sizeof(Real)) / features);
+}
+
 // Some tiles of the gradient, summed over some samples, into d_weight (which need not be zero).
 template <class Real>
 bool weight_gradient_part(const WeightGradient<Real>& c, Range samples, Range tiles, Real* d_weight) {
@@ -89,7 +95,7 @@ bool weight_gradient_part(const WeightGradient<Real>& c, Range samples, Range ti
     const Pieces rows = c.rows();
     const Index widths = panels.widths();
     const Index room = c.products
-        ? larger<Index>(64, nearest_bytes / Index(sizeof(Real)) / (widths + s.features_1 + s.outputs))
+        ? products_at_once<Real>(s)
         : in_whole_depths(block_bytes / Index(sizeof(Real)) / widths);
     const Index block = smaller(samples.length(), room);
     const Index products_room = c.products ? 0 : (depth_at_once + 2) * tile_rows + 4 * lanes<Real>;

@@ -1,0 +1,215 @@
+// Both features as one, f = (i, j), which is how they lie in W; lanes are f. For few samples, for
+// features 2 that would leave lanes empty, and for weight gradients of many outputs.
+//
+//     P[n, f] = x1[n, i] · x2[n, j]              out[n, o] = Σ_f W[o, f] · P[n, f]
+//     D[n, f] = Σ_o g[n, o] · W[o, f]            dx1[n, i] = Σ_j D · x2;  dx2[n, j] = Σ_i D · x1
+//                                                dW[o, f] = Σ_n g[n, o] · P[n, f]
+//
+// P and D are written down, of so many features 1 at a time that they stay in the second-level
+// cache: little work beside that of the outputs, if there are many.
+#pragma once
+
+#include "few.hpp"
+#include "pack.hpp"
+#include "pool.hpp"
+#include "rows.hpp"
+#include "tile.hpp"
+
+namespace {
+
+constexpr Index flat_bytes = 512 * 1024;  // of a block: P, or D and the part of W that it meets
+constexpr Index flat_samples = 256;       // of a block
+
+// Features 1 in a block, where each feature f takes so many numbers.
+template <class Real> Index flat_features(const Sizes& s, Range mine, Index numbers) {
+    const Index room = flat_bytes / Index(sizeof(Real)) / (numbers * s.features_2);
+    return smaller(mine.length(), larger<Index>(1, room));
+}
+
+// W is read where it lies by the only tile of few samples, while the caches hold it.
+template <class Real> bool flat_in_place(const Sizes& s) {
+    const Index bytes = s.outputs * s.features_1 * s.features_2 * Index(sizeof(Real));
+    return s.samples <= tile_rows && bytes <= most_bytes / 2;
+}
+
+// Chunks of features 1, each of some panels, or the last one of each would be a large part.
+template <class Real> Index flat_chunks(const Sizes& s, Index wanted) {
+    const Index panels = divided_up(s.features_1 * s.features_2, 4 * panel<Real>);
+    return smaller(wanted, smaller(s.features_1, panels));
+}
+
+// P of some samples and features 1, its rows `step` apart. Rows of j are written in whole vectors,
+// each over the excess of the one before it: a row of P has room for a vector more.
+template <class Real>
+void flat_products(
+    const Sizes& s, const Samples<Real>& x, Range samples, Range features, Real* second, Real* to,
+    Index step) {
+    const Index width = divided_up(s.features_2, lanes<Real>) * lanes<Real>;
+    for (Index n = samples.begin; n < samples.end; ++n, to += step) {
+        copy_row(x.second(n).data, s.features_2, width, second);
+        Real* row = to;
+        for (Index i = features.begin; i < features.end; ++i, row += s.features_2)
+            for (Index j = 0; j < width; j += lanes<Real>)
+                store<Real>(row + j, *x.first(n, i).data * load(second + j));
+    }
+}
+
+// A step from row to row of P that spreads them over all places of the first-level cache.
+template <class Real> Index flat_step(Index columns) {
+    const Index vectors = divided_up(columns, lanes<Real>) + 1;
+    return (vectors | 1) * lanes<Real>;
+}
+
+// Chunks are ranges of i, whose results are summed in their order, and of outputs.
+template <class Real>
+bool flat_forward(
+    const Sizes& s, const Samples<Real>& x, const Real* weight, const Real* bias, Real* out,
+    int threads) {
+    const Index size = s.features_1 * s.features_2, n_out = s.samples * s.outputs;
+    const Index wanted = chunks_for(n_out, size, threads);
+    const Index along_features = with_copies(flat_chunks<Real>(s, wanted), n_out * Index(sizeof(Real)));
+    const Index along_outputs = smaller(divided_up(wanted, along_features), s.outputs);
+    Scratch<Real> partial((along_features - 1) * n_out);
+    if (!partial) return false;
+    const bool done = parallel(threads, along_features * along_outputs, [&](Index chunk) {
+        const Index part = chunk / along_outputs;
+        const Range mine = share({0, s.features_1}, part, along_features);
+        const Range outputs = share({0, s.outputs}, chunk % along_outputs, along_outputs);
+        const Index at_once = flat_features<Real>(s, mine, s.samples);
+        const Index step = flat_step<Real>(at_once * s.features_2);
+        Scratch<Real> memory(s.samples * (step + lanes<Real>) + s.features_2 + lanes<Real>);
+        if (!memory) return false;
+        auto* const sums = reinterpret_cast<Vector<Real>*>(memory.get());
+        Real* const products = memory.get() + s.samples * lanes<Real>;
+        Real* const second = products + s.samples * step;
+        Real* const to = part == 0 ? out : partial.get() + (part - 1) * n_out;
+        const Real one = 1;
+        for (Index i = mine.begin; i < mine.end; i += at_once) {
+            const Range now{i, smaller(i + at_once, mine.end)};
+            flat_products(s, x, {0, s.samples}, now, second, products, step);
+            const Sizes of_one{s.samples, 1, 1, now.length() * s.features_2};
+            for (Index o = outputs.begin; o < outputs.end; ++o) {
+                few_output<Real>(
+                    of_one, {{&one, 0}, {products, step}}, weight + o * size + i * s.features_2,
+                    {0, 1}, sums);
+                for (Index n = 0; n < s.samples; ++n) {
+                    Real& result = to[n * s.outputs + o];
+                    const Real before = i > mine.begin ? result : part == 0 && bias ? bias[o] : Real(0);
+                    result = before + sum_of_lanes<Real>(sums[n]);
+                }
+            }
+        }
+        return true;
+    });
+    for (Index part = 1; part < along_features; ++part)
+        for (Index k = 0; k < n_out; ++k) out[k] += partial.get()[(part - 1) * n_out + k];
+    return done;
+}
+
+// Chunks are ranges of i.
+template <class Real>
+bool flat_weight_gradient(
+    const Sizes& s, Matrix<Real> g, const Samples<Real>& x, Real* d_weight, int threads) {
+    const Index size = s.features_1 * s.features_2;
+    const Pieces blocks(s.samples, flat_samples), tiles(s.outputs, tile_rows);
+    const Index depth = divided_up(s.samples, blocks.count);
+    const Index chunks = flat_chunks<Real>(s, chunks_for(s.outputs * size, s.samples, threads));
+    return parallel(threads, chunks, [&](Index chunk) {
+        const Range mine = share({0, s.features_1}, chunk, chunks);
+        const Index at_once = flat_features<Real>(s, mine, depth);
+        const Index step = flat_step<Real>(at_once * s.features_2);
+        Scratch<Real> products(depth * step + s.features_2 + lanes<Real>);
+        if (!products) return false;
+        Real* const second = products.get() + depth * step;
+        for (Index i = mine.begin; i < mine.end; i += at_once) {
+            const Range now{i, smaller(i + at_once, mine.end)};
+            const ColumnPanels<Real> panels(now.length() * s.features_2);
+            for (Index block = 0; block < blocks.count; ++block) {
+                const Index first = blocks.start(block), count = blocks.length(block);
+                flat_products(s, x, {first, first + count}, now, second, products.get(), step);
+                for (Index q = 0; q < panels.count; ++q)
+                    for (Index t = 0; t < tiles.count; ++t) {
+                        const Index o = tiles.start(t);
+                        const Factors<Real> factors{
+                            count, g.data + first * g.step + o, g.step,
+                            products.get() + panels.start(q), step};
+                        const Target<Real> target{
+                            d_weight + o * size + i * s.features_2 + panels.start(q), size,
+                            panels.used(q), block > 0};
+                        with_tile<tile_rows>(tiles.length(t), panels.wide(q), [&](auto r, auto w) {
+                            accumulate_tile<Real, r.value, w.value>(factors, target);
+                        });
+                    }
+            }
+        }
+        return true;
+    });
+}
+
+// Chunks are ranges of i: columns of d1 are their own, d2 is summed over them in their order.
+template <class Real>
+bool flat_input_gradients(
+    const Sizes& s, Matrix<Real> g, const Samples<Real>& x, const Real* weight, Real* d_first,
+    Real* d_second, int threads) {
+    const Index size = s.features_1 * s.features_2, n_second = s.samples * s.features_2;
+    const Pieces blocks(s.samples, flat_samples);
+    const Index most = divided_up(s.samples, blocks.count);
+    const bool in_place = flat_in_place<Real>(s);
+    const Index chunks = with_copies(
+        flat_chunks<Real>(s, chunks_for(s.samples * s.outputs, size, threads)),
+        n_second * Index(sizeof(Real)));
+    Scratch<Real> shared(s.samples * s.outputs + (chunks - 1) * n_second);
+    if (!shared) return false;
+    Real* const turned = shared.get();  // g as [o][n]
+    Real* const partial = turned + s.samples * s.outputs;
+    transpose(g.data, g.step, s.samples, s.outputs, turned, s.samples);
+    const bool done = parallel(threads, chunks, [&](Index chunk) {
+        const Range mine = share({0, s.features_1}, chunk, chunks);
+        const Index at_once = flat_features<Real>(s, mine, most + s.outputs);
+        const Index step = flat_step<Real>(at_once * s.features_2);
+        Scratch<Real> memory((most + s.outputs) * step);
+        if (!memory) return false;
+        Real* const middle = memory.get();
+        Real* const copied = middle + most * step;
+        Real* const d2 = chunk == 0 ? d_second : partial + (chunk - 1) * n_second;
+        fill(d2, n_second, Real(0));
+        for (Index block = 0; block < blocks.count; ++block) {
+            const Index first = blocks.start(block), count = blocks.length(block);
+            const Pieces tiles(count, tile_rows);
+            for (Index i = mine.begin; i < mine.end; i += at_once) {
+                const Index end = smaller(i + at_once, mine.end), column = i * s.features_2;
+                const ColumnPanels<Real> panels((end - i) * s.features_2);
+                const bool copies = !in_place || column + panels.padded > size;
+                if (copies) copy_columns(weight + column, size, s.outputs, panels, copied);
+                for (Index q = 0; q < panels.count; ++q)
+                    for (Index t = 0; t < tiles.count; ++t) {
+                        const Index row = tiles.start(t);
+                        Factors<Real> factors{
+                            s.outputs, turned + first + row, s.samples,
+                            copied + panels.start(q) * s.outputs, panels.width(q)};
+                        if (!copies) factors.b = weight + column + panels.start(q), factors.b_step = size;
+                        const Target<Real> target{
+                            middle + row * step + panels.start(q), step, panels.width(q), false};
+                        with_tile<tile_rows>(tiles.length(t), panels.wide(q), [&](auto r, auto w) {
+                            accumulate_tile<Real, r.value, w.value>(factors, target);
+                        });
+                    }
+                for (Index n = first; n < first + count; ++n)
+                    for (Index k = i; k < end; ++k) {
+                        Real sum = 0;
+                        both_row<Real>(
+                            s.features_2, middle + (n - first) * step + (k - i) * s.features_2,
+                            Real(1), *x.first(n, k).data, x.second(n).data, sum,
+                            d2 + n * s.features_2);
+                        d_first[n * s.features_1 + k] = sum;
+                    }
+            }
+        }
+        return true;
+    });
+    for (Index part = 1; part < chunks; ++part)
+        for (Index k = 0; k < n_second; ++k) d_second[k] += partial[(part - 1) * n_second + k];
+    return done;
+}
+
+}  // namespace
