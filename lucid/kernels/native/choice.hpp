@@ -176,7 +176,8 @@ template <class Real> Way weight_gradient_way(const Sizes& s, int threads) {
         shared_by(
             used, double(used),
             n * (j_vectors * 1.6 + copied * 0.53) + o * i * j_vectors * (n * 0.3 + blocks * 0.96) +
-                i * c.o_tiles * (n * j_vectors * 0.34 + c.j_panels * blocks * 5.2) + c.far * 3.5));
+                i * c.o_tiles * (n * j_vectors * 0.34 + c.j_panels * blocks * 5.2) + c.large * 2 +
+                c.far * 5));
     if (has_room<Real>(flat_samples * s.features_2, most_bytes_each))
         best.offer(
             Way::flat,
