@@ -154,7 +154,7 @@ class Plan:
 
     def known(self, values: tuple[Any, ...]) -> tuple[Any, ...]:
         """The arguments and the output, followed by the shapes and dtypes that are asked for."""
-        return (*values, *(read(values[k]) for k, read in self.meta))
+        return (*values, *[read(values[k]) for k, read in self.meta])
 
     def on_tape(self, node: Node) -> list[Any]:
         """The saved values as Tensors on their places: for rules that are themselves recorded."""
@@ -187,9 +187,10 @@ def _resolve(
 
 
 def _shape(value: Any) -> Any:
-    if isinstance(value, (list, tuple)):
-        return [_shape(each) for each in value]
-    return tuple(getattr(value, "shape", ()))
+    shape = getattr(value, "shape", None)
+    if shape is not None:
+        return tuple(shape)
+    return [_shape(each) for each in value] if isinstance(value, (list, tuple)) else ()
 
 
 _META: dict[str, Callable[[Any], Any]] = {

@@ -258,7 +258,7 @@ def _youngest_first(
     waiting = list(found)
     everything = True  # leads to what is wanted
     # what is older than all targets leads to none of them
-    oldest = -1 if targets is None else min((place._birth for place in targets), default=0)
+    oldest = -1 if targets is None else min([place._birth for place in targets], default=0)
     while waiting:
         place = waiting.pop()
         if targets is None:
