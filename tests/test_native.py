@@ -133,6 +133,15 @@ def test_every_way_at_odd_sizes(sizes: Any, dtype: Any) -> None:
                         check(gradient, right[k + 1], scale[k + 1], terms[k + 1])
 
 
+@pytest.mark.usefixtures("instruction_set")
+def test_the_way_follows_from_the_sizes() -> None:
+    assert compiled.ways(3, 100, 200, 3, 4)[1:] == (FLAT, FLAT)  # samples, outputs, features
+    assert compiled.ways(1, 512, 512, 512, 4)[:2] == (FEATURES, FEATURES)
+    # a weight with one column lies in memory as one with one row
+    assert compiled.ways(500, 40, 300, 1, 4) == compiled.ways(500, 40, 1, 300, 4)
+    assert compiled.ways(2, 3, 4, 5, 8) == (CHOOSE, CHOOSE, CHOOSE)  # sums as they are written
+
+
 # S, A, B, I, J, O: around the same edges, and inputs too large to be packed in one block
 PAIRS = [
     (1, 1, 1, 1, 1, 1), (3, 7, 5, 9, 33, 2), (2, 40, 41, 50, 31, 1), (5, 13, 30, 20, 17, 6),
