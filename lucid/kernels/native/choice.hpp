@@ -2,8 +2,8 @@
 //
 // A cost is a sum of counts, each times the nanoseconds that one of them takes on one core. A way
 // multiplies (one fused multiply-add of a vector), steps (the loads of one k of a tile), starts tiles,
-// copies and adds up; README.md says how the numbers were found and what wrong choices cost. They
-// hold for every instruction set, because the counts are of its vectors and tiles.
+// copies and adds up; README.md says how the numbers were found and what wrong choices cost. The
+// counts are of the instruction set's own vectors and tiles, the nanoseconds those of AVX-512.
 #pragma once
 
 #include "contract.hpp"

@@ -5,6 +5,7 @@
 // rows at once, which would share their loads of x2, get half as many bytes a second.
 #pragma once
 
+#include "copies.hpp"
 #include "pack.hpp"
 #include "pool.hpp"
 #include "tile.hpp"
@@ -96,9 +97,7 @@ bool few_forward(
         }
         return true;
     });
-    for (Index part = 1; part < along_rows; ++part)
-        for (Index k = 0; k < n_out; ++k) out[k] += partial.get()[(part - 1) * n_out + k];
-    return done;
+    return done && add_copies(out, partial.get(), along_rows - 1, n_out, threads);
 }
 
 // d1 += g · Σ_j w[j] · x2[j] and d2[j] += g · x1 · w[j], in one pass over w.
@@ -152,9 +151,7 @@ bool few_input_gradients(
                         d_first[n * sizes.features_1 + i], d2 + n * sizes.features_2);
         return true;
     });
-    for (Index part = 1; part < chunks; ++part)
-        for (Index k = 0; k < n_second; ++k) d_second[k] += partial.get()[(part - 1) * n_second + k];
-    return done;
+    return done && add_copies(d_second, partial.get(), chunks - 1, n_second, threads);
 }
 
 }  // namespace

@@ -9,6 +9,7 @@
 // cache: little work beside that of the outputs, if there are many.
 #pragma once
 
+#include "copies.hpp"
 #include "few.hpp"
 #include "pack.hpp"
 #include "pool.hpp"
@@ -101,9 +102,7 @@ bool flat_forward(
         }
         return true;
     });
-    for (Index part = 1; part < along_features; ++part)
-        for (Index k = 0; k < n_out; ++k) out[k] += partial.get()[(part - 1) * n_out + k];
-    return done;
+    return done && add_copies(out, partial.get(), along_features - 1, n_out, threads);
 }
 
 // Chunks are ranges of i.
@@ -207,9 +206,7 @@ bool flat_input_gradients(
         }
         return true;
     });
-    for (Index part = 1; part < chunks; ++part)
-        for (Index k = 0; k < n_second; ++k) d_second[k] += partial[(part - 1) * n_second + k];
-    return done;
+    return done && add_copies(d_second, partial, chunks - 1, n_second, threads);
 }
 
 }  // namespace

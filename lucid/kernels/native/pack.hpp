@@ -46,12 +46,6 @@ inline Index chunks_for(Index products, Index length, int threads) {
 constexpr Index most_bytes_each = 4 << 20;
 constexpr Index most_bytes = 16 << 20;
 
-// Fewer chunks, where each but the first needs a copy of so many bytes.
-inline Index with_copies(Index chunks, Index bytes) {
-    const Index most = 1 + most_bytes / (bytes > 0 ? bytes : 1);
-    return chunks < most ? chunks : most;
-}
-
 inline Index divided_up(Index size, Index step) { return (size + step - 1) / step; }
 
 #if defined(__has_builtin)

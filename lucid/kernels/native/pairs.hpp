@@ -13,11 +13,11 @@
 // as they were put, broadcast or by lanes. Nothing is ever expanded.
 #pragma once
 
+#include "copies.hpp"
 #include "pack.hpp"
 #include "pool.hpp"
 #include "rows.hpp"
 #include "tile.hpp"
-#include "weight_gradient.hpp"
 
 namespace {
 
@@ -384,17 +384,6 @@ bool pairs_gradient_part(
         }
     }
     return true;
-}
-
-// to[k] += Σ of the copies, in their order, `size` numbers apart.
-template <class Real> bool add_copies(Real* to, const Real* from, Index copies, Index size, int threads) {
-    const Index parts = chunks_for(size, copies, threads);
-    return parallel(threads, parts, [&](Index part) {
-        const Range range = share({0, size}, part, parts);
-        for (Index copy = 0; copy < copies; ++copy)
-            for (Index k = range.begin; k < range.end; ++k) to[k] += from[copy * size + k];
-        return true;
-    });
 }
 
 // Chunks are ranges of rows; each but the first has copies of the gradients that are sums over rows,

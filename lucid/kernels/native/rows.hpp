@@ -9,6 +9,7 @@
 //     sums[n] += Σ_j D[n][j] · x2[n][j]      d2[n][j] += x1[n] · D[n][j]
 #pragma once
 
+#include "copies.hpp"
 #include "few.hpp"
 #include "pack.hpp"
 #include "pool.hpp"

@@ -5,6 +5,7 @@
 //                 for few features 2, where packing a would cost as much as the product
 #pragma once
 
+#include "copies.hpp"
 #include "pack.hpp"
 #include "pool.hpp"
 #include "tile.hpp"
@@ -155,8 +156,6 @@ bool weight_gradient_part(const WeightGradient<Real>& c, Range samples, Range ti
     return true;
 }
 
-constexpr Index copied_bytes = 1 << 20;  // of a gradient that each thread may have a copy of
-
 // Chunks are ranges of samples with a copy of the gradient each, where it is small and samples are
 // many; else ranges of tiles.
 template <class Real>
@@ -172,14 +171,7 @@ bool weight_gradient(const WeightGradient<Real>& c, Real* d_weight, int threads)
             Real* to = chunk == 0 ? d_weight : partial.get() + (chunk - 1) * size;
             return weight_gradient_part(c, share({0, s.samples}, chunk, copies), {0, c.tiles()}, to);
         });
-        return done && parallel(threads, divided_up(size, 1 << 14), [&](Index chunk) {
-            const Range range{chunk << 14, smaller(size, (chunk + 1) << 14)};
-            for (Index copy = 1; copy < copies; ++copy) {
-                const Real* from = partial.get() + (copy - 1) * size;
-                for (Index k = range.begin; k < range.end; ++k) d_weight[k] += from[k];
-            }
-            return true;
-        });
+        return done && add_copies(d_weight, partial.get(), copies - 1, size, threads);
     }
     const Index chunks = smaller(wanted, c.tiles());
     return parallel(threads, chunks, [&](Index chunk) {
