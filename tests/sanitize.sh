@@ -20,13 +20,13 @@ for sanitizer in "${@:-address undefined thread}"; do
   for each in $sanitizer; do
     echo "== $each"
     mkdir -p "$work/$each/source"
-    cp -r "$root/lucid" "$root/tests" "$work/$each/source"
-    rm -f "$work/$each"/source/lucid/kernels/_compiled*
-    cmake -S "$root/lucid/kernels/native" -B "$work/$each/build" \
+    cp -r "$root/src" "$root/tests" "$work/$each/source"
+    rm -f "$work/$each"/source/src/lucid/kernels/_compiled*
+    cmake -S "$root/src/lucid/kernels/native" -B "$work/$each/build" \
       -DCMAKE_BUILD_TYPE=None -DCMAKE_CXX_FLAGS=-O1 -DLUCID_SANITIZE="$each" -DLUCID_OPTIMIZE=-O1 \
       -DCMAKE_CXX_COMPILER="$compiler" -DPython_EXECUTABLE="$(command -v "$python")" >/dev/null
     cmake --build "$work/$each/build" >/dev/null
-    cp "$work/$each"/build/_compiled* "$work/$each/source/lucid/kernels"
+    cp "$work/$each"/build/_compiled* "$work/$each/source/src/lucid/kernels"
     case $each in address) library=libasan ;; undefined) library=libubsan ;; thread) library=libtsan ;; esac
     # glibc frees a finished thread's own storage behind the sanitizer's back; forking from a
     # process with threads is what it does not support at all.
@@ -35,7 +35,7 @@ for sanitizer in "${@:-address undefined thread}"; do
     skip="threads_that_cannot_be_made or test_without_the_kernel"  # limits and processes of their own
     [ "$each" != thread ] || skip="$skip or forked"
     (cd "$work/$each/source" &&
-      LUCID_REQUIRE_NATIVE=1 LD_PRELOAD="$("$compiler" -print-file-name=$library.so)" \
+      PYTHONPATH=src LUCID_REQUIRE_NATIVE=1 LD_PRELOAD="$("$compiler" -print-file-name=$library.so)" \
         "$python" -m pytest -q -p no:cacheprovider -c /dev/null --rootdir . tests/test_native.py -k "not ($skip)")
   done
 done

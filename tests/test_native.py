@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 
 import lucid
 from lucid import kernels
-from lucid.kernels import _contract, _native
+from lucid.kernels import _native, _portable
 from lucid.nn import functional as F
 
 compiled: Any = _native.compiled
@@ -488,9 +488,9 @@ def test_the_portable_plans_agree() -> None:
     for sizes in SIZES:
         x1, x2, weight, bias, g = arguments(sizes, np.float64)
         assert np.allclose(
-            kernels.bilinear(x1, x2, weight, bias), _contract.bilinear(x1, x2, weight, bias)
+            kernels.bilinear(x1, x2, weight, bias), _portable.bilinear(x1, x2, weight, bias)
         )
-        both = zip(kernels.gradients(g, x1, x2, weight), _contract.gradients(g, x1, x2, weight),
+        both = zip(kernels.gradients(g, x1, x2, weight), _portable.gradients(g, x1, x2, weight),
                    strict=True)  # fmt: skip
         assert all(np.allclose(one, other) for one, other in both)
 

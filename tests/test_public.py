@@ -168,4 +168,4 @@ def test_the_version_is_that_of_the_package() -> None:
 
 
 def test_the_package_is_typed() -> None:
-    assert (ROOT / "lucid" / "py.typed").exists()
+    assert (ROOT / "src" / "lucid" / "py.typed").exists()

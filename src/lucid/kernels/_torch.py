@@ -20,9 +20,9 @@ from torch import Tensor
 
 from .._arrays import Array
 from .._shapes import Shape
-from . import _contract, _native
-from ._contract import ALL, Gradients
+from . import _native, _portable
 from ._plan import BLOCK, Needed
+from ._portable import ALL, Gradients
 
 _COMPILED = (torch.float32, torch.float64)
 _HALVES = (torch.float16, torch.bfloat16)
@@ -80,20 +80,20 @@ def bilinear(x1: Tensor, x2: Tensor, weight: Tensor, bias: Tensor | None = None)
         return out
     factors = tuple(each for each in (x1, x2, weight, bias) if each is not None)
     if not all(each.is_cpu for each in factors):
-        return _contract.bilinear(x1, x2, weight, bias)
+        return _portable.bilinear(x1, x2, weight, bias)
     if not _are_numpys(factors):
         dtype = promoted(factors)
         alike = x1.shape[:-1] == x2.shape[:-1]
         if alike and weight.numel() <= BLOCK and dtype in (*_COMPILED, *_HALVES):
             return _converted(dtype, x1, x2, weight, bias)
-        return _contract.bilinear(x1, x2, weight, bias)
+        return _portable.bilinear(x1, x2, weight, bias)
     limit = _limit(x1.shape, weight.shape)
     first, second, matrices, row = map(_view, (x1, x2, weight, bias))
     found = _native.prepared(first, second, matrices, row, limit)
     if found is None and limit:  # the products of NumPy know no limit
-        return _contract.bilinear(x1, x2, weight, bias)
+        return _portable.bilinear(x1, x2, weight, bias)
     if found is None:
-        found = _contract.bilinear(first, second, matrices, row)
+        found = _portable.bilinear(first, second, matrices, row)
     return torch.from_numpy(found)
 
 
@@ -106,7 +106,7 @@ def gradients(
         return tried
     factors = tuple(each for each in (g, x1, x2, weight) if isinstance(each, Tensor))
     if not all(each.is_cpu for each in factors):
-        return _contract.gradients(g, x1, x2, weight, needed)
+        return _portable.gradients(g, x1, x2, weight, needed)
     shape_1, shape_2 = (each if isinstance(each, tuple) else each.shape for each in (x1, x2))
     if not _are_numpys(factors):
         dtype = promoted(factors)
@@ -114,14 +114,14 @@ def gradients(
         small = g.shape[-1] * shape_1[-1] * shape_2[-1] <= BLOCK
         if alike and small and dtype in (*_COMPILED, *_HALVES):
             return _converted_gradients(dtype, g, x1, x2, weight, needed)
-        return _contract.gradients(g, x1, x2, weight, needed)
+        return _portable.gradients(g, x1, x2, weight, needed)
     limit = _limit(g.shape, (1, shape_1[-1], shape_2[-1]))
     start, first, second, matrices = map(_view, (g, x1, x2, weight))
     found = _native.prepared_gradients(start, first, second, matrices, needed, limit)
     if found is None and limit:
-        return _contract.gradients(g, x1, x2, weight, needed)
+        return _portable.gradients(g, x1, x2, weight, needed)
     if found is None:
-        found = _contract.gradients(start, first, second, matrices, needed)
+        found = _portable.gradients(start, first, second, matrices, needed)
     return _tensors(found)
 
 

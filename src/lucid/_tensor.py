@@ -32,7 +32,7 @@ from ._tape import (
     new_tensor,
     propagate,
 )
-from .ops import _create, _elementwise, _index, _linalg, _movement, _reduce, _search
+from .ops import _create, _elementwise, _index, _movement, _products, _reduce, _search
 
 
 class Tensor(Traced):
@@ -373,7 +373,7 @@ class Tensor(Traced):
     __mul__ = _elementwise.multiply
     __truediv__ = _elementwise.divide
     __pow__ = _elementwise.pow
-    __matmul__ = _linalg.matmul
+    __matmul__ = _products.matmul
     __neg__ = _elementwise.negative
     __abs__ = _elementwise.abs
     __invert__ = _elementwise.bitwise_invert
@@ -394,7 +394,7 @@ class Tensor(Traced):
         return _elementwise.pow(other, self)
 
     def __rmatmul__(self, other: Any) -> Tensor:
-        return _linalg.matmul(other, self)
+        return _products.matmul(other, self)
 
     def __pos__(self) -> Tensor:
         return self

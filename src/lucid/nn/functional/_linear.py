@@ -7,8 +7,8 @@ from math import prod
 from ..._arrays import Array, namespace
 from ..._op import op
 from ..._shapes import bind_axes
-from ...ops._linalg import matmul
 from ...ops._movement import matrix_transpose, reshape
+from ...ops._products import matmul
 from ...ops._reduce import sum
 
 

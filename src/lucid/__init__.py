@@ -9,9 +9,6 @@ import numpy as _np
 
 from . import _arrays
 from ._anomaly import detect_anomaly as detect_anomaly
-from ._config import get_num_threads as get_num_threads
-from ._config import set_num_threads as set_num_threads
-from ._config import show_config as show_config
 from ._errors import AnomalyError as AnomalyError
 from ._errors import ArgumentError as ArgumentError
 from ._errors import DTypeError as DTypeError
@@ -33,6 +30,9 @@ from ._tape import enable_grad as enable_grad
 from ._tape import is_grad_enabled as is_grad_enabled
 from ._tape import no_grad as no_grad
 from ._tensor import Tensor as Tensor
+from ._threads import get_num_threads as get_num_threads
+from ._threads import set_num_threads as set_num_threads
+from ._threads import show_config as show_config
 from .autograd import grad as grad
 from .ops._create import arange as arange
 from .ops._create import asarray as asarray
@@ -88,9 +88,6 @@ from .ops._elementwise import subtract as subtract
 from .ops._elementwise import tanh as tanh
 from .ops._elementwise import where as where
 from .ops._index import take as take
-from .ops._linalg import matmul as matmul
-from .ops._linalg import tensordot as tensordot
-from .ops._linalg import vecdot as vecdot
 from .ops._movement import broadcast_to as broadcast_to
 from .ops._movement import concat as concat
 from .ops._movement import expand_dims as expand_dims
@@ -101,6 +98,9 @@ from .ops._movement import reshape as reshape
 from .ops._movement import squeeze as squeeze
 from .ops._movement import stack as stack
 from .ops._movement import unstack as unstack
+from .ops._products import matmul as matmul
+from .ops._products import tensordot as tensordot
+from .ops._products import vecdot as vecdot
 from .ops._reduce import all as all
 from .ops._reduce import any as any
 from .ops._reduce import cumulative_sum as cumulative_sum

@@ -10,8 +10,8 @@ import numpy as np
 from .._arrays import Array, DType, Namespace, namespace
 from .._shapes import Shape
 from ._layout import Layout, boxes, layout, permuted
+from ._orders import Problem, outer_forward, outer_gradients, sided_forward, sided_gradients
 from ._plan import BLOCK, Needed, Order, Sizes, Tiles, choose
-from ._tiled import Problem, outer_forward, outer_gradients, sided_forward, sided_gradients
 from ._workspace import NumPyWorkspace, Result, Workspace, result
 
 Gradients = tuple[Array, Array, Array]

@@ -17,8 +17,8 @@ from torch._C._functorch import is_legacy_batchedtensor
 from .._arrays import Array
 from .._shapes import Shape, broadcast_shapes
 from ..kernels import _torch as kernels
-from ..kernels._contract import Gradients
 from ..kernels._plan import BLOCK
+from ..kernels._portable import Gradients
 from ..nn.functional._bilinear import _check
 
 

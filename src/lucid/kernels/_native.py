@@ -18,10 +18,10 @@ import numpy as np
 
 from .._arrays import Array, library
 from .._shapes import Shape
-from . import _contract, _plan
-from ._contract import ALL, Gradients
+from . import _plan, _portable
 from ._layout import Layout, layout
 from ._plan import BLOCK, Needed, Order, Plan
+from ._portable import ALL, Gradients
 
 compiled: Any
 try:
@@ -61,7 +61,7 @@ def bilinear(
             out = prepared(x1, x2, weight, bias)
         if out is not None:
             return out
-    return _contract.bilinear(x1, x2, weight, bias, order=order)
+    return _portable.bilinear(x1, x2, weight, bias, order=order)
 
 
 def gradients(
@@ -91,7 +91,7 @@ def gradients(
             found = prepared_gradients(g, x1, x2, weight, needed)
         if found is not None:
             return found  # type: ignore[no-any-return]
-    return _contract.gradients(g, x1, x2, weight, needed, order=order)
+    return _portable.gradients(g, x1, x2, weight, needed, order=order)
 
 
 WAYS = (
@@ -318,8 +318,8 @@ def _dtypes(*factors: Array | None) -> tuple[Any, Any]:
     arrays = [each for each in factors if each is not None]
     if not all(type(each) is np.ndarray and each.size for each in arrays):
         return None, None
-    dtype = np.dtype(_contract._promoted(np, tuple(arrays)))
-    if _contract._is_half(dtype):
+    dtype = np.dtype(_portable._promoted(np, tuple(arrays)))
+    if _portable._is_half(dtype):
         return dtype, np.float32
     return dtype, dtype if dtype.char in "fd" else None
 

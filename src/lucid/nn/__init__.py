@@ -18,6 +18,8 @@ from ._containers import ModuleList as ModuleList
 from ._containers import Sequential as Sequential
 from ._dropout import Dropout as Dropout
 from ._embedding import Embedding as Embedding
+from ._flatten import Flatten as Flatten
+from ._flatten import Identity as Identity
 from ._layer_norm import LayerNorm as LayerNorm
 from ._linear import Bilinear as Bilinear
 from ._linear import Linear as Linear
@@ -28,5 +30,3 @@ from ._losses import MSELoss as MSELoss
 from ._losses import NLLLoss as NLLLoss
 from ._module import Module as Module
 from ._parameter import Parameter as Parameter
-from ._shape import Flatten as Flatten
-from ._shape import Identity as Identity
