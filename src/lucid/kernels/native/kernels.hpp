@@ -21,20 +21,70 @@ struct Pairs {
     bool first_outside;  // the result is (S, A, B, O), else (S, B, A, O)
 };
 
-enum class Way : int {
-    choose = 0,
-    samples = 1,   // lanes are samples, W read in place (forward) or packed (gradients)
-    packed = 2,    // the same, with W packed for each group of samples
-    features = 3,  // lanes are features of x2: for few samples
-    swapped = 4,   // as `packed`, with x1 and x2 exchanged
-    products = 5,  // weight gradient: x1 · x2 in registers, rows are outputs
-    column = 6,    // input gradients: d2 in registers, for few outputs
-    apart = 7,     // input gradients: one product for each, for very few outputs
-    shared = 8,    // input gradients: threads share the samples and split i
-    rows = 9,      // lanes are features of x2, rows of a tile samples: for moderately many
-    outer = 10,    // forward: x1 · x2 in registers, rows are outputs: for few features
-    flat = 11,     // lanes are both features: for few samples whose features 2 fill no vector
+// How an operation is computed; README.md says what each algorithm does. `chosen` is the one that
+// costs least.
+enum class Algorithm : int {
+    chosen = -1,
+    reference,
+    samples_on_lanes,
+    samples_on_lanes_packed,
+    samples_on_lanes_swapped,
+    samples_on_lanes_whole,
+    features_on_lanes,
+    stream_weight,
+    flat_features,
+    outer_product,
+    packed_products,
+    gradient_in_registers,
+    output_by_output,
 };
+
+// The names under which tests, documents and users know them, in the same order.
+constexpr const char* algorithm_names[] = {
+    "reference",
+    "samples_on_lanes",
+    "samples_on_lanes_packed",
+    "samples_on_lanes_swapped",
+    "samples_on_lanes_whole",
+    "features_on_lanes",
+    "stream_weight",
+    "flat_features",
+    "outer_product",
+    "packed_products",
+    "gradient_in_registers",
+    "output_by_output",
+};
+
+enum class Operation { forward, inputs, weight };
+
+// Those that an operation has: all of the list.
+struct Algorithms {
+    const Algorithm* first;
+    int count;
+};
+
+constexpr Algorithm forward_algorithms[] = {
+    Algorithm::reference, Algorithm::samples_on_lanes, Algorithm::samples_on_lanes_packed,
+    Algorithm::samples_on_lanes_swapped, Algorithm::features_on_lanes, Algorithm::stream_weight,
+    Algorithm::flat_features, Algorithm::outer_product,
+};
+constexpr Algorithm inputs_algorithms[] = {
+    Algorithm::reference, Algorithm::samples_on_lanes, Algorithm::samples_on_lanes_whole,
+    Algorithm::features_on_lanes, Algorithm::stream_weight, Algorithm::flat_features,
+    Algorithm::gradient_in_registers, Algorithm::output_by_output,
+};
+constexpr Algorithm weight_algorithms[] = {
+    Algorithm::reference, Algorithm::packed_products, Algorithm::outer_product,
+    Algorithm::flat_features,
+};
+
+template <int Count> constexpr Algorithms all_of(const Algorithm (&list)[Count]) { return {list, Count}; }
+
+constexpr Algorithms algorithms_of(Operation operation) {
+    return operation == Operation::forward ? all_of(forward_algorithms)
+        : operation == Operation::inputs   ? all_of(inputs_algorithms)
+                                           : all_of(weight_algorithms);
+}
 
 // Each writes all of its results and returns false where there is no memory for its scratch.
 // `bias`, `d_first` or `d_second` may be null.
@@ -42,14 +92,14 @@ template <class Real> struct Operations {
     // out[n, o] = Σ_ij x1[n, i] · W[o, i, j] · x2[n, j] + bias[o]
     bool (*forward)(
         Sizes, Matrix<Real> x1, Matrix<Real> x2, const Real* weight, const Real* bias, Real* out,
-        int threads, Way);
+        int threads, Algorithm);
     // dW[o, i, j] = Σ_n g[n, o] · x1[n, i] · x2[n, j]
     bool (*weight_gradient)(
-        Sizes, Matrix<Real> g, Matrix<Real> x1, Matrix<Real> x2, Real* d_weight, int threads, Way);
+        Sizes, Matrix<Real> g, Matrix<Real> x1, Matrix<Real> x2, Real* d_weight, int threads, Algorithm);
     // dx1[n, i] = Σ_oj g[n, o] · W[o, i, j] · x2[n, j];  dx2[n, j] = Σ_oi g · W · x1
     bool (*input_gradients)(
         Sizes, Matrix<Real> g, Matrix<Real> x1, Matrix<Real> x2, const Real* weight, Real* d_first,
-        Real* d_second, int threads, Way);
+        Real* d_second, int threads, Algorithm);
     // The same for pairs, all with W read; rows of x1 are (S, A), those of x2 (S, B).
     bool (*pairs)(
         Pairs, Matrix<Real> x1, Matrix<Real> x2, const Real* weight, const Real* bias, Real* out,
@@ -58,8 +108,10 @@ template <class Real> struct Operations {
     bool (*pair_gradients)(
         Pairs, const Real* g, Matrix<Real> x1, Matrix<Real> x2, const Real* weight, Real* d_first,
         Real* d_second, Real* d_weight, int threads);
-    // The ways that would be chosen: of the forward, of both input gradients, of the weight's.
-    void (*choose)(Sizes, int threads, Way (&chosen)[3]);
+    // The algorithm that costs least; of the inputs' gradients both are meant, or one alone.
+    Algorithm (*choose)(Operation, Sizes, int threads, bool both);
+    // Whether an algorithm of the operation can do these sizes in the memory that it may take.
+    bool (*suits)(Operation, Algorithm, const Sizes&, bool both);
 };
 
 struct Kernel {

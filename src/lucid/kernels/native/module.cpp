@@ -17,16 +17,35 @@ using namespace lucid;
 // Above this many additions and multiplications other Python threads may run meanwhile.
 constexpr double held_operations = 2e4;
 
-// How the tests ask for a way and a number of threads; 0 leaves the choice to the kernel.
-struct Wish {
-    Way way = Way::choose;
-    int threads = 0;
-};
+const char* name_of(Algorithm algorithm) { return algorithm_names[int(algorithm)]; }
 
-bool wish_of(PyObject* const* arguments, Py_ssize_t count, Wish& wish) {
-    if (count < 2) return true;
-    wish.way = Way(PyLong_AsLong(arguments[0]));
-    wish.threads = int(PyLong_AsLong(arguments[1]));
+constexpr const char* operation_names[] = {"forward", "inputs", "weight"};
+
+// The algorithm that is asked for by name, or None for the one that costs least; one that the
+// operation has not, or that cannot do these sizes, is an error, and no other takes its place.
+bool algorithm_of(
+    PyObject* name, Operation operation, const Sizes& s, int type, bool both, Algorithm& algorithm) {
+    algorithm = Algorithm::chosen;
+    if (name == Py_None) return true;
+    const Algorithms all = algorithms_of(operation);
+    for (int k = 0; k < all.count && PyUnicode_Check(name); ++k)
+        if (PyUnicode_CompareWithASCIIString(name, name_of(all.first[k])) == 0) algorithm = all.first[k];
+    const char* of = operation_names[int(operation)];
+    if (algorithm == Algorithm::chosen)
+        return PyErr_Format(PyExc_ValueError, "%s has no algorithm %R", of, name), false;
+    const auto suits = type == NPY_FLOAT ? kernel().in_float.suits : kernel().in_double.suits;
+    if (suits(operation, algorithm, s, both)) return true;
+    PyErr_Format(
+        PyExc_ValueError, "%s by %U: not for N = %zd, O = %zd, I = %zd, J = %zd%s", of, name,
+        s.samples, s.outputs, s.features_1, s.features_2, both ? "" : " and one gradient alone");
+    return false;
+}
+
+// A number of threads; None or 0 leave it to the kernel.
+bool threads_of(PyObject* number, int& threads) {
+    threads = number == Py_None ? 0 : int(PyLong_AsLong(number));
+    if (!PyErr_Occurred() && threads < 0)
+        PyErr_Format(PyExc_ValueError, "threads are at least 0, not %d", threads);
     return !PyErr_Occurred();
 }
 
@@ -45,10 +64,10 @@ template <class Call> PyObject* released(double operations, PyObject* result, co
     return PyErr_NoMemory();
 }
 
-template <class Call> PyObject* run(const Sizes& s, Wish wish, PyObject* result, const Call& call) {
+template <class Call> PyObject* run(const Sizes& s, int wanted, PyObject* result, const Call& call) {
     const double operations = 2.0 * double(s.samples) * double(s.outputs) *
                               double(s.features_1) * double(s.features_2);
-    const int threads = wish.threads > 0 ? wish.threads : operations < 4e5 ? 1 : get_threads();
+    const int threads = wanted > 0 ? wanted : operations < 4e5 ? 1 : get_threads();
     return released(operations, result, [&] { return call(threads); });
 }
 
@@ -73,7 +92,7 @@ bool fits(PyArrayObject* weight, Index outputs, Index features_1, Index features
            PyArray_DIM(weight, 1) == features_1 && PyArray_DIM(weight, 2) == features_2;
 }
 
-// bilinear(x1, x2, weight, bias[, way, threads])
+// bilinear(x1, x2, weight, bias[, algorithm, threads])
 PyObject* bilinear(PyObject*, PyObject* const* arguments, Py_ssize_t count) {
     if (count != 4 && count != 6) {
         PyErr_SetString(PyExc_TypeError, "bilinear: takes x1, x2, weight and bias");
@@ -100,22 +119,25 @@ PyObject* bilinear(PyObject*, PyObject* const* arguments, Py_ssize_t count) {
         if (!fits) Py_RETURN_NONE;
     }
     RowsOf first, second;
-    Wish wish;
+    Algorithm algorithm = Algorithm::chosen;
+    int wanted = 0;
     if (s.samples * s.outputs * s.features_1 * s.features_2 == 0) Py_RETURN_NONE;
     if (!rows_of(x1, first) || !rows_of(x2, second)) Py_RETURN_NONE;
-    if (!wish_of(arguments + 4, count - 4, wish)) return nullptr;
+    if (count == 6 && (!threads_of(arguments[5], wanted) ||
+                       !algorithm_of(arguments[4], Operation::forward, s, type, true, algorithm)))
+        return nullptr;
 
     shape.sizes[shape.axes - 1] = w[0];
     PyObject* out = PyArray_SimpleNew(shape.axes, shape.sizes, type);
     if (!out) return nullptr;
-    return run(s, wish, out, [&](int threads) {
+    return run(s, wanted, out, [&](int threads) {
         if (type == NPY_FLOAT)
             return kernel().in_float.forward(
                 s, matrix<float>(first), matrix<float>(second), data<float>(weight),
-                data<float>(bias), data<float>(out), threads, wish.way);
+                data<float>(bias), data<float>(out), threads, algorithm);
         return kernel().in_double.forward(
             s, matrix<double>(first), matrix<double>(second), data<double>(weight),
-            data<double>(bias), data<double>(out), threads, wish.way);
+            data<double>(bias), data<double>(out), threads, algorithm);
     });
 }
 
@@ -169,23 +191,23 @@ PyObject* results_of(
 template <class Real>
 bool gradients_in(
     const Sizes& s, const RowsOf& g, const Input& x1, const Input& x2, PyArrayObject* weight,
-    PyObject* const* results, int threads, Way way) {
+    PyObject* const* results, int threads, Algorithm inputs, Algorithm of_weight) {
     const Operations<Real>& on = operations<Real>(kernel());
     const auto rows = matrix<Real>(g), first = matrix<Real>(x1.rows), second = matrix<Real>(x2.rows);
     bool done = true;
     if (results[0] || results[1])
         done = on.input_gradients(
             s, rows, first, second, data<Real>(weight), data<Real>(results[0]),
-            data<Real>(results[1]), threads, way);
+            data<Real>(results[1]), threads, inputs);
     if (done && results[2])
-        done = on.weight_gradient(s, rows, first, second, data<Real>(results[2]), threads, way);
+        done = on.weight_gradient(s, rows, first, second, data<Real>(results[2]), threads, of_weight);
     return done;
 }
 
-// gradients(g, x1, x2, weight, needed[, way, threads])
+// gradients(g, x1, x2, weight, needed[, inputs_algorithm, weight_algorithm, threads])
 PyObject* gradients(PyObject*, PyObject* const* arguments, Py_ssize_t count) {
     bool needed[3];
-    if ((count != 5 && count != 7) || !flags_of(arguments[4], needed)) {
+    if ((count != 5 && count != 8) || !flags_of(arguments[4], needed)) {
         if (!PyErr_Occurred())
             PyErr_SetString(PyExc_TypeError, "gradients: takes g, x1, x2, weight and three flags");
         return nullptr;
@@ -208,17 +230,22 @@ PyObject* gradients(PyObject*, PyObject* const* arguments, Py_ssize_t count) {
         weight = readable(arguments[3], type);
         if (!fits(weight, s.outputs, s.features_1, s.features_2)) Py_RETURN_NONE;
     }
-    Wish wish;
+    Algorithm inputs = Algorithm::chosen, of_weight = Algorithm::chosen;
+    int wanted = 0;
     if (s.samples * s.outputs * s.features_1 * s.features_2 == 0) Py_RETURN_NONE;
-    if (!wish_of(arguments + 5, count - 5, wish)) return nullptr;
+    const bool both = needed[0] == needed[1];  // or neither
+    if (count == 8 && (!threads_of(arguments[7], wanted) ||
+                       !algorithm_of(arguments[5], Operation::inputs, s, type, both, inputs) ||
+                       !algorithm_of(arguments[6], Operation::weight, s, type, true, of_weight)))
+        return nullptr;
 
     PyObject* results[3];
     PyObject* found = results_of(needed, type, x1.shape, x2.shape, s.outputs, results);
     if (!found) return nullptr;
-    return run(s, wish, found, [&](int threads) {
+    return run(s, wanted, found, [&](int threads) {
         return type == NPY_FLOAT
-            ? gradients_in<float>(s, g, x1, x2, weight, results, threads, wish.way)
-            : gradients_in<double>(s, g, x1, x2, weight, results, threads, wish.way);
+            ? gradients_in<float>(s, g, x1, x2, weight, results, threads, inputs, of_weight)
+            : gradients_in<double>(s, g, x1, x2, weight, results, threads, inputs, of_weight);
     });
 }
 
@@ -331,10 +358,11 @@ PyObject* pair_gradients(PyObject*, PyObject* const* arguments, Py_ssize_t count
     });
 }
 
-// ways(samples, outputs, features 1, features 2, itemsize): those that would be chosen
-PyObject* ways(PyObject*, PyObject* const* arguments, Py_ssize_t count) {
+// chosen(samples, outputs, features 1, features 2, itemsize): the names of the algorithms that would
+// be taken for the forward, for both inputs' gradients and for the weight's
+PyObject* chosen(PyObject*, PyObject* const* arguments, Py_ssize_t count) {
     if (count != 5) {
-        PyErr_SetString(PyExc_TypeError, "ways: takes four sizes and an itemsize");
+        PyErr_SetString(PyExc_TypeError, "chosen: takes four sizes and an itemsize");
         return nullptr;
     }
     Index numbers[5];
@@ -342,13 +370,33 @@ PyObject* ways(PyObject*, PyObject* const* arguments, Py_ssize_t count) {
         numbers[k] = PyLong_AsSsize_t(arguments[k]);
         if (numbers[k] < 1)
             return PyErr_Occurred() ? nullptr
-                                    : PyErr_Format(PyExc_ValueError, "ways: sizes are positive");
+                                    : PyErr_Format(PyExc_ValueError, "chosen: sizes are positive");
     }
     const Sizes s{numbers[0], numbers[1], numbers[2], numbers[3]};
-    Way chosen[3];
-    if (numbers[4] == 8) kernel().in_double.choose(s, get_threads(), chosen);
-    else kernel().in_float.choose(s, get_threads(), chosen);
-    return Py_BuildValue("iii", int(chosen[0]), int(chosen[1]), int(chosen[2]));
+    const auto choose = numbers[4] == 8 ? kernel().in_double.choose : kernel().in_float.choose;
+    const auto name = [&](Operation operation) {
+        return name_of(choose(operation, s, get_threads(), true));
+    };
+    return Py_BuildValue(
+        "sss", name(Operation::forward), name(Operation::inputs), name(Operation::weight));
+}
+
+// algorithms(): the names of all, by operation
+PyObject* algorithms(PyObject*, PyObject*) {
+    PyObject* found = PyDict_New();
+    for (int operation = 0; found && operation < 3; ++operation) {
+        const Algorithms all = algorithms_of(Operation(operation));
+        PyObject* names = PyTuple_New(all.count);
+        for (int k = 0; names && k < all.count; ++k) {
+            PyObject* name = PyUnicode_FromString(name_of(all.first[k]));
+            if (name) PyTuple_SET_ITEM(names, k, name);
+            else Py_CLEAR(names);
+        }
+        if (!names || PyDict_SetItemString(found, operation_names[operation], names) < 0)
+            Py_CLEAR(found);
+        Py_XDECREF(names);
+    }
+    return found;
 }
 
 PyObject* set_num_threads(PyObject*, PyObject* number) {
@@ -405,7 +453,8 @@ PyMethodDef methods[] = {
     {"gradients", as_function(gradients), METH_FASTCALL, nullptr},
     {"pairs", as_function(pairs), METH_FASTCALL, nullptr},
     {"pair_gradients", as_function(pair_gradients), METH_FASTCALL, nullptr},
-    {"ways", as_function(ways), METH_FASTCALL, nullptr},
+    {"algorithms", algorithms, METH_NOARGS, nullptr},
+    {"chosen", as_function(chosen), METH_FASTCALL, nullptr},
     {"set_num_threads", set_num_threads, METH_O, nullptr},
     {"get_num_threads", get_num_threads, METH_NOARGS, nullptr},
     {"instruction_set", instruction_set, METH_NOARGS, nullptr},

@@ -9,7 +9,8 @@ namespace {
 
 using lucid::Matrix;
 using lucid::Sizes;
-using lucid::Way;
+using lucid::Algorithm;
+using lucid::Operation;
 
 // `size` things cut into the fewest pieces of at most `most`, as evenly as they go:
 // 64 rows make tiles of 11, 11, 11, 11, 10 and 10, not five of 12 and one of 4.

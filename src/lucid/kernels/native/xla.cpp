@@ -187,14 +187,14 @@ template <class Real> bool compute(const Call& call, unsigned wanted) {
         }
         if (is_in(wanted, result))
             done = on.forward(
-                s, x1, x2, w, nullptr, part(call.found, result), threads, Way::choose);
+                s, x1, x2, w, nullptr, part(call.found, result), threads, Algorithm::chosen);
         if (done && (is_in(wanted, first) || is_in(wanted, second)))
             done = on.input_gradients(
                 s, g, x1, x2, w, part(call.found, first), part(call.found, second), threads,
-                Way::choose);
+                Algorithm::chosen);
         if (done && is_in(wanted, weight))
             done = on.weight_gradient(
-                s, g, x1, x2, part(call.found, weight), threads, Way::choose);
+                s, g, x1, x2, part(call.found, weight), threads, Algorithm::chosen);
     }
     return done;
 }
