@@ -11,9 +11,7 @@ from typing import Any
 import numpy as np
 import pytest
 from cases import Array
-from hypothesis import given
-from hypothesis import strategies as st
-from hypothesis.extra import numpy as hnp
+from drawn import given, hnp, st
 
 import lucid
 from lucid import Tensor
@@ -134,7 +132,7 @@ def test_a_bias_may_be_none() -> None:
     lead=hnp.mutually_broadcastable_shapes(num_shapes=2, max_dims=3, min_side=0, max_side=3),
     sizes=st.tuples(*[st.integers(0, 4)] * 3),
 )
-def test_any_shapes_that_fit(lead: hnp.BroadcastableShapes, sizes: tuple[int, int, int]) -> None:
+def test_any_shapes_that_fit(lead: Any, sizes: tuple[int, int, int]) -> None:
     outputs, n_1, n_2 = sizes
     first, second = lead.input_shapes
     arrays = sample((*first, n_1), (*second, n_2), (outputs, n_1, n_2), (outputs,))

@@ -8,11 +8,9 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
-import hypothesis.extra.numpy as hnp
-import hypothesis.strategies as st
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from drawn import given, hnp, settings, st
 from layouts import LAYOUTS, Layout, expanded
 
 from lucid._shapes import broadcast_shapes, unbroadcast

@@ -10,9 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 from cases import CASES, DIFFERENTIABLE, NOT_OPERATIONS, Array, Case, normal
-from hypothesis import given
-from hypothesis import strategies as st
-from hypothesis.extra import numpy as hnp
+from drawn import given, hnp, st
 from layouts import LAYOUTS, expanded, strided
 
 import lucid
@@ -314,7 +312,7 @@ def test_mixed_dtypes_promote_and_gradients_keep_their_own(case: Case) -> None:
 
 @every([case for case in CASES if case.signature and len(case.shapes) > 1])
 @given(data=st.data())
-def test_shapes_broadcast_and_gradients_are_summed_back(case: Case, data: st.DataObject) -> None:
+def test_shapes_broadcast_and_gradients_are_summed_back(case: Case, data: Any) -> None:
     assert case.signature is not None
     drawn = data.draw(
         hnp.mutually_broadcastable_shapes(
