@@ -190,7 +190,8 @@ def test_a_joint_rule_of_the_wrong_length() -> None:
 
     x = leaf(1.0)
     message = (
-        "^pair: a gradient rule for 2 arrays returned 1, expected a gradient or None for each$"
+        "^pair: a gradient rule for 2 arrays returned 1, expected a gradient or None for each\n"
+        r"Run the forward pass under lucid.detect_anomaly\(\) to see the line that recorded it.$"
     )
     with pytest.raises(lucid.GraphError, match=message):
         pair(x, x).backward()

@@ -26,9 +26,9 @@ from ._random import rand as rand
 from ._random import randint as randint
 from ._random import randn as randn
 from ._random import randperm as randperm
-from ._tape import enable_grad as enable_grad
-from ._tape import is_grad_enabled as is_grad_enabled
-from ._tape import no_grad as no_grad
+from ._recording import enable_grad as enable_grad
+from ._recording import is_grad_enabled as is_grad_enabled
+from ._recording import no_grad as no_grad
 from ._tensor import Tensor as Tensor
 from ._threads import get_num_threads as get_num_threads
 from ._threads import set_num_threads as set_num_threads
@@ -128,7 +128,7 @@ uint8, uint16, uint32, uint64 = map(_np.dtype, ("uint8", "uint16", "uint32", "ui
 float16, bool = _np.dtype("float16"), _np.dtype("bool")
 
 # `lucid` is the array namespace of its Tensors
-_arrays.array_types[Tensor] = _sys.modules[__name__]
+_arrays.serve(Tensor, _sys.modules[__name__])
 
 if _TYPE_CHECKING:
     from . import kernels as kernels

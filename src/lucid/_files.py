@@ -16,7 +16,7 @@ import numpy as np
 
 from ._arrays import is_array
 from ._errors import ArgumentError, LibraryError
-from ._tape import Traced, new_tensor
+from ._tape import Tracked, new_tensor
 
 if TYPE_CHECKING:
     from types import ModuleType
@@ -99,12 +99,12 @@ def load(path: Path) -> dict[str, Any]:
 
 def _pack(value: Any, path: str, arrays: dict[str, np.ndarray[Any, Any]]) -> Any:
     """The form of a value in JSON's terms; its arrays are added under their paths."""
-    if isinstance(value, Traced) or is_array(value):
+    if isinstance(value, Tracked) or is_array(value):
         if path in arrays:
             raise ArgumentError(
                 f"save: two tensors would have the name '{path}'; rename one of the keys"
             )
-        tensor: Any = value if isinstance(value, Traced) else new_tensor(value)
+        tensor: Any = value if isinstance(value, Tracked) else new_tensor(value)
         arrays[path] = np.asarray(tensor.numpy(), order="C")
         return {_TENSOR: path}
     if isinstance(value, Mapping):

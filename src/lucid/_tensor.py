@@ -1,4 +1,9 @@
-"""Tensor: an array, its gradient, and operators that only call operations."""
+"""Tensor: an array, its gradient, and operators that only call operations.
+
+Here the one circle of this library closes: a Tensor's operators are operations, and operations
+return Tensors. So this file imports the operations, and they get to know the class when it is
+there, by `_call.serve(Tensor)` at the end; `_tape.py` and `_op.py` below name it in annotations.
+"""
 
 from __future__ import annotations
 
@@ -8,34 +13,35 @@ from weakref import ref
 
 import numpy as np
 
-from . import _arrays, _op, _printing
+from . import _arrays, _call, _printing
 from ._arrays import (
     Array,
     Device,
     DType,
     Namespace,
+    Numbers,
     is_differentiable,
     kind,
     namespace,
     native_dtype,
 )
 from ._errors import ArgumentError, DTypeError, GraphError, LibraryError, ShapeError
+from ._recording import mode
 from ._tape import (
     Hook,
     Hooks,
     Leaf,
     Place,
-    Traced,
+    Tracked,
     accumulate,
     add_gradient,
-    mode,
     new_tensor,
     propagate,
 )
 from .ops import _create, _elementwise, _index, _movement, _products, _reduce, _search
 
 
-class Tensor(Traced):
+class Tensor(Tracked):
     """An array that remembers how it was computed, so that gradients can be computed from it.
 
     `data` is copied: an array of any library that follows the array API standard, a Tensor, a
@@ -60,7 +66,9 @@ class Tensor(Traced):
         device: Device | None = None,
     ) -> None:
         array = (
-            data._array if isinstance(data, Traced) else _arrays.asarray(data, narrow=dtype is None)
+            data._array
+            if isinstance(data, Tracked)
+            else _arrays.asarray(data, narrow=dtype is None)
         )
         xp = namespace(array)
         self._array = xp.asarray(array, dtype=native_dtype(xp, dtype), device=device, copy=True)
@@ -315,7 +323,7 @@ class Tensor(Traced):
         return complex(self.item())
 
     def __index__(self) -> int:
-        if "int" not in str(self.dtype):
+        if kind(self.dtype) is not Numbers.INTEGER:
             raise DTypeError(f"only a tensor of an integer dtype is an index, not {self.dtype}")
         return int(self.item())
 
@@ -323,10 +331,15 @@ class Tensor(Traced):
         return bool(_reduce.any(_elementwise.equal(self, value)))
 
     def __repr__(self) -> str:
-        return _printing.describe(self, with_dtype=True)
+        return self._described(_arrays.dtype_name(self.dtype))
 
     def __str__(self) -> str:
-        return _printing.describe(self, with_dtype=False)
+        return self._described("")
+
+    def _described(self, dtype: str) -> str:
+        has_grad = self.requires_grad or self.grad is not None
+        more = {"grad": self.grad} if has_grad else {}
+        return _printing.describe(type(self).__name__, self.numpy(), dtype, **more)
 
     def __format__(self, spec: str) -> str:
         return format(self.item(), spec) if spec else str(self)
@@ -607,7 +620,9 @@ def seed(function: str, result: Tensor, gradient: Any, recorded: bool) -> Any:
 
 def _host(array: Array) -> np.ndarray[Any, Any]:
     """The values of another library's array in NumPy; bfloat16 needs the package ml_dtypes."""
-    if "bfloat16" in str(array.dtype) and hasattr(array, "float"):  # torch has no way of its own
+    if _arrays.dtype_name(array.dtype) == "bfloat16" and hasattr(
+        array, "float"
+    ):  # torch has no way of its own
         import ml_dtypes
 
         return np.asarray(array.detach().cpu().float()).astype(ml_dtypes.bfloat16)
@@ -628,7 +643,7 @@ def _unpickled(
 
 
 def _comparable(other: object) -> bool:
-    return isinstance(other, (Traced, int, float, complex, list)) or _arrays.is_array(other)
+    return isinstance(other, (Tracked, int, float, complex, list)) or _arrays.is_array(other)
 
 
 def _flat(numbers: tuple[Any, ...]) -> tuple[int, ...]:
@@ -636,5 +651,4 @@ def _flat(numbers: tuple[Any, ...]) -> tuple[int, ...]:
     return tuple(numbers[0]) if len(numbers) == 1 and not isinstance(numbers[0], int) else numbers
 
 
-Traced._public = Tensor
-_op.serve(Tensor)
+_call.serve(Tensor)

@@ -6,9 +6,9 @@ from math import prod
 from typing import Any
 
 from .._errors import OutOfRangeError
+from .._tape import operand
 from ..ops._movement import reshape
 from ._module import Module
-from .functional._checks import operand
 
 
 class Flatten(Module):

@@ -14,7 +14,8 @@ import numpy as np
 from .._arrays import namespace
 from .._errors import ArgumentError, ShapeError
 from .._random import Generator, numbers
-from .._tape import new_tensor, no_grad
+from .._recording import no_grad
+from .._tape import new_tensor
 from .._tensor import Tensor
 
 T = TypeVar("T", bound=Tensor)

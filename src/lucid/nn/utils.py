@@ -8,7 +8,8 @@ from typing import Any
 
 from .._arrays import Array, namespace
 from .._errors import ArgumentError, ShapeError
-from .._tape import new_tensor, no_grad
+from .._recording import no_grad
+from .._tape import new_tensor
 from .._tensor import Tensor
 from ..ops._movement import concat, reshape
 

@@ -11,7 +11,7 @@ from .. import _arrays
 from .._arrays import Array, Device, DType, is_differentiable, namespace, native_dtype
 from .._errors import ArgumentError
 from .._op import op
-from .._tape import Traced, new_tensor
+from .._tape import Tracked, new_tensor
 
 if TYPE_CHECKING:
     from .._tensor import Tensor
@@ -134,7 +134,7 @@ def asarray(
     >>> lucid.asarray(np.arange(3.0))
     Tensor([0.0, 1.0, 2.0], dtype=float64)
     """
-    if isinstance(obj, Traced):
+    if isinstance(obj, Tracked):
         if dtype is not None and obj._array.dtype != native_dtype(namespace(obj._array), dtype):
             _refuse_copy(copy, "a change of dtype copies")
             converted: Tensor = astype(obj, dtype)
@@ -229,7 +229,7 @@ def astype(x: Any, dtype: DType, /, *, copy: bool = True) -> Any:
     >>> lucid.astype(lucid.Tensor([1.5, 2.5]), lucid.int64)
     Tensor([1, 2])
     """
-    array = x._array if isinstance(x, Traced) else _arrays.asarray(x)
+    array = x._array if isinstance(x, Tracked) else _arrays.asarray(x)
     dtype = native_dtype(namespace(array), dtype)
     if array.dtype == dtype and not copy:
         return x

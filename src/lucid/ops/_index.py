@@ -8,7 +8,7 @@ from typing import Any
 from .._arrays import Array, asarray, is_array, kind, namespace, scatter_add, with_item
 from .._errors import ArgumentError, DTypeError, OutOfRangeError, ShapeError
 from .._op import op
-from .._tape import Traced
+from .._tape import Tracked
 from ._create import zeros_like
 from ._elementwise import where
 
@@ -17,7 +17,7 @@ def plain_index(index: Any) -> Any:
     """An index with the arrays of its Tensors."""
     if isinstance(index, tuple):
         return tuple(map(plain_index, index))
-    if isinstance(index, Traced):
+    if isinstance(index, Tracked):
         return index._array
     if isinstance(index, list):  # an empty list means no elements, not a float array
         return asarray(index) if index else asarray([0])[:0]
@@ -81,7 +81,7 @@ def _kept_values(g: Array, index: Any) -> Array:
     if not _may_repeat(index):
         return kept
     # number the assignments, assign the numbers, and see which of them are left
-    plain = kept._array if isinstance(kept, Traced) else kept
+    plain = kept._array if isinstance(kept, Tracked) else kept
     xp = namespace(plain)
     numbers = xp.reshape(xp.arange(prod(kept.shape)), tuple(kept.shape))
     left = with_item(xp.zeros(tuple(g.shape), dtype=numbers.dtype), index, numbers)[index]

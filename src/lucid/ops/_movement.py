@@ -114,7 +114,7 @@ def flip(x: Array, /, *, axis: int | tuple[int, ...] | None = None) -> Array:
 flip.gradient(x=lambda g, axis: flip(g, axis=axis))
 
 
-@op(sequence="arrays")
+@op
 def concat(arrays: Sequence[Array], /, *, axis: int | None = 0) -> Array:
     """Arrays one after the other along an axis that they have; axis=None flattens them first.
 
@@ -159,7 +159,7 @@ def _concat_gradient(
 concat.gradient(arrays=_concat_gradient)
 
 
-@op(sequence="arrays")
+@op
 def stack(arrays: Sequence[Array], /, *, axis: int = 0) -> Array:
     """Arrays of one shape, put together along a new axis.
 

@@ -6,7 +6,7 @@ from typing import Any
 
 from .._arrays import Array, device_of, is_array, namespace
 from .._op import op
-from .._tape import Traced
+from .._tape import Tracked
 from ._create import asarray
 from ._index import getitem
 
@@ -70,9 +70,9 @@ def take_along_axis(x: Any, indices: Any, /, *, axis: int = -1) -> Any:
     >>> lucid.take_along_axis(x, lucid.argmax(x, axis=1, keepdims=True), axis=1)
     Tensor([[5.0], [7.0]])
     """
-    x = x if is_array(x) and not isinstance(indices, Traced) else asarray(x)
+    x = x if is_array(x) and not isinstance(indices, Tracked) else asarray(x)
     indices = indices if is_array(indices) else asarray(indices)
-    plain = indices._array if isinstance(indices, Traced) else indices
+    plain = indices._array if isinstance(indices, Tracked) else indices
     xp = namespace(plain)
     rank = len(x.shape)
     grid = [

@@ -9,7 +9,8 @@ import numpy as np
 
 from .._arrays import Array, device_of, is_half, namespace
 from .._errors import ArgumentError, GraphError
-from .._tape import Traced, enable_grad
+from .._recording import enable_grad
+from .._tape import Tracked
 from .._tensor import Tensor
 from ._state import check_state
 
@@ -236,7 +237,7 @@ def _copied(values: Mapping[str, Any], parameter: Tensor) -> State:
     xp = namespace(parameter._array)
     copies: State = {}
     for key, value in values.items():
-        array = value._array if isinstance(value, Traced) else value
+        array = value._array if isinstance(value, Tracked) else value
         if key != "step":
             array = xp.asarray(array, device=device_of(parameter._array), copy=True)
             array = np.array(array, order="C") if xp is np else array

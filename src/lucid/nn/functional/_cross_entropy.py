@@ -8,14 +8,22 @@ from __future__ import annotations
 from math import prod
 from typing import Any, NamedTuple
 
-from ..._arrays import Array, device_of, is_differentiable, namespace, scatter_add, set_item
+from ..._arrays import (
+    Array,
+    device_of,
+    is_differentiable,
+    is_traced_by_jax,
+    namespace,
+    scatter_add,
+    set_item,
+)
 from ..._errors import ArgumentError, GraphError, OutOfRangeError, ShapeError
 from ..._op import op
-from ..._tape import Traced
+from ..._tape import Tracked, beside, operand
 from ...ops._elementwise import where
 from ...ops._movement import expand_dims, permute_dims, reshape
 from ...ops._reduce import mean, sum
-from ._checks import beside, check_indices, check_real, check_reduction, is_traced_by_jax, operand
+from ._checks import check_indices, check_real, check_reduction
 from ._softmax import log_softmax
 
 Shape = tuple[int, ...]
@@ -60,7 +68,7 @@ def cross_entropy(
             f"but got {label_smoothing}"
         )
     weights = _class_weights(name, weight, input)
-    target = target if isinstance(target, Traced) else beside(input, target)
+    target = target if isinstance(target, Tracked) else beside(input, target)
     if is_differentiable(target.dtype):
         return _against_probabilities(name, input, target, weights, reduction, label_smoothing)
     positions = _positions(name, input, beside(input, target), weights, ignore_index)
@@ -305,7 +313,7 @@ def _matrix(input: Any) -> Any:
 def _class_weights(name: str, weight: Any, input: Any) -> Array | None:
     if weight is None:
         return None
-    if isinstance(weight, Traced) and weight._node is not None:
+    if isinstance(weight, Tracked) and weight._node is not None:
         raise GraphError(
             f"{name}: weight has no gradient, but this one requires it; pass weight.detach()"
         )

@@ -7,8 +7,9 @@ from typing import Any
 from ..._arrays import Array, device_of, namespace
 from ..._errors import ArgumentError
 from ..._random import Generator, numbers
+from ..._tape import operand, plain
 from ...ops._elementwise import multiply
-from ._checks import check_differentiable, operand, plain
+from ._checks import check_differentiable
 
 
 def dropout(
