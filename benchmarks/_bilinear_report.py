@@ -74,7 +74,7 @@ def kernel() -> str:
     shown = subprocess.run(
         [sys.executable, "-c", code], capture_output=True, text=True, check=False
     ).stdout.splitlines()
-    return next((f"lucid's {line}".replace("     ", ": ") for line in shown
+    return next(("lucid's " + ": ".join(line.split(None, 1)) for line in shown
                  if line.startswith("kernel")), "")  # fmt: skip
 
 
