@@ -308,7 +308,7 @@ def test_a_package_that_is_missing(package: str, how: str) -> None:
     )
     done = subprocess.run(  # noqa: S603
         [sys.executable, "-c", script],
-        env={"PYTHONPATH": str(EXAMPLES.parent)},
+        env={"PYTHONPATH": str(EXAMPLES.parent / "src")},
         capture_output=True,
         text=True,
     )
