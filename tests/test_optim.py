@@ -318,7 +318,6 @@ def test_a_state_goes_on_where_it_stood(
         if k == 3:
             state: Any = optimizer.state_dict()
             if by_file:
-                pytest.importorskip("safetensors")
                 lucid.save(state, tmp_path / "optimizer.safetensors")
                 state = lucid.load(tmp_path / "optimizer.safetensors")
             optimizer.step()  # does not touch the state that was taken
