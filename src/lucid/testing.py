@@ -23,8 +23,8 @@ from ._arrays import (
     native_dtype,
 )
 from ._errors import ArgumentError
-from ._shapes import Shape, size_of
 from ._recording import enable_grad
+from ._shapes import Shape, size_of
 from ._tensor import Tensor
 from .autograd import grad
 from .ops._create import asarray

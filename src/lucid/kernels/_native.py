@@ -137,7 +137,11 @@ def _torch() -> Any:
 
 
 def prepared(
-    x1: Array, x2: Array, weight: Array, bias: Array | None, limit: tuple[None, int] | tuple[()] = ()
+    x1: Array,
+    x2: Array,
+    weight: Array,
+    bias: Array | None,
+    limit: tuple[None, int] | tuple[()] = (),
 ) -> Array | None:
     """The same with arguments made as the kernel takes them, or None.
 
