@@ -29,6 +29,8 @@ from ._tensor import Tensor
 from .autograd import grad
 from .ops._create import asarray
 
+__all__ = ["assert_same", "gradcheck"]
+
 # Central differences are wrong by h²/6 · f''' and by ε/h · f. With h = ε^⅓ both are about ε^⅔,
 # some 1e-11 of values and derivatives around one.
 _EPSILON = float(np.finfo(np.float64).eps)
