@@ -53,10 +53,6 @@ struct Cheapest {
     }
 };
 
-template <class Real> bool has_room(Index numbers, Index bytes) {
-    return numbers * Index(sizeof(Real)) <= bytes;
-}
-
 template <class Real> Index samples_with_room(const Sizes& s) {
     return most_bytes / Index(sizeof(Real)) / (s.features_1 + 2 * s.features_2 + s.outputs);
 }
@@ -81,7 +77,6 @@ bool suits(Operation operation, Algorithm algorithm, const Sizes& s, bool both) 
         }
     case Operation::inputs:
         switch (algorithm) {
-        case Algorithm::samples_on_lanes_whole:
         case Algorithm::output_by_output: return packs_weight;
         case Algorithm::gradient_in_registers: return packs_weight && both;
         case Algorithm::stream_weight: return other;
@@ -161,8 +156,7 @@ template <class Real> Algorithm inputs_choice(const Sizes& s, int threads, bool 
     const double samples =
         100 + packing + o * f * (n_vectors * 0.24 + 0.5) + f * n_vectors * 0.5 +
         i * c.j_tiles * (o * n_vectors * 0.65 + c.n_panels * 18) + c.far * 4.5;
-    if (able(Algorithm::samples_on_lanes_whole) && c.n_panels >= 4 * threads) best.offer(Algorithm::samples_on_lanes_whole, by_samples(samples));
-    else best.offer(Algorithm::samples_on_lanes, by_features(samples));
+    best.offer(Algorithm::samples_on_lanes, by_samples(samples));
     if (able(Algorithm::gradient_in_registers))
         best.offer(
             Algorithm::gradient_in_registers,

@@ -118,13 +118,15 @@ bool contract_part(const Contraction<Real>& c, Range panel_range, Range output_r
 }
 
 // Chunks are ranges of panels and, where these are too few to go round, of outputs. A large weight
-// passes by once for each range of panels, so then such a range is a whole group.
+// passes by once for each range of panels, so then such a range is a whole group, unless outputs are
+// too few as well.
 template <class Real> bool contract(const Contraction<Real>& c, int threads) {
     const Index panels = Panels<Real>(c.samples).count, matrix = c.depth * c.rows;
     const Index wanted = chunks_for(c.samples * c.outputs, matrix, threads);
     const bool large = c.outputs * matrix * Index(sizeof(Real)) > large_weight;
     const Index panels_each = large || c.weight.pack ? panels_in_group(c) : 4;
-    const Index along_samples = larger<Index>(1, smaller(wanted, panels / panels_each));
+    const Index least = divided_up(smaller(wanted, Index(threads)), c.outputs);
+    const Index along_samples = smaller(panels, larger(least, smaller(wanted, panels / panels_each)));
     const Index along_outputs = smaller(divided_up(wanted, along_samples), c.outputs);
     return parallel(threads, along_samples * along_outputs, [&](Index chunk) {
         return contract_part(

@@ -77,7 +77,7 @@ bool few_forward(
     const Index matrix = sizes.features_1 * sizes.features_2, n_out = sizes.samples * sizes.outputs;
     const Index wanted = chunks_for(n_out, matrix, threads);
     const Index along_outputs = smaller(wanted, sizes.outputs);
-    const Index along_rows = smaller(divided_up(wanted, along_outputs), divided_up(sizes.features_1, 64));
+    const Index along_rows = smaller(divided_up(wanted, along_outputs), divided_up(sizes.features_1, 16));
     Scratch<Real> partial((along_rows - 1) * n_out);
     if (!partial) return false;
     const bool done = parallel(threads, along_outputs * along_rows, [&](Index chunk) {

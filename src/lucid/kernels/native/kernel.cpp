@@ -135,8 +135,7 @@ bool gradients_of_inputs(
     const InputGradients<Real> c{s, g, x1, x2, weight, d_first, d_second};
     if (algorithm == Algorithm::output_by_output) return gradients_apart(c, threads);
     if (algorithm == Algorithm::gradient_in_registers) return gradients_by_column(c, threads);
-    if (algorithm == Algorithm::samples_on_lanes_whole) return gradients_by_samples(c, threads);
-    return gradients_shared(c, threads);
+    return gradients_by_feature(c, threads);
 }
 
 // The input with the fewer rows meets the weight, or whatever multiplies less.

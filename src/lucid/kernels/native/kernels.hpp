@@ -65,7 +65,6 @@ enum class Algorithm : int {
     samples_on_lanes,
     samples_on_lanes_packed,
     samples_on_lanes_swapped,
-    samples_on_lanes_whole,
     features_on_lanes,
     stream_weight,
     flat_features,
@@ -81,7 +80,6 @@ constexpr const char* algorithm_names[] = {
     "samples_on_lanes",
     "samples_on_lanes_packed",
     "samples_on_lanes_swapped",
-    "samples_on_lanes_whole",
     "features_on_lanes",
     "stream_weight",
     "flat_features",
@@ -105,7 +103,7 @@ constexpr Algorithm forward_algorithms[] = {
     Algorithm::flat_features, Algorithm::outer_product,
 };
 constexpr Algorithm inputs_algorithms[] = {
-    Algorithm::reference, Algorithm::samples_on_lanes, Algorithm::samples_on_lanes_whole,
+    Algorithm::reference, Algorithm::samples_on_lanes,
     Algorithm::features_on_lanes, Algorithm::stream_weight, Algorithm::flat_features,
     Algorithm::gradient_in_registers, Algorithm::output_by_output,
 };

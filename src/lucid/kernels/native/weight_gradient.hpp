@@ -164,7 +164,8 @@ bool weight_gradient(const WeightGradient<Real>& c, Real* d_weight, int threads)
     const Index size = s.outputs * s.features_1 * s.features_2;
     const Index wanted = chunks_for(size, s.samples, threads);
     const Index copies = smaller(wanted, Index(threads));
-    if (copies > 1 && size * Index(sizeof(Real)) <= copied_bytes && s.samples >= 512 * copies) {
+    const Index least = c.tiles() < copies ? 64 : 512;  // samples for each
+    if (copies > 1 && size * Index(sizeof(Real)) <= copied_bytes && s.samples >= least * copies) {
         Scratch<Real> partial((copies - 1) * size);
         if (!partial) return false;
         const bool done = parallel(threads, copies, [&](Index chunk) {
