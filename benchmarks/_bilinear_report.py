@@ -18,7 +18,8 @@ LUCID = "lucid"
 
 def page(run: Run, found: Found, picture: str = "") -> str:
     names = [name for name in run.names if name not in found.left_out]
-    lines = ["# The bilinear form, measured", "", *_introduction(run), ""]
+    lines = ["---", "hide: [navigation, toc]", "---", ""]  # mkdocs: room for wide tables
+    lines += ["# The bilinear form, measured", "", *_introduction(run), ""]
     lines += [picture, ""] if picture else []
     lines += _tables(run, found, names, "##")
     failed = [f"- {key.name} at {key.size}, {key.setting}: {reason}"
@@ -30,10 +31,10 @@ def page(run: Run, found: Found, picture: str = "") -> str:
 
 
 def short(run: Run, found: Found) -> str:
-    """The tables alone, to be part of another page."""
+    """The tables alone, for a page of one framework."""
     names = [name for name in run.names if name not in found.left_out]
     return "\n".join(
-        [f"{machine()}; {date.today()}. {versions()}.", "", *_tables(run, found, names, "###")]
+        [f"{machine()}; {date.today()}. {versions()}.", "", *_tables(run, found, names, "##")]
     )
 
 
@@ -55,16 +56,19 @@ def _introduction(run: Run) -> Iterator[str]:
     yield f"""
 Made by `python benchmarks/bilinear.py --write`, which says what is measured. Each contender has its
 own processes; they take turns, and the best of all rounds ({run.rounds}) counts. The results
-are compared with einsum in float64. *Rate* is how fast lucid multiplies, relative to a large matrix
-product of NumPy in the same rounds; *lead* is the time of the best peer over that of lucid.
+are compared with einsum in float64. *Of GEMM* is the fraction of GEMM rate: how fast lucid
+multiplies, divided by the rate of a large matrix product of NumPy in the same rounds. *Speed-up* is
+the time of the best peer divided by that of lucid.
 
+- Sizes are rows,in1,in2→out, or pairwise: B sentences of T words, every word with every other.
 - `>` is a bound: one pass took more than that, here or in an easier setting (more threads,
   float32), and was not run again.
-- Whatever takes more than {FAR_BEHIND} times the shortest time is measured in the first round only.
-- jax.jit and torch.compile keep their process, and so some memory from one size to the next: what
-  they need is known less well.
+- A contender that takes more than {FAR_BEHIND} times the shortest time is measured in the first
+  round only.
+- jax.jit and torch.compile keep their process, and with it some memory, from one size to the next:
+  their memory is known less precisely.
 - torch.compile, which takes seconds for each size, is measured with the most threads only.
-- For pairs, F.bilinear gets expanded inputs: it does not broadcast.
+- For pairwise sizes F.bilinear gets expanded inputs, because it does not broadcast.
 - *torch matmul* is the fastest of three orders of products written by hand."""
 
 
@@ -89,7 +93,7 @@ def _times(run: Run, found: Found, setting: Setting, names: Sequence[str], numbe
                 cells.append(f"**{cell}**" if name == fastest else cell)
             yield [str(size), *cells, *_comparison(run.subject, found, setting, size, number)]
 
-    return table(("N,in1,in2→out", *names, "rate", "lead"), rows())
+    return table(("N,in1,in2→out", *names, "of GEMM", "speed-up"), rows())
 
 
 def _comparison(
