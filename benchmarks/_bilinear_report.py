@@ -38,6 +38,32 @@ def short(run: Run, found: Found) -> str:
     )
 
 
+def brief(setting: Setting, found: Found, sizes: Sequence[Size], names: Sequence[str]) -> str:
+    """A small table of training: how many times the first one's time the others take."""
+
+    def rows() -> Iterator[list[str]]:
+        for size in sizes:
+            keys = [Key(setting, size, name) for name in names]
+            mine = found.numbers[keys[0]]["both"]
+            yield [str(size), digits(1e3 * mine), *(_times_as_long(found, key, mine)
+                                                    for key in keys[1:])]  # fmt: skip
+
+    return f"""{table(("N,in1,in2→out", *names), rows())}
+
+Milliseconds, forward and backward, and in brackets how many times as long as {names[0]}; N rows, or
+pairwise: B sentences of T words, every word with every other. {setting};
+{machine()}; {date.today()}. {versions()}.
+"""
+
+
+def _times_as_long(found: Found, key: Key, mine: float) -> str:
+    seconds = found.numbers.get(key, {}).get("both")
+    bound = found.bounds.get(key, {}).get("both")
+    if seconds is not None:
+        return f"{digits(1e3 * seconds)} ({digits(seconds / mine, 2)}×)"
+    return f"> {digits(1e3 * bound)} (> {digits(bound / mine, 2)}×)" if bound else "–"
+
+
 def _tables(run: Run, found: Found, names: Sequence[str], level: str) -> Iterator[str]:
     for setting in run.settings:
         rate = found.rate(setting) / 1e9
@@ -126,6 +152,7 @@ def _cell(found: Found, key: Key, number: str, text: Callable[[float], str]) -> 
     return f"> {digits(bound)} s" if bound else "–"
 
 
-def digits(value: float) -> str:
-    """Three of them, without an exponent."""
-    return f"{value:.{max(0, 2 - int(f'{value:.2e}'.split('e')[1]))}f}"
+def digits(value: float, count: int = 3) -> str:
+    """So many of them, without an exponent."""
+    exponent = int(f"{value:.{count - 1}e}".split("e")[1])
+    return f"{value:.{max(0, count - 1 - exponent)}f}"

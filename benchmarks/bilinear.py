@@ -3,8 +3,8 @@
     python benchmarks/bilinear.py --quick          under a minute
     python benchmarks/bilinear.py --write          everything, into docs/
 
-That is, into docs/benchmarks-bilinear.md; and the contenders of one framework, with the most
-threads only, into a page of their own.
+That is, into docs/benchmarks-bilinear.md; the contenders of one framework, with the most threads
+only, into a page of their own; and a few sizes into README.md and the pages that begin with them.
 
 `forward` computes the result. `forward + backward` computes the result and the gradients of both
 inputs and the weight, from a fixed random cotangent; for lucid it includes Tensors and tape. The
@@ -23,9 +23,9 @@ from _bilinear_measure import serve
 from _bilinear_peers import PEERS, PRODUCT
 from _bilinear_peers import QUICK as QUICK_PEERS
 from _bilinear_picture import draw
-from _bilinear_report import page, short
+from _bilinear_report import brief, page, short
 from _bilinear_run import Found, Run, Setting
-from _bilinear_sizes import QUICK, SIZES
+from _bilinear_sizes import BRIEF, QUICK, SIZES
 
 DOCS = Path(__file__).parent.parent / "docs"
 PICTURE = "images/bilinear.png"
@@ -35,6 +35,11 @@ INTEGRATIONS = {
     ),
     "benchmarks-jax.md": ("lucid.jax", "jax.jit"),
 }  # fmt: skip
+BRIEFLY = {
+    "../README.md": ("lucid.torch", "F.bilinear", "torch.einsum"),
+    "pytorch.md": ("lucid.torch", "F.bilinear", "torch.einsum", "torch.compile"),
+    "jax.md": ("lucid.jax", "jax.jit"),
+}
 MARKS = "<!-- measured by benchmarks/bilinear.py -->", "<!-- end of what was measured -->"
 
 
@@ -76,6 +81,9 @@ def write_integrations(run: Run, found: Found) -> None:
         if contenders[0] in names:
             part = replace(run, settings=most_threads, names=names, subject=contenders[0])
             write_into(DOCS / name, short(part, replace(found, numbers=own)))
+    for name, contenders in BRIEFLY.items():
+        if set(contenders) <= set(run.names) and set(BRIEF) <= set(run.sizes):
+            write_into(DOCS / name, brief(run.settings[0], found, BRIEF, contenders))
 
 
 if __name__ == "__main__":
