@@ -20,7 +20,7 @@ import numpy as np
 from . import _safetensors
 from ._arrays import is_array
 from ._errors import ArgumentError, DTypeError, LibraryError
-from ._tape import Traced, new_tensor
+from ._tape import Tracked, new_tensor
 
 _FORM = "lucid.form"  # the name of the nested form in the header
 _TENSOR = "$tensor"
@@ -124,7 +124,7 @@ def _texts(metadata: Mapping[str, str] | None) -> dict[str, str]:
 
 def _pack(value: Any, path: str, arrays: _safetensors.Arrays, depth: int) -> Any:
     """The form of a value in JSON's terms; its arrays are added under their paths."""
-    if isinstance(value, Traced) or (is_array(value) and not isinstance(value, str)):
+    if isinstance(value, Tracked) or (is_array(value) and not isinstance(value, str)):
         if path in arrays:
             raise ArgumentError(
                 f"save: two tensors would have the name '{path}'; rename one of the keys"
@@ -166,7 +166,7 @@ def _array(value: Any, path: str) -> np.ndarray[Any, Any]:
         raise ArgumentError(
             f"save: {path} is a masked array, and the mask would be lost; save {path}.filled(…)"
         )
-    tensor: Any = value if isinstance(value, Traced) else new_tensor(value)
+    tensor: Any = value if isinstance(value, Tracked) else new_tensor(value)
     array = np.asarray(tensor.numpy(), order="C")
     if not _safetensors.holds(array.dtype):
         raise DTypeError(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from functools import cached_property
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
@@ -13,9 +13,7 @@ from ._arrays import DType, native_dtype
 from ._errors import ArgumentError
 from ._shapes import check_shape
 from ._tape import new_tensor
-
-if TYPE_CHECKING:
-    from ._tensor import Tensor
+from ._tensor import Tensor
 
 Shape = int | Sequence[int]
 

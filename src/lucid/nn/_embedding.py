@@ -7,7 +7,7 @@ from typing import Any
 from .._arguments import COUNT, check
 from .._arrays import DType
 from .._random import Generator
-from .._tape import no_grad
+from .._recording import no_grad
 from ..ops._create import zeros
 from . import functional, init
 from ._module import Module

@@ -7,9 +7,9 @@ from typing import Any
 
 from .._arguments import WHOLE, check
 from .._errors import OutOfRangeError
+from .._tape import operand
 from ..ops._movement import reshape
 from ._module import Module
-from .functional._checks import operand
 
 
 class Flatten(Module):

@@ -5,11 +5,11 @@ from __future__ import annotations
 from typing import Any
 
 from .._arguments import SHARE, WHOLE, check
-from .._tape import new_tensor
+from .._tape import new_tensor, operand
 from .._tensor import Tensor
 from . import functional
 from ._module import Module
-from .functional._checks import check_reduction, operand
+from .functional._checks import check_reduction
 
 
 class _Loss(Module):

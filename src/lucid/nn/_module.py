@@ -13,6 +13,7 @@ from .._tensor import Tensor
 from ._names import nearest
 from ._parameter import Parameter
 from ._state import ArraysByName, check_state
+from ._tree import tree
 
 
 class LoadResult(NamedTuple):
@@ -290,8 +291,6 @@ class Module:
         return ""
 
     def __repr__(self) -> str:
-        from ._tree import tree
-
         return tree(self)
 
 

@@ -7,7 +7,7 @@ from typing import Any, TypeAlias
 
 from .._arrays import Array, is_array, kind, namespace
 from .._errors import ArgumentError
-from .._tape import Traced
+from .._tape import Tracked
 from .._tensor import Tensor
 from ._names import nearest
 
@@ -37,7 +37,7 @@ def check_state(
         if name not in state:
             continue
         value = state[name]
-        array = value._array if isinstance(value, Traced) else value
+        array = value._array if isinstance(value, Tracked) else value
         trouble = _misfit(tensor, array)
         if trouble:
             troubles.append(f"{trouble[0]}: {name} is {trouble[1]}")

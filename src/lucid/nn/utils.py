@@ -9,9 +9,12 @@ from typing import Any
 from .._arguments import LIMIT, ORDER, TRUTH, check
 from .._arrays import Array, is_half, namespace
 from .._errors import ArgumentError, ShapeError
-from .._tape import new_tensor, no_grad
+from .._recording import no_grad
+from .._tape import new_tensor
 from .._tensor import Tensor
 from ..ops._movement import concat, reshape
+
+__all__ = ["clip_grad_norm_", "clip_grad_value_", "parameters_to_vector", "vector_to_parameters"]
 
 
 def clip_grad_norm_(

@@ -10,7 +10,8 @@ import numpy as np
 from .._arguments import FUNCTION, Expected, check
 from .._arrays import Array, DType, device_of, is_half, namespace
 from .._errors import ArgumentError, GraphError
-from .._tape import Traced, enable_grad
+from .._recording import enable_grad
+from .._tape import Tracked
 from .._tensor import Tensor
 from ._state import check_state
 
@@ -272,7 +273,7 @@ def _copied(values: Mapping[str, Any], parameter: Tensor) -> State:
         if key == "step":
             copies[key] = int(value)
             continue
-        given = value._array if isinstance(value, Traced) else value
+        given = value._array if isinstance(value, Tracked) else value
         given = xp.asarray(given, dtype=_computed_in(array), device=device_of(array), copy=True)
         copies[key] = np.array(given, order="C") if xp is np else given
     return copies

@@ -3,22 +3,29 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any, TypeGuard
+from typing import Any, ClassVar, Protocol, TypeGuard
 
-from .._arguments import COUNTED
+from .._arguments import COUNTED, Expected
 from .._arrays import is_array, kind
 from .._errors import ArgumentError
-from .._tape import Traced
+from .._tape import Tracked
 from .._tensor import Tensor
-
-if TYPE_CHECKING:
-    from ._optimizer import Optimizer
 
 Settings = dict[str, Any]
 
 
+class Algorithm(Protocol):
+    """What an optimiser says of the states that it takes."""
+
+    param_groups: list[Settings]
+    _settings: ClassVar[Mapping[str, Expected]]
+    _optional: tuple[str, ...]
+
+    def _remembered(self, group: Settings) -> tuple[str, ...]: ...
+
+
 def check_state(
-    optimizer: Optimizer, params: list[Tensor], state: Any
+    optimizer: Algorithm, params: list[Tensor], state: Any
 ) -> tuple[list[Settings], list[Mapping[str, Any]]]:
     """The settings of each group and what is remembered of each parameter.
 
@@ -111,7 +118,7 @@ def _misfits(
         if name not in values and name not in optional
     ]
     for name, value in values.items():
-        array = value._array if isinstance(value, Traced) else value
+        array = value._array if isinstance(value, Tracked) else value
         where = f"{name} of parameter {k}"
         if name == "step":
             continue

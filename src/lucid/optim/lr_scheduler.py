@@ -14,6 +14,8 @@ from .._arguments import COUNT, COUNTED, FUNCTION, NOT_NEGATIVE, check
 from .._errors import ArgumentError
 from ._optimizer import Optimizer
 
+__all__ = ["CosineAnnealingLR", "LRScheduler", "LambdaLR", "StepLR"]
+
 
 class LRScheduler:
     """The base: a subclass defines `rate`. Call `step()` after the optimiser's, once an epoch."""

@@ -11,15 +11,24 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from ..._arguments import SHARE, WHOLE, check
-from ..._arrays import Array, device_of, is_differentiable, namespace, scatter_add, set_item
+from ..._arrays import (
+    Array,
+    device_of,
+    is_differentiable,
+    is_traced_by_jax,
+    namespace,
+    scatter_add,
+    set_item,
+)
 from ..._errors import GraphError, OutOfRangeError, ShapeError
 from ..._op import op
-from ..._tape import Traced
-from ...ops._create import ones_like
-from ...ops._elementwise import where
+from ..._tape import Tracked, beside, operand
+from ...ops._comparison import where
+from ...ops._like import ones_like
 from ...ops._movement import permute_dims, reshape
-from ...ops._reduce import mean, sum
-from ._checks import beside, check_indices, check_real, check_reduction, is_traced_by_jax, operand
+from ...ops._reduce import sum
+from ...ops._statistics import mean
+from ._checks import check_indices, check_real, check_reduction
 from ._softmax import log_softmax
 
 Shape = tuple[int, ...]
@@ -60,7 +69,7 @@ def cross_entropy(
     input = _scores(name, input, reduction, target)
     check(name, SHARE, label_smoothing=label_smoothing)
     weights = _class_weights(name, weight, input)
-    target = target if isinstance(target, Traced) else beside(input, target)
+    target = target if isinstance(target, Tracked) else beside(input, target)
     if is_differentiable(target.dtype):
         return _against_probabilities(name, input, target, weights, reduction, label_smoothing)
     positions = _positions(name, input, beside(input, target), weights, ignore_index)
@@ -316,7 +325,7 @@ def _matrix(input: Any) -> Any:
 def _class_weights(name: str, weight: Any, input: Any) -> Array | None:
     if weight is None:
         return None
-    if isinstance(weight, Traced) and weight._node is not None:
+    if isinstance(weight, Tracked) and weight._node is not None:
         raise GraphError(
             f"{name}: weight has no gradient, but this one requires it; pass weight.detach()"
         )

@@ -7,8 +7,9 @@ from typing import Any
 from ..._arguments import SHARE, TRUTH, check
 from ..._arrays import Array, device_of, namespace
 from ..._random import Generator, numbers
-from ...ops._elementwise import multiply
-from ._checks import check_differentiable, operand, plain
+from ..._tape import operand, plain
+from ...ops._arithmetic import multiply
+from ._checks import check_differentiable
 
 
 def dropout(

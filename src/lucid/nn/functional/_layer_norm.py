@@ -9,9 +9,10 @@ from ..._arrays import Array, namespace
 from ..._errors import ShapeError
 from ..._op import op
 from ..._shapes import check_shape
-from ...ops._elementwise import sqrt
-from ...ops._reduce import mean, var
-from ._checks import beside, check_real, operand, plain
+from ..._tape import beside, operand, plain
+from ...ops._exponential import sqrt
+from ...ops._statistics import mean, var
+from ._checks import check_real
 
 
 def layer_norm(
