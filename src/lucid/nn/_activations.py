@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
+from .._arguments import NUMBER, POSITIVE, WHOLE, check
 from . import functional
 from ._module import Module
+from .functional._activations import check_approximate
 
 
 class ReLU(Module):
@@ -29,6 +31,7 @@ class LeakyReLU(Module):
 
     def __init__(self, negative_slope: float = 0.01) -> None:
         super().__init__()
+        check("LeakyReLU", NUMBER, negative_slope=negative_slope)
         self.negative_slope = negative_slope
 
     def forward(self, input: Any) -> Any:
@@ -49,6 +52,7 @@ class ELU(Module):
 
     def __init__(self, alpha: float = 1.0) -> None:
         super().__init__()
+        check("ELU", NUMBER, alpha=alpha)
         self.alpha = alpha
 
     def forward(self, input: Any) -> Any:
@@ -69,6 +73,7 @@ class Softplus(Module):
 
     def __init__(self, beta: float = 1.0) -> None:
         super().__init__()
+        check("Softplus", POSITIVE, beta=beta)
         self.beta = beta
 
     def forward(self, input: Any) -> Any:
@@ -89,6 +94,7 @@ class GELU(Module):
 
     def __init__(self, approximate: str = "none") -> None:
         super().__init__()
+        check_approximate("GELU", approximate)
         self.approximate = approximate
 
     def forward(self, input: Any) -> Any:
@@ -145,6 +151,7 @@ class Softmax(Module):
 
     def __init__(self, axis: int = -1) -> None:
         super().__init__()
+        check(type(self).__name__, WHOLE, axis=axis)
         self.axis = axis
 
     def forward(self, input: Any) -> Any:
@@ -165,6 +172,7 @@ class LogSoftmax(Module):
 
     def __init__(self, axis: int = -1) -> None:
         super().__init__()
+        check(type(self).__name__, WHOLE, axis=axis)
         self.axis = axis
 
     def forward(self, input: Any) -> Any:

@@ -21,6 +21,11 @@ def check_state(
 
     Raises ArgumentError with all that does not fit.
     """
+    if not isinstance(state, Mapping):
+        raise ArgumentError(
+            f"load_state_dict: state is {type(state).__name__}, expected a dict from names to "
+            "Tensors, such as state_dict() gives"
+        )
     missing = [name for name in own if name not in state]
     unexpected = [name for name in state if name not in own]
     troubles: list[str] = []

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from ..._arguments import WHOLE, check
 from ..._arrays import Array, DType, Numbers, is_array, is_complex, is_differentiable, kind
 from ..._errors import ArgumentError, DTypeError, OutOfRangeError, ShapeError
 
@@ -53,6 +54,7 @@ def check_indices(function: str, name: str, array: Array) -> None:
 
 def check_axis(function: str, name: str, array: Array, axis: int) -> None:
     """Raise OutOfRangeError unless the array has this axis."""
+    check(function, WHOLE, axis=axis)
     rank = len(array.shape)
     if not -rank <= axis < rank:
         raise OutOfRangeError(
@@ -82,7 +84,7 @@ def check_broadcasts(function: str, name: str, array: Array, input: Array) -> No
 
 def check_reduction(function: str, reduction: str) -> None:
     """Raise ArgumentError for a reduction that there is not."""
-    if reduction not in REDUCTIONS:
+    if not isinstance(reduction, str) or reduction not in REDUCTIONS:
         raise ArgumentError(
             f"{function}: reduction is {reduction!r}, expected 'mean', 'sum' or 'none'"
         )
