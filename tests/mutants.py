@@ -189,7 +189,10 @@ def main(words: Sequence[str]) -> int:
             chosen, pool.map(lambda each: verdict(build, each), chosen), strict=True
         ):
             alive += not killed
-            print(f"{'killed' if killed else 'ALIVE '}  {mutant.file:<20} {mutant.what}\n        {by}", flush=True)
+            print(
+                f"{'killed' if killed else 'ALIVE '}  {mutant.file:<20} {mutant.what}\n        {by}",
+                flush=True,
+            )
     print(f"{len(chosen) - alive} of {len(chosen)} killed in {time.monotonic() - started:.0f} s")
     return 1 if alive else 0
 

@@ -14,7 +14,7 @@ from drawn import given, hnp, settings, st
 from layouts import LAYOUTS, Layout, expanded
 
 from lucid._shapes import broadcast_shapes, unbroadcast
-from lucid.kernels import Plan, _workspace, bilinear, gradients, plan
+from lucid.kernels import _workspace, bilinear, gradients, plan
 from lucid.kernels._layout import boxes, extent, layout
 from lucid.kernels._plan import Order
 

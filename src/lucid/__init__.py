@@ -39,6 +39,7 @@ from ._threads import (
     set_num_threads as set_num_threads,
     show_config as show_config,
 )
+from ._version import VERSION as _VERSION
 from .autograd import grad as grad
 from .ops._arithmetic import (
     abs as abs,
@@ -132,7 +133,7 @@ from .ops._search import (
 from .ops._statistics import mean as mean, std as std, var as var
 from .ops._trigonometry import cos as cos, sin as sin, tan as tan, tanh as tanh
 
-__version__ = "0.1.0"
+__version__ = _VERSION
 
 # The dtypes of the array API standard
 float32, float64 = _np.dtype("float32"), _np.dtype("float64")

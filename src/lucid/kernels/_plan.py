@@ -214,9 +214,7 @@ def choose(
     return Plan(sizes, needed, chosen, tuple(alternatives))
 
 
-def _outer(
-    sizes: Sizes, needed: Needed | None, itemsize: int, machine: Machine
-) -> Alternative:
+def _outer(sizes: Sizes, needed: Needed | None, itemsize: int, machine: Machine) -> Alternative:
     """Forward: one product with x1 ⊗ x2. Gradients: g · W for the inputs, g · (x1 ⊗ x2) for W."""
     room, block = machine.tile // itemsize, machine.block // itemsize
     rows, features_1, features_2 = sizes.rows, sizes.features_1, sizes.features_2

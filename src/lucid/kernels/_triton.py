@@ -248,7 +248,7 @@ def _contract_rows(
     right_at = right + (start + n)[:, None] * right_n + c[None, :] * right_c
     is_a, is_c = a < size_a, c < size_c
     total = tl.zeros((BLOCK_A, BLOCK_C), tl.float32)
-    for step in range(0, steps):
+    for step in range(steps):
         is_row = n < rows - start - step * BLOCK_N
         factor = tl.load(scale_at, mask=is_row, other=0.0)
         tile = tl.load(left_at, mask=is_a[:, None] & is_row[None, :], other=0.0)
