@@ -19,6 +19,8 @@ Scaled numbers are rounded to the dtype once, sums grow in float32, and every su
 from __future__ import annotations
 
 import os
+import warnings
+from collections.abc import Sequence
 from contextlib import AbstractContextManager, nullcontext
 from functools import lru_cache
 from math import prod
@@ -55,7 +57,7 @@ LEAST_SHARE = 8
 _INTERPRETED = os.environ.get("TRITON_INTERPRET") == "1"
 
 
-def takes(leading: tuple[Shape, ...], weight_shape: Shape, factors: tuple[Tensor, ...]) -> bool:
+def takes(leading: Sequence[Shape], weight_shape: Shape, factors: Sequence[Tensor]) -> bool:
     """Whether these are rows of halves on a CUDA device, and sizes for which this is faster."""
     dtype, device, rows = factors[0].dtype, factors[0].device, prod(leading[0])
     return (
@@ -66,7 +68,7 @@ def takes(leading: tuple[Shape, ...], weight_shape: Shape, factors: tuple[Tensor
         and rows >= LEAST_ROWS
         and rows * prod(weight_shape) >= LEAST_WORK
         and not any(size % MULTIPLE for size in weight_shape)
-        and _is_new_enough(device)
+        and _works(device, dtype)
     )
 
 
@@ -179,9 +181,22 @@ def _multiprocessors(device: torch.device) -> int:
 
 
 @lru_cache
-def _is_new_enough(device: torch.device) -> bool:
-    """Whether the device multiplies matrices of bfloat16 (Ampere and later)."""
-    return torch.cuda.get_device_capability(device) >= (8, 0)
+def _works(device: torch.device, dtype: torch.dtype) -> bool:
+    """Whether programs can be made for a device: they need tensor cores, and a C compiler."""
+    if torch.cuda.get_device_capability(device) < (8, 0):
+        return False
+    x1, x2, weight = (
+        torch.zeros(size, dtype=dtype, device=device)
+        for size in ((ROWS, 64), (ROWS, 64), (64, 64, 64))
+    )
+    try:
+        bilinear(x1, x2, weight)
+    except Exception as error:
+        warnings.warn(
+            f"lucid.torch computes halves without Triton, which fails here: {error}", stacklevel=2
+        )
+        return False
+    return True
 
 
 def _on(device: torch.device) -> AbstractContextManager[Any]:
