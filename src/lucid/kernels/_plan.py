@@ -81,13 +81,13 @@ DEVICE_SECONDS_OF_HALVES: Mapping[str, float] = {
 
 @dataclass(frozen=True, eq=False)
 class Machine:
-    """Where a contraction runs: how much of it is held at once, and what each kind of work costs."""
+    """Where a contraction runs: how large its tiles are, and what each kind of work costs."""
 
     tile: int
     block: int
     seconds: Mapping[str, float]
     full: bool = False
-    """Whether one tile is all that may be held: where an order needs two, they are half as large."""
+    """Whether one tile fills what may be held: two at once are half as large."""
 
 
 CPU = Machine(TILE, BLOCK, SECONDS)
@@ -214,9 +214,7 @@ def choose(
     return Plan(sizes, needed, chosen, tuple(alternatives))
 
 
-def _outer(
-    sizes: Sizes, needed: Needed | None, itemsize: int, machine: Machine
-) -> Alternative:
+def _outer(sizes: Sizes, needed: Needed | None, itemsize: int, machine: Machine) -> Alternative:
     """Forward: one product with x1 ⊗ x2. Gradients: g · W for the inputs, g · (x1 ⊗ x2) for W."""
     room, block = machine.tile // itemsize, machine.block // itemsize
     rows, features_1, features_2 = sizes.rows, sizes.features_1, sizes.features_2

@@ -1,9 +1,11 @@
 """Tensors of PyTorch: on the CPU the kernels read them where they are.
 
 Their memory is NumPy's to look at, and the results become PyTorch's: nothing is copied. bfloat16,
-which NumPy lacks, is converted in parts, as float16 is. On other devices the portable plans run, in
-products of PyTorch, or for halves on CUDA the programs of `_triton.py`. Never do more threads work than `torch.get_num_threads()` says, nor more than
-`lucid.get_num_threads()`.
+which NumPy lacks, is converted in parts, as float16 is. Never do more threads work than
+`torch.get_num_threads()` says, nor more than `lucid.get_num_threads()`.
+
+On other devices the portable plans run, in products of PyTorch; for rows of halves on CUDA devices
+the programs of `_triton.py`.
 
 Nothing here is recorded by any autograd; `lucid.torch` is.
 """
@@ -125,13 +127,12 @@ def gradients(
     return _tensors(found)
 
 
-def _bilinear_on_device(
-    x1: Tensor, x2: Tensor, weight: Tensor, bias: Tensor | None
-) -> Tensor:
+def _bilinear_on_device(x1: Tensor, x2: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
     programs = _triton()
     if programs is not None:
         factors = [each for each in (x1, x2, weight, bias) if each is not None]
-        if programs.takes((x1.shape[:-1], x2.shape[:-1]), weight.shape, factors):
+        leading = (x1.shape[:-1], x2.shape[:-1])
+        if programs.takes(leading, weight.shape, factors, programs.LEAST_WORK):
             out: Tensor = programs.bilinear(x1, x2, weight)
             return out if bias is None else out.add_(bias.reshape(-1))
     return _portable.bilinear(x1, x2, weight, bias)
@@ -146,7 +147,7 @@ def _gradients_on_device(
         shape_1, shape_2 = (each if isinstance(each, tuple) else each.shape for each in (x1, x2))
         leading = (g.shape[:-1], shape_1[:-1], shape_2[:-1])
         weight_shape = (g.shape[-1], shape_1[-1], shape_2[-1])
-        if programs.takes(leading, weight_shape, factors):
+        if programs.takes(leading, weight_shape, factors, programs.LEAST_WORK_OF_GRADIENTS):
             found: Gradients = programs.gradients(g, x1, x2, weight, needed)
             return found
     return _portable.gradients(g, x1, x2, weight, needed)

@@ -12,7 +12,7 @@ import numpy as np
 from .._arrays import Array, DType, Namespace, library, namespace, on_cpu
 from .._shapes import Shape
 from ._layout import Box, extent, permuted
-from ._plan import CPU, DEVICE, DEVICE_OF_HALVES, LIBRARY, Machine
+from ._plan import CPU, DEVICE, DEVICE_OF_HALVES, LIBRARY
 
 Axes = tuple[int, ...]
 Ranges = tuple[tuple[int, int], ...]
