@@ -138,6 +138,8 @@ class ExamplesAsCode(griffe.Extension):
     def on_instance(self, *, obj: Any, **_: Any) -> None:
         if obj.docstring:
             obj.docstring.value = as_code(obj.docstring.value)
+        if obj.is_function and "foreign" in obj.parameters:  # which is there to be refused
+            del obj.parameters["foreign"]
 
 
 # Hooks of mkdocs

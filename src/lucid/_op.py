@@ -36,6 +36,7 @@ import numpy as np
 from . import _anomaly
 from ._arrays import array_types, asarray_like, is_array, library, mixture
 from ._errors import GraphError, LibraryError, LucidError, ShapeError
+from ._hints import no_keyword
 from ._shapes import broadcast_shapes
 from ._tape import Node, Output, Traced, mode, new_tensor, recorded
 
@@ -442,6 +443,11 @@ _SEQUENCE = """
                 tracked |= {bit}
 """
 
+_REFUSAL = """
+        if foreign__:
+            raise no_keyword(function.__name__, foreign__)
+"""
+
 _CALL = """
 def build(function, defaults, plans, make_plan, lift, outside, explain, finish):
     def operation({parameters}):
@@ -481,6 +487,7 @@ _scope: dict[str, Any] = {
     "anomaly": _anomaly,
     "array_types": array_types,
     "mode": mode,
+    "no_keyword": no_keyword,
     "unwrap": _unwrap,
 }
 
@@ -512,9 +519,14 @@ def _compile(operation: _Operation) -> Op[Any]:
         )
         for name, parameter in parameters.items()
     ]
+    refusal = ""
+    if {"axis", "axes"} & set(names):  # who knows other names for them is told ours
+        plain.append(inspect.Parameter("foreign__", inspect.Parameter.VAR_KEYWORD))
+        refusal = _REFUSAL
     source = _CALL.format(
         parameters=str(inspect.Signature(plain))[1:-1],
-        unwrap="".join(
+        unwrap=refusal
+        + "".join(
             (_SEQUENCE if name == operation.sequence else _ARGUMENT).format(name=name, bit=1 << k)
             for k, name in enumerate(names)
         ),

@@ -10,6 +10,7 @@ import numpy as np
 
 from ._arrays import DType, native_dtype
 from ._errors import ArgumentError
+from ._hints import one_shape
 from ._tape import new_tensor
 
 if TYPE_CHECKING:
@@ -71,6 +72,7 @@ def numbers(generator: Generator | None) -> np.random.Generator:
     return (generator or default_generator).numpy
 
 
+@one_shape
 def rand(shape: Shape, *, generator: Generator | None = None, dtype: DType | None = None) -> Tensor:
     """Numbers drawn evenly from [0, 1), float32 unless `dtype` says float64.
 
@@ -80,6 +82,7 @@ def rand(shape: Shape, *, generator: Generator | None = None, dtype: DType | Non
     return new_tensor(numbers(generator).random(_shape(shape), _float(dtype, "rand")))
 
 
+@one_shape
 def randn(
     shape: Shape, *, generator: Generator | None = None, dtype: DType | None = None
 ) -> Tensor:

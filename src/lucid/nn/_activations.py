@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Never
 
+from .._hints import no_keyword
 from . import functional
 from ._module import Module
 
@@ -143,7 +144,9 @@ class Softmax(Module):
     Tensor([0.5, 0.5])
     """
 
-    def __init__(self, axis: int = -1) -> None:
+    def __init__(self, axis: int = -1, **foreign: Never) -> None:
+        if foreign:
+            raise no_keyword("Softmax", foreign)
         super().__init__()
         self.axis = axis
 
@@ -163,7 +166,9 @@ class LogSoftmax(Module):
     Tensor([-0.6931472, -0.6931472])
     """
 
-    def __init__(self, axis: int = -1) -> None:
+    def __init__(self, axis: int = -1, **foreign: Never) -> None:
+        if foreign:
+            raise no_keyword("LogSoftmax", foreign)
         super().__init__()
         self.axis = axis
 

@@ -10,6 +10,7 @@ import numpy as np
 from .. import _arrays
 from .._arrays import Array, Device, DType, is_differentiable, namespace, native_dtype
 from .._errors import ArgumentError
+from .._hints import one_shape
 from .._op import op
 from .._tape import Traced, new_tensor
 
@@ -21,6 +22,7 @@ Shape = int | Sequence[int]
 # New Tensors: NumPy arrays, of dtype float32 unless said otherwise
 
 
+@one_shape
 def zeros(shape: Shape, *, dtype: DType | None = None, device: Device | None = None) -> Tensor:
     """A Tensor of this shape full of zeros, float32 unless `dtype` says otherwise.
 
@@ -30,6 +32,7 @@ def zeros(shape: Shape, *, dtype: DType | None = None, device: Device | None = N
     return new_tensor(np.zeros(shape, _dtype(dtype), device=device))
 
 
+@one_shape
 def ones(shape: Shape, *, dtype: DType | None = None, device: Device | None = None) -> Tensor:
     """A Tensor of this shape full of ones, float32 unless `dtype` says otherwise.
 
