@@ -25,20 +25,23 @@ PAGES = {
     "operations": ("Operations", OPERATIONS),
     "errors": ("Errors", ERRORS),
 }
+# What a heading says instead of the file's name; these files come first, in this order
 TITLES = {
-    "_anomaly": "Finding a NaN",
-    "_create": "Creation and conversion",
-    "_dropout": "Dropout",
-    "_files": "Files",
-    "_index": "Indexing",
-    "_movement": "Shape and order of axes",
+    "_tensor": "Tensor",
+    "autograd": "Gradients",
+    "_tape": "Switching recording off and on",
+    "_recording": "Switching recording off and on",
     "_op": "Operations of your own",
+    "_anomaly": "Finding a NaN",
     "_random": "Random numbers",
+    "_files": "Files",
+    "_threads": "Threads and configuration",
+    "_create": "Creation",
+    "_like": "Arrays like another, conversion",
+    "_movement": "Shape and order of axes",
+    "_index": "Indexing",
     "_reduce": "Reductions",
     "_search": "Searching and sorting",
-    "_tape": "Switching recording off and on",
-    "_tensor": "Tensor",
-    "_threads": "Threads and configuration",
 }
 # mkdocs.yml leaves `extra_repr` out: every layer has it, but only here does it say something.
 OPTIONS = {"Module": '\n    options: { filters: ["!^_"] }'}
@@ -105,8 +108,10 @@ def reference() -> dict[str, tuple[str, str]]:
 
 def entries(module: str, names: dict[str, str]) -> str:
     """A heading for each file, where there are several, and its names."""
-    ordered = sorted(names.items(), key=lambda item: file_of(item[1]))
+    first = [*TITLES]
     files = {file_of(path) for path in names.values()}
+    places = {file: (first.index(file) if file in first else len(first), file) for file in files}
+    ordered = sorted(names.items(), key=lambda item: places[file_of(item[1])])
     lines = []
     for file, group in groupby(ordered, lambda item: file_of(item[1])):
         if len(files) > 1:

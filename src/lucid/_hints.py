@@ -146,7 +146,7 @@ def one_shape(function: Function) -> Function:
     return cast("Function", call)
 
 
-def rows(table: Mapping[str, str], of: str = "") -> Iterator[str]:
-    """The rows of a table in the documentation; `of` is what the missed names are attributes of."""
+def rows(table: Mapping[str, str]) -> Iterator[str]:
+    """The rows of a table in the documentation."""
     for instead, names in table.items():
-        yield f"| {', '.join(f'`{of}{name}`' for name in names.split())} | {instead} |"
+        yield f"| {', '.join(f'`{name}`' for name in names.split())} | {instead} |"

@@ -584,7 +584,7 @@ class Tensor(Traced):
 
     @property
     def T(self) -> Tensor:  # noqa: N802 (the standard's name)
-        """A matrix with its two axes exchanged."""
+        """The transpose of a matrix."""
         if self.ndim != 2:
             raise ShapeError(
                 f"T: only a matrix, not a tensor of shape {self.shape}, has a transpose; "
@@ -594,7 +594,7 @@ class Tensor(Traced):
 
     @property
     def mT(self) -> Tensor:  # noqa: N802 (the standard's name)
-        """The last two axes exchanged."""
+        """The last two axes transposed; see `lucid.matrix_transpose`."""
         return _movement.matrix_transpose(self)
 
 
