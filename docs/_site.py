@@ -80,7 +80,7 @@ def public_names() -> dict[str, dict[str, str]]:
 
 def definition(module: griffe.Module, name: str, member: Any) -> str | None:
     """Where a public function or class is defined: in the module, or where it says `a as a`."""
-    named = not member.is_alias or f" {name} as {name}\n" in f"{module.source}\n"
+    named = not member.is_alias or re.search(rf"\b{name} as {name}\b", module.source)
     if name.startswith("_") or not named:
         return None
     target = member.final_target if member.is_alias else member

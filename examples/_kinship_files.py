@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from _example import ExampleError, whole
+from _example import ExampleError
 from _kinship_data import SPLITS, Data, Numbers
 
 import lucid
@@ -15,14 +15,11 @@ import lucid
 
 def write_model(path: Path, state: Mapping[str, Any], data: Data) -> None:
     """The model's parameters beside the names and the triples that it was trained with."""
-    from safetensors import SafetensorError
-
     content = {"model": state, "people": data.people, "terms": data.terms, "splits": data.splits}
     try:
-        with whole(path) as part:
-            lucid.save(content, part)
-    except SafetensorError as error:  # such as a full disk
-        raise ExampleError(f"{path}: {error}") from None
+        lucid.save(content, path)
+    except OSError as error:
+        raise ExampleError(str(error)) from None
 
 
 def read_model(path: Path) -> tuple[dict[str, Any], Data]:
@@ -35,7 +32,7 @@ def read_model(path: Path) -> tuple[dict[str, Any], Data]:
             raise ValueError("triples of others")
         return content["model"], Data(people, terms, splits)
     except OSError as error:
-        raise ExampleError(f"{path}: {error.strerror or 'there is no file of this name'}") from None
+        raise ExampleError(str(error)) from None
     except (lucid.LucidError, ValueError, KeyError, TypeError, AttributeError):
         raise damaged(path) from None
 

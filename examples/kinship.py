@@ -164,7 +164,6 @@ def learned(data: Data, options: argparse.Namespace) -> BilinearKinship:
             raise ExampleError(f"{picture}: the name of a picture ends in {', '.join(FORMATS)}")
         check_writable(picture)
     if options.save:
-        need("safetensors")
         check_writable(file)
 
     sizes = len(data.people), len(data.terms), options.dimension
@@ -189,7 +188,6 @@ def learned(data: Data, options: argparse.Namespace) -> BilinearKinship:
 
 def load(path: Path) -> tuple[BilinearKinship, Data]:
     """The model and the data of a file that --save wrote."""
-    need("safetensors")
     state, data = read_model(path)
     try:
         dimension = state["person.weight"].shape[-1]

@@ -26,7 +26,7 @@ from lucid.nn import functional as F
 ROOT = Path(__file__).parent.parent
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
 
-OPTIONAL = {"torch", "jax"}  # modules named after them are imported by who wants them
+OPTIONAL = {"torch", "jax", "triton"}  # modules named after them are imported by who wants them
 
 
 def modules() -> Iterator[ModuleType]:
@@ -121,7 +121,7 @@ def test_a_wrong_example_fails() -> None:
 
 
 def test_examples_are_found() -> None:
-    for name in ("lucid._tensor.Tensor", "lucid.ops._elementwise.exp", "lucid._op.op",
+    for name in ("lucid._tensor.Tensor", "lucid.ops._exponential.exp", "lucid._op.op",
                  "lucid.nn.functional._bilinear.bilinear", "lucid.testing.gradcheck"):  # fmt: skip
         assert name in EXAMPLES
 

@@ -5,9 +5,11 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import pytest
 
 import lucid
@@ -187,8 +189,8 @@ def test_several_outputs_and_sequences_are_checked() -> None:
     gradcheck(lambda x: lucid.unstack(x * x), [np.ones((2, 3))], order=2)
     gradcheck(lucid.concat, [[np.ones(2), np.ones(3)]], order=2)
 
-    @lucid.op(sequence="xs")
-    def first(xs: Any) -> Any:
+    @lucid.op
+    def first(xs: Sequence[npt.NDArray[Any]]) -> Any:
         return xs[0] * 1.0
 
     first.gradient(xs=lambda g, needed: [2 * g, 0 * g])

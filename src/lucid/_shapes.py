@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from functools import cache
 from itertools import zip_longest
 from math import prod
+from operator import index
+from typing import Any
 
 from ._arrays import Array, namespace
 from ._errors import LibraryError, ShapeError
@@ -111,6 +113,20 @@ def unbroadcast(array: Array, shape: Shape) -> Array:
     if new:
         array = namespace(array).reshape(array, shape)
     return array
+
+
+def check_shape(function: str, shape: Any, name: str = "shape") -> Shape:
+    """A shape given as one size or several, as a tuple; ShapeError unless all are 0 or more."""
+    try:
+        sizes = tuple(map(index, shape if isinstance(shape, Iterable) else (shape,)))
+    except TypeError:
+        sizes = (-1,)
+    if any(size < 0 for size in sizes):
+        raise ShapeError(
+            f"{function}: {name} is {shape!r:.60}, expected whole numbers, 0 or more: one, or "
+            "several in brackets"
+        )
+    return sizes
 
 
 def size_of(shape: Shape) -> int:

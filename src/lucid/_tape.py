@@ -18,20 +18,28 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Iterable, Sequence
-from contextlib import ContextDecorator
 from itertools import count
 from operator import attrgetter
-from types import TracebackType
 from typing import TYPE_CHECKING, Any, ClassVar, TypeAlias
 from weakref import ref
 
 from . import _anomaly
-from ._arrays import Array, DType, is_array, is_complex, namespace
+from ._arrays import (
+    Array,
+    DType,
+    asarray,
+    asarray_like,
+    device_of,
+    is_array,
+    is_complex,
+    namespace,
+)
 from ._errors import GraphError
+from ._recording import mode
+from ._rules import Saving
 from ._shapes import Shape, unbroadcast
 
 if TYPE_CHECKING:
-    from ._op import Plan
     from ._tensor import Tensor
 
 Hook: TypeAlias = "Callable[[Tensor], Tensor | None]"
@@ -40,74 +48,7 @@ _birth = count().__next__
 _accumulating = threading.Lock()
 
 
-class _Mode(threading.local):
-    recording = True
-
-
-mode = _Mode()
-
-
-class _Recording(ContextDecorator):
-    """A context manager and decorator that sets whether this thread records; re-entrant."""
-
-    _recording: bool
-
-    def __init__(self) -> None:
-        self._before: list[bool] = []
-
-    def __enter__(self) -> None:
-        self._before.append(mode.recording)
-        mode.recording = self._recording
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        mode.recording = self._before.pop()
-
-    def _recreate_cm(self) -> _Recording:  # a decorated function may run in several threads
-        return type(self)()
-
-
-class no_grad(_Recording):  # noqa: N801 (a context manager, named as a function is)
-    """Record nothing in this thread: results need no gradient. Also a decorator.
-
-    >>> import lucid
-    >>> x = lucid.Tensor([1.0, 2.0], requires_grad=True)
-    >>> with lucid.no_grad():
-    ...     (x * 2).requires_grad
-    False
-    """
-
-    _recording = False
-
-
-class enable_grad(_Recording):  # noqa: N801
-    """Record again, inside a `no_grad`. Also a decorator.
-
-    >>> import lucid
-    >>> x = lucid.Tensor([1.0, 2.0], requires_grad=True)
-    >>> with lucid.no_grad(), lucid.enable_grad():
-    ...     (x * 2).requires_grad
-    True
-    """
-
-    _recording = True
-
-
-def is_grad_enabled() -> bool:
-    """Whether operations are recorded in this thread.
-
-    >>> import lucid
-    >>> lucid.is_grad_enabled()
-    True
-    """
-    return mode.recording
-
-
-class Traced:
+class Tracked:
     """An array and its place on the tape: what the tape has to know of a Tensor."""
 
     __slots__ = ("_array", "_node", "_grad", "__weakref__")  # noqa: RUF023 (hot ones first)
@@ -133,7 +74,7 @@ class Leaf:
 
     __slots__ = ("_birth", "dtype", "hooks", "inputs", "owner", "shape")
 
-    def __init__(self, owner: Traced) -> None:
+    def __init__(self, owner: Tracked) -> None:
         self.owner = ref(owner)
         self.inputs = ()
         self.shape: Shape = tuple(owner._array.shape)
@@ -150,14 +91,19 @@ class Leaf:
 class Node:
     """One application of an operation: where its inputs come from, and what its rules need."""
 
-    __slots__ = ("_birth", "dtype", "hooks", "inputs", "plan", "saved", "shape", "where")
+    __slots__ = ("_birth", "dtype", "hooks", "inputs", "saved", "saving", "shape", "where")
 
     where: str  # set under detect_anomaly only
 
     def __init__(
-        self, plan: Plan, inputs: tuple[Any, ...], saved: tuple[Any, ...], shape: Any, dtype: Any
+        self,
+        saving: Saving,
+        inputs: tuple[Any, ...],
+        saved: tuple[Any, ...],
+        shape: Any,
+        dtype: Any,
     ) -> None:
-        self.plan = plan
+        self.saving = saving
         self.inputs: Sequence[Any] = inputs
         self.saved: tuple[Any, ...] | None = saved
         self.shape = shape  # of several outputs: a tuple of shapes, and one of dtypes
@@ -187,11 +133,30 @@ _by_birth = attrgetter("_birth")
 
 def new_tensor(array: Array, node: Place | None = None) -> Tensor:
     """A Tensor for an array, on a place."""
-    tensor = Traced._public.__new__(Traced._public)
+    tensor = Tracked._public.__new__(Tracked._public)
     tensor._array = array
     tensor._node = node
     tensor._grad = None
     return tensor
+
+
+def plain(value: Any) -> Any:
+    """The array of a Tensor; anything else as it is."""
+    return value._array if isinstance(value, Tracked) else value
+
+
+def operand(value: Any, *others: Any) -> Any:
+    """A Tensor or an array as it is; as a Tensor what is beside one, and a number or a list."""
+    if isinstance(value, Tracked):
+        return value
+    beside_tensor = any(isinstance(other, Tracked) for other in others)
+    return value if is_array(value) and not beside_tensor else new_tensor(asarray(value))
+
+
+def beside(input: Any, value: Any) -> Array:
+    """The array of a Tensor, an array as it is, and numbers as an array of the input's library."""
+    value = plain(value)
+    return value if is_array(value) else asarray_like(plain(input), value)
 
 
 def propagate(
@@ -254,24 +219,26 @@ def _youngest_first(
     roots: Iterable[Place], targets: frozenset[Place] | None
 ) -> tuple[list[Place], set[Place]]:
     """All places on the way from the roots to what is wanted, in the order of the walk back."""
+    # the walk ends at leaves; with targets also at what is no younger than all of them
+    oldest = -1 if targets is None else min([place._birth for place in targets], default=0)
+
+    def is_wanted(place: Place) -> bool:
+        if targets is None:
+            return type(place) is Leaf and place.wanted()
+        return place in targets
+
     found: set[Place] = set(roots)
     waiting = list(found)
     everything = True  # leads to what is wanted
-    # what is older than all targets leads to none of them
-    oldest = -1 if targets is None else min([place._birth for place in targets], default=0)
     while waiting:
         place = waiting.pop()
-        if targets is None:
-            if type(place) is Leaf:
-                everything = everything and place.wanted()
-                continue
-        elif type(place) is Leaf or place._birth <= oldest:
-            everything = everything and place in targets
+        if type(place) is Leaf or place._birth <= oldest:
+            everything = everything and is_wanted(place)
             continue
         if type(place) is Node and place.saved is None:
             raise GraphError(
                 f"backward: the graph of this tensor has been freed by an earlier backward "
-                f"(at the operation {place.plan.name}).\n"
+                f"(at the operation {place.saving.operation}).\n"
                 "Call the first one with retain_graph=True to go through it twice."
             )
         for edge in place.inputs:
@@ -281,19 +248,15 @@ def _youngest_first(
                     waiting.append(source)
     order = sorted(found, key=_by_birth, reverse=True)
     if not everything:
-        found = _leading_to(targets, order)
+        found = _leading_to(is_wanted, order)
         order = [place for place in order if place in found]
     return order, found
 
 
-def _leading_to(targets: frozenset[Place] | None, order: list[Place]) -> set[Place]:
+def _leading_to(is_wanted: Callable[[Place], bool], order: list[Place]) -> set[Place]:
     useful: set[Place] = set()
     for place in reversed(order):
-        if targets is None:
-            is_wanted = type(place) is Leaf and place.wanted()
-        else:
-            is_wanted = place in targets
-        if is_wanted or _leads_to(useful, place):
+        if is_wanted(place) or _leads_to(useful, place):
             useful.add(place)
     return useful
 
@@ -310,69 +273,54 @@ def _apply_rules(
     node: Node, g: Any, gradients: dict[Place, Any], useful: set[Place], create_graph: bool
 ) -> None:
     """Run the rules of one node, and add what they give to the gradients of its inputs."""
-    plan = node.plan
+    saving = node.saving
     if type(g) is list:
         g = _fill(g, node)
-    conjugate = plan.conjugates and _touches_complex(node)
+    dtype = node.dtype  # of several outputs: a tuple
+    conjugate = saving.conjugates and (
+        any(map(is_complex, dtype)) if type(dtype) is tuple else is_complex(dtype)
+    )
     if conjugate:
         g = _conjugated(g)
-    values = (g, *(plan.on_tape(node) if create_graph else node.saved or ()))
-    for rule, pick, position in plan.steps:
-        source: Any = node.inputs[position] if plan.joint is None else plan.joint(node.inputs)
-        several = type(source) is tuple
-        if several:
-            wanted = [place in useful for place in source]
-            if True not in wanted:
-                continue
-            needed = plan.needed_type(*wanted)
-            inputs = (*values, needed, None)
-        elif source in useful:
-            inputs = values
-        else:
-            continue
+    given = (g, *(_on_tape(node) if create_graph else node.saved or ()))
+    for rule in saving.rules:
         try:
-            gradient = rule(*pick(inputs))
+            found = rule.run(node.inputs, given, useful)
         except Exception as error:
             _anomaly.explain(error, node)
             raise
-        if conjugate:
-            gradient = _conjugated(gradient)
-        if not several:
-            _add(gradient, source, gradients, node)
-            continue
-        if not isinstance(gradient, (tuple, list)) or len(gradient) != len(source):
-            returned = len(gradient) if isinstance(gradient, (tuple, list)) else gradient
-            raise GraphError(
-                f"{plan.name}: a gradient rule for {len(source)} arrays returned "
-                f"{returned if isinstance(returned, int) else type(gradient).__name__}, "
-                "expected a gradient or None for each"
-            )
-        for place, part in zip(source, gradient, strict=True):
-            if place in useful:
-                _add(part, place, gradients, node)
+        for place, gradient in found:
+            if gradient is None:
+                continue
+            if conjugate:
+                gradient = _conjugated(gradient)
+            _add(gradient, place, gradients, node, create_graph)
 
 
-def _add(gradient: Any, place: Place, gradients: dict[Place, Any], node: Node) -> None:
-    if gradient is None:
-        return
+def _add(
+    gradient: Any, place: Place, gradients: dict[Place, Any], node: Node, create_graph: bool
+) -> None:
     if _anomaly.watching:
         _anomaly.check_gradient(node, gradient)
     try:
-        fits = gradient.shape == place.shape and gradient.dtype == place.dtype
+        shape, dtype = gradient.shape, gradient.dtype
     except AttributeError:
         raise GraphError(
-            f"{node.plan.name}: a gradient rule returned {type(gradient).__name__}, "
+            f"{node.saving.operation}: a gradient rule returned {type(gradient).__name__}, "
             f"expected an array of shape {tuple(place.shape)}"
         ) from None
-    if not fits:
-        gradient = _fit(gradient, place, node.plan.name)
+    if create_graph and not isinstance(gradient, Tracked):
+        raise GraphError(
+            f"{node.saving.operation}: a gradient rule returned {type(gradient).__name__} where "
+            "the gradient is itself being recorded (create_graph, gradcheck with order=2); its "
+            "graph is lost.\nCompute in the rule with operators and lucid's functions, such as "
+            "lucid.exp, not with NumPy's; return None where the gradient is zero."
+        )
+    # NumPy's dtypes are nearly always the same object, which is quicker to see
+    if shape != place.shape or (dtype is not place.dtype and dtype != place.dtype):
+        gradient = _fit(gradient, place, node.saving.operation)
     before = gradients.get(place)
     gradients[place] = gradient if before is None else before + gradient
-
-
-def _touches_complex(node: Node) -> bool:
-    dtype = node.dtype
-    return any(map(is_complex, dtype)) if type(dtype) is tuple else is_complex(dtype)
 
 
 def _conjugated(gradient: Any) -> Any:
@@ -387,9 +335,15 @@ def _conjugated(gradient: Any) -> Any:
 def _fill(gradients: list[Any], node: Node) -> tuple[Any, ...]:
     """Zeros for the outputs that nothing was computed from."""
     known = next(gradient for gradient in gradients if gradient is not None)
-    xp = namespace(known)
+    array = plain(known)
+    xp, device = namespace(array), device_of(array)
+
+    def zeros(shape: Shape, dtype: DType) -> Any:
+        made = xp.zeros(shape, dtype=dtype, device=device)
+        return made if array is known else new_tensor(made)
+
     return tuple(
-        xp.zeros(shape, dtype=dtype, device=known.device) if gradient is None else gradient
+        zeros(shape, dtype) if gradient is None else gradient
         for gradient, shape, dtype in zip(gradients, node.shape, node.dtype, strict=True)
     )
 
@@ -416,13 +370,13 @@ def _fit(gradient: Any, place: Place, name: str) -> Any:
 
 
 def _run_hooks(place: Place, hooks: Hooks, gradient: Any) -> Any:
-    recorded = isinstance(gradient, Traced)
+    recorded = isinstance(gradient, Tracked)
     tensor = gradient if recorded else new_tensor(gradient)
     for hook in tuple(hooks.values()):
         replaced = hook(tensor)
         if replaced is None:
             continue
-        if not isinstance(replaced, Traced) or tuple(replaced.shape) != tuple(place.shape):
+        if not isinstance(replaced, Tracked) or tuple(replaced.shape) != tuple(place.shape):
             raise GraphError(
                 f"a hook must return None or a Tensor of the gradient's shape "
                 f"{tuple(place.shape)}, but returned {replaced!r}"
@@ -442,19 +396,27 @@ def accumulate(leaf: Place, gradient: Any) -> None:
         add_gradient(tensor, gradient)
 
 
-def add_gradient(tensor: Traced, gradient: Any) -> None:
+def add_gradient(tensor: Tracked, gradient: Any) -> None:
     before = tensor._grad
-    if isinstance(gradient, Traced):
+    if isinstance(gradient, Tracked):
         tensor._grad = gradient if before is None else before + gradient  # type: ignore[assignment]
     else:
         total = gradient if before is None else before._array + gradient
         tensor._grad = new_tensor(total)
 
 
-def recorded(value: Any, place: Any) -> Any:
+def _on_tape(node: Node) -> list[Any]:
+    """The saved values as Tensors on their places: for rules that are themselves recorded."""
+    return [
+        value if origin is None else _recorded(value, node if origin == -1 else node.inputs[origin])
+        for value, origin in zip(node.saved or (), node.saving.origins, strict=True)
+    ]
+
+
+def _recorded(value: Any, place: Any) -> Any:
     """A saved value for a rule that is itself recorded: a Tensor on the place it came from."""
     if isinstance(place, tuple):
-        return tuple(map(recorded, value, place))
+        return tuple(map(_recorded, value, place))
     if isinstance(value, tuple) and type(place) is Node:  # all the results of an operation
         return tuple(new_tensor(part, Output(place, k)) for k, part in enumerate(value))
     if place is None and not is_array(value):

@@ -1,4 +1,9 @@
-"""Tensor: an array, its gradient, and operators that only call operations."""
+"""Tensor: an array, its gradient, and operators that only call operations.
+
+Here the one circle of this library closes: a Tensor's operators are operations, and operations
+return Tensors. So this file imports the operations, and they get to know the class when it is
+there, by `_call.serve(Tensor)` at the end; `_tape.py` and `_op.py` below name it in annotations.
+"""
 
 from __future__ import annotations
 
@@ -8,34 +13,47 @@ from weakref import ref
 
 import numpy as np
 
-from . import _arrays, _hints, _op, _printing
+from . import _arrays, _call, _hints, _printing
 from ._arrays import (
     Array,
     Device,
     DType,
     Namespace,
+    Numbers,
     is_differentiable,
     kind,
     namespace,
     native_dtype,
 )
 from ._errors import ArgumentError, DTypeError, GraphError, LibraryError, ShapeError
+from ._recording import mode
 from ._tape import (
     Hook,
     Hooks,
     Leaf,
     Place,
-    Traced,
+    Tracked,
     accumulate,
     add_gradient,
-    mode,
     new_tensor,
     propagate,
 )
-from .ops import _create, _elementwise, _index, _movement, _products, _reduce, _search
+from .ops import (
+    _arithmetic,
+    _comparison,
+    _exponential,
+    _index,
+    _like,
+    _movement,
+    _products,
+    _reduce,
+    _search,
+    _statistics,
+    _trigonometry,
+)
 
 
-class Tensor(Traced):
+class Tensor(Tracked):
     """An array that remembers how it was computed, so that gradients can be computed from it.
 
     `data` is copied: an array of any library that follows the array API standard, a Tensor, a
@@ -60,7 +78,9 @@ class Tensor(Traced):
         device: Device | None = None,
     ) -> None:
         array = (
-            data._array if isinstance(data, Traced) else _arrays.asarray(data, narrow=dtype is None)
+            data._array
+            if isinstance(data, Tracked)
+            else _arrays.asarray(data, narrow=dtype is None)
         )
         xp = namespace(array)
         self._array = xp.asarray(array, dtype=native_dtype(xp, dtype), device=device, copy=True)
@@ -315,18 +335,23 @@ class Tensor(Traced):
         return complex(self.item())
 
     def __index__(self) -> int:
-        if "int" not in str(self.dtype):
+        if kind(self.dtype) is not Numbers.INTEGER:
             raise DTypeError(f"only a tensor of an integer dtype is an index, not {self.dtype}")
         return int(self.item())
 
     def __contains__(self, value: Any) -> bool:
-        return bool(_reduce.any(_elementwise.equal(self, value)))
+        return bool(_reduce.any(_comparison.equal(self, value)))
 
     def __repr__(self) -> str:
-        return _printing.describe(self, with_dtype=True)
+        return self._described(_arrays.dtype_name(self.dtype))
 
     def __str__(self) -> str:
-        return _printing.describe(self, with_dtype=False)
+        return self._described("")
+
+    def _described(self, dtype: str) -> str:
+        has_grad = self.requires_grad or self.grad is not None
+        more = {"grad": self.grad} if has_grad else {}
+        return _printing.describe(type(self).__name__, self.numpy(), dtype, **more)
 
     def __format__(self, spec: str) -> str:
         return format(self.item(), spec) if spec else str(self)
@@ -374,30 +399,30 @@ class Tensor(Traced):
 
     # Operators
 
-    __add__ = _elementwise.add
-    __sub__ = _elementwise.subtract
-    __mul__ = _elementwise.multiply
-    __truediv__ = _elementwise.divide
-    __pow__ = _elementwise.pow
+    __add__ = _arithmetic.add
+    __sub__ = _arithmetic.subtract
+    __mul__ = _arithmetic.multiply
+    __truediv__ = _arithmetic.divide
+    __pow__ = _exponential.pow
     __matmul__ = _products.matmul
-    __neg__ = _elementwise.negative
-    __abs__ = _elementwise.abs
-    __invert__ = _elementwise.bitwise_invert
+    __neg__ = _arithmetic.negative
+    __abs__ = _arithmetic.abs
+    __invert__ = _comparison.bitwise_invert
 
     def __radd__(self, other: Any) -> Tensor:
-        return _elementwise.add(other, self)
+        return _arithmetic.add(other, self)
 
     def __rsub__(self, other: Any) -> Tensor:
-        return _elementwise.subtract(other, self)
+        return _arithmetic.subtract(other, self)
 
     def __rmul__(self, other: Any) -> Tensor:
-        return _elementwise.multiply(other, self)
+        return _arithmetic.multiply(other, self)
 
     def __rtruediv__(self, other: Any) -> Tensor:
-        return _elementwise.divide(other, self)
+        return _arithmetic.divide(other, self)
 
     def __rpow__(self, other: Any) -> Tensor:
-        return _elementwise.pow(other, self)
+        return _exponential.pow(other, self)
 
     def __rmatmul__(self, other: Any) -> Tensor:
         return _products.matmul(other, self)
@@ -406,35 +431,35 @@ class Tensor(Traced):
         return self
 
     def __eq__(self, other: object) -> Any:
-        return _elementwise.equal(self, other) if _comparable(other) else NotImplemented
+        return _comparison.equal(self, other) if _comparable(other) else NotImplemented
 
     def __ne__(self, other: object) -> Any:
-        return _elementwise.not_equal(self, other) if _comparable(other) else NotImplemented
+        return _comparison.not_equal(self, other) if _comparable(other) else NotImplemented
 
-    __lt__ = _elementwise.less
-    __le__ = _elementwise.less_equal
-    __gt__ = _elementwise.greater
-    __ge__ = _elementwise.greater_equal
-    __and__ = __rand__ = _elementwise.bitwise_and
-    __or__ = __ror__ = _elementwise.bitwise_or
-    __xor__ = __rxor__ = _elementwise.bitwise_xor
+    __lt__ = _comparison.less
+    __le__ = _comparison.less_equal
+    __gt__ = _comparison.greater
+    __ge__ = _comparison.greater_equal
+    __and__ = __rand__ = _comparison.bitwise_and
+    __or__ = __ror__ = _comparison.bitwise_or
+    __xor__ = __rxor__ = _comparison.bitwise_xor
 
     # Assignment gives this object a new array; nothing that a tape has saved is written to
 
     def __iadd__(self, other: Any) -> Self:  # type: ignore[misc]
-        return self._become("+=", _elementwise.add(self, other))
+        return self._become("+=", _arithmetic.add(self, other))
 
     def __isub__(self, other: Any) -> Self:  # type: ignore[misc]
-        return self._become("-=", _elementwise.subtract(self, other))
+        return self._become("-=", _arithmetic.subtract(self, other))
 
     def __imul__(self, other: Any) -> Self:  # type: ignore[misc]
-        return self._become("*=", _elementwise.multiply(self, other))
+        return self._become("*=", _arithmetic.multiply(self, other))
 
     def __itruediv__(self, other: Any) -> Self:  # type: ignore[misc]
-        return self._become("/=", _elementwise.divide(self, other))
+        return self._become("/=", _arithmetic.divide(self, other))
 
     def __ipow__(self, other: Any) -> Self:  # type: ignore[misc]
-        return self._become("**=", _elementwise.pow(self, other))
+        return self._become("**=", _exponential.pow(self, other))
 
     def __getitem__(self, index: Any) -> Tensor:
         return _index.getitem(self, _index.plain_index(index))
@@ -469,7 +494,7 @@ class Tensor(Traced):
                     f"{what}: a tensor keeps its dtype, {self.dtype}, which cannot hold "
                     f"{result.dtype}"
                 )
-            result = _create.astype(result, self.dtype)
+            result = _like.astype(result, self.dtype)
         self._array = result._array
         if type(self._node) is not Leaf:
             self._node = result._node
@@ -491,19 +516,19 @@ class Tensor(Traced):
 
     def mean(self, axis: Any = None, keepdims: bool = False, **foreign: Never) -> Tensor:
         """The mean over `axis`; see `lucid.mean`."""
-        return _reduce.mean(self, axis=axis, keepdims=keepdims, **foreign)
+        return _statistics.mean(self, axis=axis, keepdims=keepdims, **foreign)
 
     def var(
         self, axis: Any = None, correction: float = 0.0, keepdims: bool = False, **foreign: Never
     ) -> Tensor:
         """The variance over `axis`; see `lucid.var`."""
-        return _reduce.var(self, axis=axis, correction=correction, keepdims=keepdims, **foreign)
+        return _statistics.var(self, axis=axis, correction=correction, keepdims=keepdims, **foreign)
 
     def std(
         self, axis: Any = None, correction: float = 0.0, keepdims: bool = False, **foreign: Never
     ) -> Tensor:
         """The standard deviation over `axis`; see `lucid.std`."""
-        return _reduce.std(self, axis=axis, correction=correction, keepdims=keepdims, **foreign)
+        return _statistics.std(self, axis=axis, correction=correction, keepdims=keepdims, **foreign)
 
     def prod(self, axis: Any = None, keepdims: bool = False, **foreign: Never) -> Tensor:
         """The product over `axis`; see `lucid.prod`."""
@@ -555,32 +580,32 @@ class Tensor(Traced):
 
     def astype(self, dtype: DType, *, copy: bool = True) -> Tensor:
         """In another dtype; see `lucid.astype`."""
-        result: Tensor = _create.astype(self, dtype, copy=copy)
+        result: Tensor = _like.astype(self, dtype, copy=copy)
         return result
 
     def exp(self) -> Tensor:
         """The exponential; see `lucid.exp`."""
-        return _elementwise.exp(self)
+        return _exponential.exp(self)
 
     def log(self) -> Tensor:
         """The natural logarithm; see `lucid.log`."""
-        return _elementwise.log(self)
+        return _exponential.log(self)
 
     def sqrt(self) -> Tensor:
         """The square root; see `lucid.sqrt`."""
-        return _elementwise.sqrt(self)
+        return _exponential.sqrt(self)
 
     def tanh(self) -> Tensor:
         """The hyperbolic tangent; see `lucid.tanh`."""
-        return _elementwise.tanh(self)
+        return _trigonometry.tanh(self)
 
     def sigmoid(self) -> Tensor:
         """The logistic function; see `lucid.sigmoid`."""
-        return _elementwise.sigmoid(self)
+        return _exponential.sigmoid(self)
 
     def abs(self) -> Tensor:
         """The absolute value; see `lucid.abs`."""
-        return _elementwise.abs(self)
+        return _arithmetic.abs(self)
 
     @property
     def T(self) -> Tensor:  # noqa: N802 (the standard's name)
@@ -611,13 +636,15 @@ def seed(function: str, result: Tensor, gradient: Any, recorded: bool) -> Any:
             "they must be equal"
         )
     if given.dtype != result.dtype:
-        given = _create.astype(given, result.dtype)
+        given = _like.astype(given, result.dtype)
     return given if recorded else given._array
 
 
 def _host(array: Array) -> np.ndarray[Any, Any]:
     """The values of another library's array in NumPy; bfloat16 needs the package ml_dtypes."""
-    if "bfloat16" in str(array.dtype) and hasattr(array, "float"):  # torch has no way of its own
+    if _arrays.dtype_name(array.dtype) == "bfloat16" and hasattr(
+        array, "float"
+    ):  # torch has no way of its own
         import ml_dtypes
 
         return np.asarray(array.detach().cpu().float()).astype(ml_dtypes.bfloat16)
@@ -638,7 +665,7 @@ def _unpickled(
 
 
 def _comparable(other: object) -> bool:
-    return isinstance(other, (Traced, int, float, complex, list)) or _arrays.is_array(other)
+    return isinstance(other, (Tracked, int, float, complex, list)) or _arrays.is_array(other)
 
 
 def _flat(numbers: tuple[Any, ...]) -> tuple[int, ...]:
@@ -646,5 +673,4 @@ def _flat(numbers: tuple[Any, ...]) -> tuple[int, ...]:
     return tuple(numbers[0]) if len(numbers) == 1 and not isinstance(numbers[0], int) else numbers
 
 
-Traced._public = Tensor
-_op.serve(Tensor)
+_call.serve(Tensor)

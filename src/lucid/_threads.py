@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from ._errors import ArgumentError
+from ._version import VERSION
 from .kernels import _native
 
 LIBRARIES = ("numpy", "array-api-compat", "ml-dtypes", "torch", "jax", "cupy")
@@ -105,12 +106,10 @@ def show_config() -> Config:
     """
     import platform  # here, with importlib.metadata below: `import lucid` stays light
 
-    from . import __version__
-
     compiled = _native.compiled
     package = Path(__file__).resolve().parent
     config = Config(
-        version=__version__,
+        version=VERSION,
         location=str(package),
         hidden=_hidden(package),
         python=f"{platform.python_version()}, {platform.system()} {platform.machine()}",

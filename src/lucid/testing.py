@@ -13,13 +13,23 @@ from typing import Any
 
 import numpy as np
 
-from ._arrays import Array, is_array, is_complex, is_differentiable, namespace, native_dtype
+from ._arrays import (
+    Array,
+    dtype_name,
+    is_array,
+    is_complex,
+    is_differentiable,
+    namespace,
+    native_dtype,
+)
 from ._errors import ArgumentError
+from ._recording import enable_grad
 from ._shapes import Shape, size_of
-from ._tape import enable_grad
 from ._tensor import Tensor
 from .autograd import grad
 from .ops._create import asarray
+
+__all__ = ["assert_same", "gradcheck"]
 
 # Central differences are wrong by h²/6 · f''' and by ε/h · f. With h = ε^⅓ both are about ε^⅔,
 # some 1e-11 of values and derivatives around one.
@@ -300,7 +310,7 @@ def _double(value: Any) -> Array:
     xp = namespace(array)
     wide = "complex128" if is_complex(array.dtype) else "float64"
     result = xp.astype(array, native_dtype(xp, wide))
-    if wide not in str(result.dtype):
+    if dtype_name(result.dtype) != wide:
         raise ArgumentError(
             f"gradcheck: needs {wide}, but the array library gives {result.dtype}; "
             "with JAX, set jax_enable_x64"
@@ -411,7 +421,7 @@ def _plain(value: Any) -> np.ndarray[Any, Any]:
 
 
 def _dtype_name(value: Any) -> str:
-    return str(value.dtype).rpartition(".")[2]
+    return dtype_name(value.dtype)
 
 
 def _widened(array: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:

@@ -67,10 +67,10 @@ def attempt_gradients(
             views.append(each.numpy(force=True))
         else:
             views.append(each)
-    limit: tuple[int, ...] = ()
+    limit: tuple[None, int] | tuple[()] = ()
     if torch.get_num_threads() < _lucid_threads():
         limit = _limit(g.shape, (1, _features(x1), _features(x2)))
-    return _tensors(_native.attempt_gradients(*views, needed, *limit))
+    return _tensors(_native.attempt_gradients(*views, needed, *limit[:1], *limit))
 
 
 def bilinear(x1: Tensor, x2: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
@@ -180,12 +180,12 @@ def _converted_gradients(
     return d_1, d_2, None if d_weight is None else d_weight.to(dtype)
 
 
-def _limit(rows: Shape, weight: Shape) -> tuple[int, ...]:
+def _limit(rows: Shape, weight: Shape) -> tuple[None, int] | tuple[()]:
     """What the compiled kernel is told where PyTorch has fewer threads than it."""
     threads = torch.get_num_threads()
     if threads >= _lucid_threads():
         return ()
-    return 0, 1 if prod(rows[:-1]) * prod(weight) <= _ALONE else threads
+    return None, 1 if prod(rows[:-1]) * prod(weight) <= _ALONE else threads
 
 
 def _features(x: Tensor | Shape) -> int:

@@ -62,7 +62,7 @@ def matrix_transpose(x: Array, /) -> Array:
 matrix_transpose.gradient(x=lambda g: matrix_transpose(g))
 
 
-@op
+@op(gradient=lambda g, x_shape: reshape(g, x_shape))
 def expand_dims(x: Array, /, *, axis: int = 0) -> Array:
     """x with a new axis of size 1 at `axis`.
 
@@ -72,10 +72,7 @@ def expand_dims(x: Array, /, *, axis: int = 0) -> Array:
     return namespace(x).expand_dims(x, axis=axis)
 
 
-expand_dims.gradient(x=lambda g, x_shape: reshape(g, x_shape))
-
-
-@op
+@op(gradient=lambda g, x_shape: reshape(g, x_shape))
 def squeeze(x: Array, /, axis: int | tuple[int, ...]) -> Array:
     """x without the axes of size 1 at `axis`.
 
@@ -85,10 +82,7 @@ def squeeze(x: Array, /, axis: int | tuple[int, ...]) -> Array:
     return namespace(x).squeeze(x, axis=axis)
 
 
-squeeze.gradient(x=lambda g, x_shape: reshape(g, x_shape))
-
-
-@op
+@op(gradient=lambda g: g)  # the tape sums it back to the shape of x
 def broadcast_to(x: Array, /, shape: tuple[int, ...]) -> Array:
     """x repeated along new axes, and along axes of size 1, to fill `shape`; a view, no copy.
 
@@ -96,9 +90,6 @@ def broadcast_to(x: Array, /, shape: tuple[int, ...]) -> Array:
     Tensor([[1.0, 2.0], [1.0, 2.0]])
     """
     return namespace(x).broadcast_to(x, tuple(shape))
-
-
-broadcast_to.gradient(x=lambda g: g)  # the tape sums it back to the shape of x
 
 
 @op
@@ -114,7 +105,7 @@ def flip(x: Array, /, *, axis: int | tuple[int, ...] | None = None) -> Array:
 flip.gradient(x=lambda g, axis: flip(g, axis=axis))
 
 
-@op(sequence="arrays")
+@op
 def concat(arrays: Sequence[Array], /, *, axis: int | None = 0) -> Array:
     """Arrays one after the other along an axis that they have; axis=None flattens them first.
 
@@ -159,7 +150,7 @@ def _concat_gradient(
 concat.gradient(arrays=_concat_gradient)
 
 
-@op(sequence="arrays")
+@op
 def stack(arrays: Sequence[Array], /, *, axis: int = 0) -> Array:
     """Arrays of one shape, put together along a new axis.
 

@@ -19,7 +19,7 @@ from ..._arrays import Array
 from ..._errors import ShapeError
 from ..._op import op
 from ..._shapes import bind_axes
-from ..._tape import Traced
+from ..._tape import Tracked
 from ...kernels._native import attempt
 from ...ops._movement import reshape
 from ...ops._reduce import sum
@@ -81,7 +81,7 @@ def _bilinear_gradients(
         d_bias = _sum_rows(g, bias_shape or ())
     if not any(asked):
         return None, None, None, d_bias
-    if not isinstance(g, Traced):  # nothing to record
+    if not isinstance(g, Tracked):  # nothing to record
         first = input_1_shape if input_1 is None else input_1
         second = input_2_shape if input_2 is None else input_2
         return *kernels.gradients(g, first, second, weight, asked), d_bias

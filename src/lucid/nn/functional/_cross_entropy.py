@@ -8,14 +8,27 @@ from __future__ import annotations
 from math import prod
 from typing import Any, NamedTuple
 
-from ..._arrays import Array, device_of, is_differentiable, namespace, scatter_add, set_item
-from ..._errors import ArgumentError, GraphError, OutOfRangeError, ShapeError
+import numpy as np
+
+from ..._arguments import SHARE, WHOLE, check
+from ..._arrays import (
+    Array,
+    device_of,
+    is_differentiable,
+    is_traced_by_jax,
+    namespace,
+    scatter_add,
+    set_item,
+)
+from ..._errors import GraphError, OutOfRangeError, ShapeError
 from ..._op import op
-from ..._tape import Traced
-from ...ops._elementwise import where
-from ...ops._movement import expand_dims, permute_dims, reshape
-from ...ops._reduce import mean, sum
-from ._checks import beside, check_indices, check_real, check_reduction, is_traced_by_jax, operand
+from ..._tape import Tracked, beside, operand
+from ...ops._comparison import where
+from ...ops._like import ones_like
+from ...ops._movement import permute_dims, reshape
+from ...ops._reduce import sum
+from ...ops._statistics import mean
+from ._checks import check_indices, check_real, check_reduction
 from ._softmax import log_softmax
 
 Shape = tuple[int, ...]
@@ -54,13 +67,9 @@ def cross_entropy(
     """
     name = "cross_entropy"
     input = _scores(name, input, reduction, target)
-    if not 0 <= label_smoothing <= 1:
-        raise ArgumentError(
-            f"{name}: label_smoothing is a share, 0 ≤ label_smoothing ≤ 1, "
-            f"but got {label_smoothing}"
-        )
+    check(name, SHARE, label_smoothing=label_smoothing)
     weights = _class_weights(name, weight, input)
-    target = target if isinstance(target, Traced) else beside(input, target)
+    target = target if isinstance(target, Tracked) else beside(input, target)
     if is_differentiable(target.dtype):
         return _against_probabilities(name, input, target, weights, reduction, label_smoothing)
     positions = _positions(name, input, beside(input, target), weights, ignore_index)
@@ -114,33 +123,40 @@ def _losses(scores: Array, classes: Array, /) -> Array:
 
 
 @op
-def _error(scores: Array, losses: Array, classes: Array, /) -> Array:
-    """The probabilities, less 1 at the class of each row; from the scores and the losses."""
+def _slopes(shares: Array, scores: Array, losses: Array, classes: Array, /) -> Array:
+    """share[n] · (p[n, c] - [c is the class of n]), p the probabilities: from the losses."""
     xp = namespace(scores)
     chosen = _chosen(classes)
     # p[n, c] = exp(x[n, c] - log Σ_m exp(x[n, m])) = exp(x[n, c] - x[n, t] - loss[n])
     error = xp.exp(scores - scores[chosen][:, None] - losses[:, None])
-    return set_item(error, chosen, error[chosen] - 1)
+    return set_item(error, chosen, error[chosen] - 1) * shares[:, None]
 
 
-def _error_gradient_scores(g: Array, y: Array, classes: Array, scores_shape: Shape) -> Array:
-    # dx[n, c] = g · p - [c = t] · Σ_m g · p, where p = y + [c = t]
+def _slopes_gradient_shares(g: Array, scores: Array, losses: Array, classes: Array) -> Array:
+    # dshare[n] = Σ_m g · (p - [m = t])
+    return sum(g * _slopes(ones_like(losses), scores, losses, classes), axis=1)
+
+
+def _slopes_gradient_scores(g: Array, y: Array, classes: Array, scores_shape: Shape) -> Array:
+    # dx[n, c] = share · (g · p - [c = t] · Σ_m g · p); what y has beside share · p falls out
     weighed = g * y
     return weighed - _put(sum(weighed, axis=1), classes, scores_shape[1])
 
 
-def _error_gradient_losses(g: Array, y: Array, classes: Array) -> Array:
-    # dloss[n] = -Σ_m g · p
-    return -(sum(g * y, axis=1) + _pick(g, classes))
+def _slopes_gradient_losses(g: Array, y: Array, shares: Array, classes: Array) -> Array:
+    # dloss[n] = -share · Σ_m g · p, where share · p = y + share · [m = t]
+    return -(sum(g * y, axis=1) + shares * _pick(g, classes))
 
 
-_error.gradient(scores=_error_gradient_scores, losses=_error_gradient_losses)
+_slopes.gradient(
+    shares=_slopes_gradient_shares,
+    scores=_slopes_gradient_scores,
+    losses=_slopes_gradient_losses,
+)
 
 
 # dx[n, c] = g[n] · (p[n, c] - [c is the class of n])
-_losses.gradient(
-    scores=lambda g, y, scores, classes: expand_dims(g, axis=1) * _error(scores, y, classes)
-)
+_losses.gradient(scores=lambda g, y, scores, classes: _slopes(g, scores, y, classes))
 
 
 @op
@@ -201,6 +217,7 @@ def _positions(
     name: str, input: Any, target: Array, weights: Array | None, ignore_index: int
 ) -> _Positions:
     check_indices(name, "target", target)
+    check(name, WHOLE, ignore_index=ignore_index)
     shape = _without_classes(input)
     if tuple(target.shape) != shape:
         raise ShapeError(
@@ -226,6 +243,9 @@ def _positions(
 def _all_within(classes: Array, count: int) -> bool:
     if is_traced_by_jax(classes):
         return False
+    if type(classes) is np.ndarray:  # one pass: as numbers without a sign, negative ones are large
+        unsigned = classes.view(classes.dtype.str.replace("i", "u"))
+        return not classes.size or int(unsigned.max()) < count
     xp = namespace(classes)
     return 0 in classes.shape or (int(xp.min(classes)) >= 0 and int(xp.max(classes)) < count)
 
@@ -305,7 +325,7 @@ def _matrix(input: Any) -> Any:
 def _class_weights(name: str, weight: Any, input: Any) -> Array | None:
     if weight is None:
         return None
-    if isinstance(weight, Traced) and weight._node is not None:
+    if isinstance(weight, Tracked) and weight._node is not None:
         raise GraphError(
             f"{name}: weight has no gradient, but this one requires it; pass weight.detach()"
         )
