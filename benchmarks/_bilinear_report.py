@@ -48,9 +48,9 @@ def brief(setting: Setting, found: Found, sizes: Sequence[Size], names: Sequence
             yield [str(size), digits(1e3 * mine), *(_times_as_long(found, key, mine)
                                                     for key in keys[1:])]  # fmt: skip
 
-    return f"""{table(("N,in1,in2→out", *names), rows())}
+    return f"""{table(("rows,in1,in2→out", *names), rows())}
 
-Milliseconds, forward and backward, and in brackets how many times as long as {names[0]}; N rows, or
+Milliseconds, forward and backward; in brackets, that time divided by {names[0]}'s. The last row is
 pairwise: B sentences of T words, every word with every other. {setting};
 {machine()}; {date.today()}. {versions()}.
 """

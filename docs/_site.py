@@ -25,20 +25,23 @@ PAGES = {
     "operations": ("Operations", OPERATIONS),
     "errors": ("Errors", ERRORS),
 }
+# What a heading says instead of the file's name; these files come first, in this order
 TITLES = {
-    "_anomaly": "Finding a NaN",
-    "_create": "Creation and conversion",
-    "_dropout": "Dropout",
-    "_files": "Files",
-    "_index": "Indexing",
-    "_movement": "Shape and order of axes",
+    "_tensor": "Tensor",
+    "autograd": "Gradients",
+    "_tape": "Switching recording off and on",
+    "_recording": "Switching recording off and on",
     "_op": "Operations of your own",
+    "_anomaly": "Finding a NaN",
     "_random": "Random numbers",
+    "_files": "Files",
+    "_threads": "Threads and configuration",
+    "_create": "Creation",
+    "_like": "Arrays like another, conversion",
+    "_movement": "Shape and order of axes",
+    "_index": "Indexing",
     "_reduce": "Reductions",
     "_search": "Searching and sorting",
-    "_tape": "Switching recording off and on",
-    "_tensor": "Tensor",
-    "_threads": "Threads and configuration",
 }
 # mkdocs.yml leaves `extra_repr` out: every layer has it, but only here does it say something.
 OPTIONS = {"Module": '\n    options: { filters: ["!^_"] }'}
@@ -77,7 +80,7 @@ def public_names() -> dict[str, dict[str, str]]:
 
 def definition(module: griffe.Module, name: str, member: Any) -> str | None:
     """Where a public function or class is defined: in the module, or where it says `a as a`."""
-    named = not member.is_alias or f" {name} as {name}\n" in f"{module.source}\n"
+    named = not member.is_alias or re.search(rf"\b{name} as {name}\b", module.source)
     if name.startswith("_") or not named:
         return None
     target = member.final_target if member.is_alias else member
@@ -105,8 +108,10 @@ def reference() -> dict[str, tuple[str, str]]:
 
 def entries(module: str, names: dict[str, str]) -> str:
     """A heading for each file, where there are several, and its names."""
-    ordered = sorted(names.items(), key=lambda item: file_of(item[1]))
+    first = [*TITLES]
     files = {file_of(path) for path in names.values()}
+    places = {file: (first.index(file) if file in first else len(first), file) for file in files}
+    ordered = sorted(names.items(), key=lambda item: places[file_of(item[1])])
     lines = []
     for file, group in groupby(ordered, lambda item: file_of(item[1])):
         if len(files) > 1:
@@ -138,6 +143,8 @@ class ExamplesAsCode(griffe.Extension):
     def on_instance(self, *, obj: Any, **_: Any) -> None:
         if obj.docstring:
             obj.docstring.value = as_code(obj.docstring.value)
+        if obj.is_function and "foreign" in obj.parameters:  # which is there to be refused
+            del obj.parameters["foreign"]
 
 
 # Hooks of mkdocs

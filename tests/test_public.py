@@ -156,8 +156,8 @@ def test_the_settings_are_kept_and_shown(capsys: pytest.CaptureFixture[str]) -> 
     finally:
         lucid.set_num_threads(before)
     shown = [line.split() for line in capsys.readouterr().out.splitlines() if line[0] != " "]
-    assert [line[0] for line in shown[:4]] == ["lucid", "python", "kernel", "threads"]
-    assert shown[3] == ["threads", "3"]
+    assert [line[0] for line in shown[:5]] == ["lucid", "location", "python", "kernel", "threads"]
+    assert shown[4] == ["threads", "3"]
     assert ["numpy", np.__version__] in shown
 
 

@@ -73,12 +73,13 @@ def names() -> list[str]:
 
 def is_borrowed(name: str, thing: object) -> bool:
     """Whether a module that is one file imported a name for its own use, without `as`."""
-    module = sys.modules.get(name.rpartition(".")[0])
+    place, _, last = name.rpartition(".")
+    module = sys.modules.get(place)
     return (
         module is not None
         and not hasattr(module, "__path__")
         and getattr(thing, "__module__", "") != module.__name__
-        and f" as {name.rpartition('.')[2]}\n" not in inspect.getsource(module)
+        and not re.search(rf"\b{last} as {last}\b", inspect.getsource(module))
     )
 
 

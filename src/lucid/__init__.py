@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING as _TYPE_CHECKING, Any as _Any
 
 import numpy as _np
 
-from . import _arrays
+from . import _arrays, _hints
 from ._anomaly import detect_anomaly as detect_anomaly
 from ._errors import (
     AnomalyError as AnomalyError,
@@ -163,7 +163,7 @@ def __getattr__(name: str) -> _Any:
     """A submodule, imported when it is first asked for: `import lucid` alone stays light."""
     if name in _SUBMODULES:
         return _importlib.import_module(f".{name}", __name__)
-    raise AttributeError(f"module 'lucid' has no attribute '{name}'")
+    raise _hints.no_attribute(name, _sys.modules[__name__])
 
 
 def __dir__() -> list[str]:

@@ -11,6 +11,7 @@ import numpy as np
 from ._arguments import COUNT, WHOLE, check
 from ._arrays import DType, native_dtype
 from ._errors import ArgumentError
+from ._hints import one_shape
 from ._shapes import check_shape
 from ._tape import new_tensor
 from ._tensor import Tensor
@@ -90,6 +91,7 @@ def numbers(generator: Generator | None) -> np.random.Generator:
     return generator.numpy
 
 
+@one_shape
 def rand(shape: Shape, *, generator: Generator | None = None, dtype: DType | None = None) -> Tensor:
     """Numbers drawn evenly from [0, 1), float32 unless `dtype` says float64.
 
@@ -100,6 +102,7 @@ def rand(shape: Shape, *, generator: Generator | None = None, dtype: DType | Non
     return new_tensor(numbers(generator).random(sizes, chosen))
 
 
+@one_shape
 def randn(
     shape: Shape, *, generator: Generator | None = None, dtype: DType | None = None
 ) -> Tensor:

@@ -1,4 +1,4 @@
-"""The front door: `bilinear` for tensors of PyTorch."""
+"""`bilinear` for tensors of PyTorch."""
 
 from __future__ import annotations
 
