@@ -53,10 +53,6 @@ struct Cheapest {
     }
 };
 
-template <class Real> Index samples_with_room(const Sizes& s) {
-    return most_bytes / Index(sizeof(Real)) / (s.features_1 + 2 * s.features_2 + s.outputs);
-}
-
 constexpr double waking = 5000;  // until another thread has joined and is waited for
 
 // Whether an algorithm can do these sizes in the memory that a call may take.
@@ -68,9 +64,6 @@ bool suits(Operation operation, Algorithm algorithm, const Sizes& s, bool both) 
     switch (operation) {
     case Operation::forward:
         switch (algorithm) {
-        case Algorithm::samples_on_lanes_packed:
-        case Algorithm::samples_on_lanes_swapped:
-        case Algorithm::features_on_lanes: return has_room<Real>(matrix, most_bytes_each);
         case Algorithm::outer_product: return packs_weight;
         case Algorithm::flat_features: return has_room<Real>(s.samples * s.features_2, flat_bytes);
         default: return true;
@@ -80,9 +73,6 @@ bool suits(Operation operation, Algorithm algorithm, const Sizes& s, bool both) 
         case Algorithm::output_by_output: return packs_weight;
         case Algorithm::gradient_in_registers: return packs_weight && both;
         case Algorithm::stream_weight: return other;
-        case Algorithm::features_on_lanes:
-            return other && has_room<Real>(s.outputs * s.features_2, most_bytes_each) &&
-                   s.samples <= samples_with_room<Real>(s);
         case Algorithm::flat_features:
             return other && has_room<Real>(
                 (smaller(s.samples, flat_samples) + s.outputs) * s.features_2, most_bytes_each);
@@ -118,17 +108,6 @@ template <class Real> Algorithm forward_choice(const Sizes& s) {
     best.offer(
         Algorithm::stream_weight,
         o * n * (i * (c.pieces(s.features_2) * 0.63 + 1.8) + 5) + o * f / 64 * 0.27 + c.far * 1.1);
-    if (able(Algorithm::features_on_lanes)) {
-        best.offer(
-            Algorithm::samples_on_lanes_swapped,
-            80 + packing + o * f * (n_vectors * 0.26 + groups * 0.2) +
-                o * c.i_tiles * (j * n_vectors * 0.28 + c.n_panels * 10.5) + c.far * groups * 3.2);
-        best.offer(
-            Algorithm::features_on_lanes,
-            10 + n * (i + j) * 0.18 + o * n * (i * c.j_vectors * 0.145 + c.j_vectors * 0.2 + 5.7) +
-                o * c.n_tiles * (i * c.j_vectors * 1.9 + c.j_panels * 9) +
-                o * i * c.pieces(s.features_2) * 0.45 + c.far * 4.4);
-    }
     if (able(Algorithm::outer_product))
         best.offer(
             Algorithm::outer_product,
@@ -175,13 +154,6 @@ template <class Real> Algorithm inputs_choice(const Sizes& s, int threads, bool 
         best.offer(
         Algorithm::stream_weight,
         by_features(o * i * n * (c.pieces(s.features_2) * 1.4 + 9.2) + c.far * 1.3));
-    if (able(Algorithm::features_on_lanes))
-        best.offer(
-            Algorithm::features_on_lanes,
-            by_features(
-                20 + n * (i + j + o) * 0.5 + i * n * (o * c.j_vectors * 0.15 + c.j_vectors * 2 + 3.8) +
-                i * c.n_tiles * (o * c.j_vectors * 1.9 + c.j_panels * 12) +
-                o * i * c.pieces(s.features_2) * 0.33 + c.far * 7));
     if (able(Algorithm::flat_features))
         best.offer(
             Algorithm::flat_features,

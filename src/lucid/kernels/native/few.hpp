@@ -46,14 +46,6 @@ LUCID_NOINLINE void dot_row(
     }
 }
 
-template <class Real> struct Samples {
-    Matrix<Real> x1, x2;
-    Matrix<Real> first(Index sample, Index feature) const {
-        return {x1.data + sample * x1.step + feature, x1.step};
-    }
-    Matrix<Real> second(Index sample) const { return {x2.data + sample * x2.step, x2.step}; }
-};
-
 // out[n] for one output, from the rows `range` of its matrix.
 template <class Real>
 void few_output(

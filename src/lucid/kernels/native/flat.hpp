@@ -13,7 +13,6 @@
 #include "few.hpp"
 #include "pack.hpp"
 #include "pool.hpp"
-#include "rows.hpp"
 #include "tile.hpp"
 
 namespace {
@@ -37,22 +36,6 @@ template <class Real> bool flat_in_place(const Sizes& s) {
 template <class Real> Index flat_chunks(const Sizes& s, Index wanted) {
     const Index panels = divided_up(s.features_1 * s.features_2, 4 * panel<Real>);
     return smaller(wanted, smaller(s.features_1, panels));
-}
-
-// P of some samples and features 1, its rows `step` apart. Rows of j are written in whole vectors,
-// each over the excess of the one before it: a row of P has room for a vector more.
-template <class Real>
-void flat_products(
-    const Sizes& s, const Samples<Real>& x, Range samples, Range features, Real* second, Real* to,
-    Index step) {
-    const Index width = divided_up(s.features_2, lanes<Real>) * lanes<Real>;
-    for (Index n = samples.begin; n < samples.end; ++n, to += step) {
-        copy_row(x.second(n).data, s.features_2, width, second);
-        Real* row = to;
-        for (Index i = features.begin; i < features.end; ++i, row += s.features_2)
-            for (Index j = 0; j < width; j += lanes<Real>)
-                store<Real>(row + j, *x.first(n, i).data * load(second + j));
-    }
 }
 
 // A step from row to row of P that spreads them over all places of the first-level cache.
@@ -87,7 +70,7 @@ bool flat_forward(
         const Real one = 1;
         for (Index i = mine.begin; i < mine.end; i += at_once) {
             const Range now{i, smaller(i + at_once, mine.end)};
-            flat_products(s, x, {0, s.samples}, now, second, products, step);
+            pack_outer(s, x, {0, s.samples}, now, second, products, step);
             const Sizes of_one{s.samples, 1, 1, now.length() * s.features_2};
             for (Index o = outputs.begin; o < outputs.end; ++o) {
                 few_output<Real>(
@@ -126,10 +109,10 @@ bool flat_weight_gradient(
         Real* const second = products.get() + depth * step;
         for (Index i = mine.begin; i < mine.end; i += at_once) {
             const Range now{i, smaller(i + at_once, mine.end)};
-            const ColumnPanels<Real> panels(now.length() * s.features_2);
+            const Panels<Real> panels(now.length() * s.features_2);
             for (Index block = 0; block < blocks.count; ++block) {
                 const Index first = blocks.start(block), count = blocks.length(block);
-                flat_products(s, x, {first, first + count}, now, second, products.get(), step);
+                pack_outer(s, x, {first, first + count}, now, second, products.get(), step);
                 for (Index q = 0; q < panels.count; ++q)
                     for (Index t = outputs.begin; t < outputs.end; ++t) {
                         const Index o = tiles.start(t);
@@ -186,9 +169,9 @@ bool flat_input_gradients(
             const Pieces tiles(count, tile_rows);
             for (Index i = mine.begin; i < mine.end; i += at_once) {
                 const Index end = smaller(i + at_once, mine.end), column = i * s.features_2;
-                const ColumnPanels<Real> panels((end - i) * s.features_2);
+                const Panels<Real> panels((end - i) * s.features_2);
                 const bool copies = !in_place || column + panels.padded > size;
-                if (copies) copy_columns(weight + column, size, s.outputs, panels, copied);
+                if (copies) pack_columns(weight + column, size, s.outputs, panels, copied);
                 for (Index q = 0; q < panels.count; ++q)
                     for (Index t = 0; t < tiles.count; ++t) {
                         const Index row = tiles.start(t);

@@ -64,31 +64,6 @@ template <class Real> struct GradientPanels {
     }
 };
 
-// W[:, features, tiles] as [i][tile of j][o][row of the tile]. Rows of W are read one after the other;
-// each piece is written in whole vectors, over whose excess the next o is written, where there is
-// a next o that is far enough from the end of the tile, and of W.
-template <class Real>
-void pack_by_feature(
-    const Sizes& s, const Real* weight, Range features, const Pieces& tiles, Range some, Real* to) {
-    const Index begin = tiles.start(some.begin), columns = tiles.start(some.end) - begin;
-    for (Index o = 0; o < s.outputs; ++o)
-        for (Index i = features.begin; i < features.end; ++i) {
-            const Real* from = weight + (o * s.features_1 + i) * s.features_2;
-            const Index left = ((s.outputs - o) * s.features_1 - i) * s.features_2;
-            Real* of_feature = to + (i - features.begin) * s.outputs * columns;
-            for (Index tile = some.begin; tile < some.end; ++tile) {
-                const Index j = tiles.start(tile), rows = tiles.length(tile);
-                const Index vectors = divided_up(rows, lanes<Real>), reach = vectors * lanes<Real>;
-                Real* piece = of_feature + (j - begin) * s.outputs + o * rows;
-                if ((s.outputs - o) * rows >= reach && left - j >= reach)
-                    for (Index v = 0; v < vectors; ++v)
-                        store<Real>(piece + v * lanes<Real>, load(from + j + v * lanes<Real>));
-                else
-                    for (Index r = 0; r < rows; ++r) piece[r] = from[j + r];
-            }
-        }
-}
-
 // One panel of samples meets one packed tile of W, of one feature i.
 template <class Real>
 void contract_feature(
@@ -151,11 +126,11 @@ bool over_panels(const InputGradients<Real>& c, const Part<Real>& part, Index mo
     for (Index block = 0; block < blocks.count; ++block) {
         const Index from = part.panels.begin + blocks.start(block), members = blocks.length(block);
         const auto at = [&](Index p) { return GradientPanels<Real>(scratch.get() + p * size, c.sizes); };
-        for (Index p = 0; p < members; ++p) at(p).fetch(c, panels.first(from + p), panels.used(from + p));
+        for (Index p = 0; p < members; ++p) at(p).fetch(c, panels.start(from + p), panels.used(from + p));
         const bool done = run(members, [&](Index p, const auto& use) { use(at(p), panels.wide(from + p)); });
         if (!done) return false;
         for (Index p = 0; p < members; ++p)
-            at(p).deliver(part, c.sizes, panels.first(from + p), panels.used(from + p));
+            at(p).deliver(part, c.sizes, panels.start(from + p), panels.used(from + p));
     }
     return true;
 }

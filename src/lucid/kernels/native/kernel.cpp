@@ -8,7 +8,6 @@
 #include "outer.hpp"
 #include "pairs.hpp"
 #include "pairs_choice.hpp"
-#include "rows.hpp"
 #include "spread.hpp"
 #include "tiny.hpp"
 #include "weight_gradient.hpp"
@@ -44,19 +43,6 @@ bool is_suited(Operation operation, Algorithm algorithm, const Sizes& sizes, boo
 }
 
 template <class Real>
-bool rows_forward_in_parts(
-    Sizes s, const Samples<Real>& x, const Real* weight, const Real* bias, Real* out, int threads) {
-    const Pieces parts(s.samples, larger<Index>(1, samples_with_room<Real>(s)));
-    for (Index part = 0; part < parts.count; ++part) {
-        const Index n = parts.start(part);
-        s.samples = parts.length(part);
-        const Samples<Real> mine{x.first(n, 0), x.second(n)};
-        if (!rows_forward<Real>(s, mine, weight, bias, out + n * s.outputs, threads)) return false;
-    }
-    return true;
-}
-
-template <class Real>
 bool forward(
     Sizes s, Matrix<Real> x1, Matrix<Real> x2, const Real* weight, const Real* bias, Real* out,
     int threads, Algorithm algorithm) {
@@ -66,17 +52,9 @@ bool forward(
     if (algorithm == Algorithm::reference)
         return tiny_forward(s, x1, x2, weight, bias, out), true;
     if (algorithm == Algorithm::stream_weight) return few_forward<Real>(s, {x1, x2}, weight, bias, out, threads);
-    if (algorithm == Algorithm::features_on_lanes) return rows_forward_in_parts<Real>(s, {x1, x2}, weight, bias, out, threads);
     if (algorithm == Algorithm::flat_features) return flat_forward<Real>(s, {x1, x2}, weight, bias, out, threads);
     if (algorithm == Algorithm::outer_product) return outer_forward<Real>({s, x1, x2, weight, bias, out}, threads);
-    const Index matrix = s.features_1 * s.features_2;
-    if (algorithm == Algorithm::samples_on_lanes_swapped)
-        return contract<Real>(
-            {s.samples, s.outputs, s.features_2, s.features_1, x2, x1,
-             {weight, matrix, 1, s.features_2, true}, bias, out}, threads);
-    return contract<Real>(
-        {s.samples, s.outputs, s.features_1, s.features_2, x1, x2,
-         {weight, matrix, s.features_2, 1, algorithm == Algorithm::samples_on_lanes_packed}, bias, out}, threads);
+    return contract<Real>({s, x1, x2, weight, bias, out}, threads);
 }
 
 template <class Real>
@@ -97,7 +75,6 @@ bool always_both(
     const Sizes& s, Matrix<Real> g, const Samples<Real>& x, const Real* weight, Real* d_first,
     Real* d_second, int threads, Algorithm algorithm) {
     if (algorithm == Algorithm::stream_weight) return few_input_gradients<Real>(s, g, x, weight, d_first, d_second, threads);
-    if (algorithm == Algorithm::features_on_lanes) return rows_input_gradients<Real>(s, g, x, weight, d_first, d_second, threads);
     return flat_input_gradients<Real>(s, g, x, weight, d_first, d_second, threads);
 }
 
@@ -127,7 +104,7 @@ bool gradients_of_inputs(
         algorithm = choose<Real>(Operation::inputs, s, threads, both);
     if (algorithm == Algorithm::reference)
         return tiny_input_gradients(s, g, x1, x2, weight, d_first, d_second), true;
-    if (algorithm == Algorithm::stream_weight || algorithm == Algorithm::features_on_lanes || algorithm == Algorithm::flat_features) {
+    if (algorithm == Algorithm::stream_weight || algorithm == Algorithm::flat_features) {
         const Samples<Real> x{x1, x2};
         if (both) return always_both(s, g, x, weight, d_first, d_second, threads, algorithm);
         return one_of_both(s, g, x, weight, d_first, d_second, threads, algorithm);

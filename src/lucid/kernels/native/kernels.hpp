@@ -63,9 +63,6 @@ enum class Algorithm : int {
     chosen = -1,
     reference,
     samples_on_lanes,
-    samples_on_lanes_packed,
-    samples_on_lanes_swapped,
-    features_on_lanes,
     stream_weight,
     flat_features,
     outer_product,
@@ -78,9 +75,6 @@ enum class Algorithm : int {
 constexpr const char* algorithm_names[] = {
     "reference",
     "samples_on_lanes",
-    "samples_on_lanes_packed",
-    "samples_on_lanes_swapped",
-    "features_on_lanes",
     "stream_weight",
     "flat_features",
     "outer_product",
@@ -98,13 +92,13 @@ struct Algorithms {
 };
 
 constexpr Algorithm forward_algorithms[] = {
-    Algorithm::reference, Algorithm::samples_on_lanes, Algorithm::samples_on_lanes_packed,
-    Algorithm::samples_on_lanes_swapped, Algorithm::features_on_lanes, Algorithm::stream_weight,
+    Algorithm::reference, Algorithm::samples_on_lanes,
+    Algorithm::stream_weight,
     Algorithm::flat_features, Algorithm::outer_product,
 };
 constexpr Algorithm inputs_algorithms[] = {
     Algorithm::reference, Algorithm::samples_on_lanes,
-    Algorithm::features_on_lanes, Algorithm::stream_weight, Algorithm::flat_features,
+    Algorithm::stream_weight, Algorithm::flat_features,
     Algorithm::gradient_in_registers, Algorithm::output_by_output,
 };
 constexpr Algorithm weight_algorithms[] = {
