@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import threading
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
@@ -68,7 +70,29 @@ def manual_seed(seed: int) -> Generator:
 
 def numbers(generator: Generator | None) -> np.random.Generator:
     """NumPy's generator behind a given one, or behind the default."""
-    return (generator or default_generator).numpy
+    chosen = generator or default_generator
+    for states in _use.watched:
+        if chosen not in states:
+            states[chosen] = chosen.get_state()
+    return chosen.numpy
+
+
+class _Use(threading.local):
+    watched: tuple[dict[Generator, dict[str, Any]], ...] = ()
+
+
+_use = _Use()
+
+
+@contextmanager
+def states_of_use() -> Iterator[dict[Generator, dict[str, Any]]]:
+    """Where each generator that is used within stood before; filled in as they are used."""
+    states: dict[Generator, dict[str, Any]] = {}
+    before, _use.watched = _use.watched, (*_use.watched, states)
+    try:
+        yield states
+    finally:
+        _use.watched = before
 
 
 def rand(shape: Shape, *, generator: Generator | None = None, dtype: DType | None = None) -> Tensor:
