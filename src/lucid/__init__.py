@@ -87,6 +87,7 @@ from .ops._elementwise import square as square
 from .ops._elementwise import subtract as subtract
 from .ops._elementwise import tanh as tanh
 from .ops._elementwise import where as where
+from .ops._einsum import einsum as einsum
 from .ops._index import take as take
 from .ops._movement import broadcast_to as broadcast_to
 from .ops._movement import concat as concat
