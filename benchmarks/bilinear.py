@@ -20,8 +20,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from _bilinear_measure import serve
-from _bilinear_peers import PEERS, PRODUCT
-from _bilinear_peers import QUICK as QUICK_PEERS
+from _bilinear_peers import PEERS, PRODUCT, QUICK as QUICK_PEERS
 from _bilinear_picture import draw
 from _bilinear_report import page, short
 from _bilinear_run import Found, Run, Setting

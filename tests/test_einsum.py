@@ -7,13 +7,11 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
+from hypothesis import given, settings, strategies as st
 
 import lucid
 from lucid import Tensor
-from lucid.nn.functional import _bilinear as bilinear_file
-from lucid.ops import _contraction, _einsum
+from lucid.ops import _bilinear as bilinear_file, _contraction, _einsum
 from lucid.testing import assert_same, gradcheck
 
 Shape = tuple[int, ...]
@@ -129,7 +127,7 @@ def test_the_gradients_are_right(text: str, shapes: tuple[Shape, ...]) -> None:
 @settings(max_examples=150)
 @given(st.data())
 def test_any_text_means_what_it_means_to_numpy(data: st.DataObject) -> None:
-    sizes = dict(zip("abcdef", data.draw(st.lists(st.integers(0, 3), min_size=6, max_size=6)), strict=True))
+    sizes = {letter: data.draw(st.integers(0, 3)) for letter in "abcdef"}
     term = st.text("abcdef", max_size=4)
     terms = data.draw(st.lists(term, min_size=1, max_size=4))
     known = sorted(set("".join(terms)))
@@ -212,7 +210,7 @@ def test_bilinear_forms_are_computed_by_the_kernel(
 
 def test_a_chain_is_contracted_from_its_small_end(monkeypatch: pytest.MonkeyPatch) -> None:
     seen: list[Shape] = []
-    original = _contraction.matmul
+    original = lucid.matmul
 
     def matmul(x1: Any, x2: Any) -> Any:
         y = original(x1, x2)
@@ -230,14 +228,14 @@ def test_a_chain_is_contracted_from_its_small_end(monkeypatch: pytest.MonkeyPatc
 def test_opt_einsum_contracts_tensors() -> None:
     opt_einsum = pytest.importorskip("opt_einsum")
     for text, shapes in TEXTS:
-        if " " in text or text == "" or ("ij", (2, 1)) in zip(text.split(","), shapes, strict=False):
+        if " " in text or not text or (2, 1) in shapes:  # it takes none of these
             continue
         arrays = operands(shapes)
         leaves = [Tensor(array, requires_grad=True) for array in arrays]
         found = opt_einsum.contract(text, *leaves)
         assert_same(found, np.einsum(text, *arrays), rtol=1e-12, atol=1e-12)
-        gradients = lucid.grad(found, leaves)
-        for one, other in zip(gradients, lucid.grad(lucid.einsum(text, *leaves), leaves), strict=True):
+        expected = lucid.grad(lucid.einsum(text, *leaves), leaves)
+        for one, other in zip(lucid.grad(found, leaves), expected, strict=True):
             assert_same(one, other, rtol=1e-11, atol=1e-11)
 
 

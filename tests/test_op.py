@@ -179,6 +179,20 @@ def test_a_joint_rule_can_be_differentiated() -> None:
     assert lucid.grad(slope, x).tolist() == [12.0]
 
 
+def test_a_joint_rule_always_gets_what_it_lists_for_no_argument() -> None:
+    @lucid.op
+    def scaled(x1: Any, x2: Any, /, factor: float = 1.0) -> Any:
+        return x1 * x2 * factor
+
+    @scaled.gradients(x1=("x2",), x2=("x1",))
+    def _(g: Any, x1: Any, x2: Any, factor: float, needed: Any) -> Any:
+        return (g * x2 * factor if needed.x1 else None, g * x1 * factor if needed.x2 else None)
+
+    x = leaf(2.0)
+    scaled(x, Tensor([5.0]), 3.0).backward()
+    assert gradient(x).tolist() == [15.0]
+
+
 def test_a_joint_rule_of_the_wrong_length() -> None:
     @lucid.op
     def pair(x1: Any, x2: Any) -> Any:

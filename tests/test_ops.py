@@ -10,8 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 from cases import CASES, DIFFERENTIABLE, Array, Case, normal
-from hypothesis import given
-from hypothesis import strategies as st
+from hypothesis import given, strategies as st
 from hypothesis.extra import numpy as hnp
 
 import lucid
@@ -60,7 +59,7 @@ def gradients(case: Case, arrays: list[Array]) -> list[Tensor | None]:
 
 
 def public_operations() -> Iterator[tuple[str, Any]]:
-    for module in (lucid, F):
+    for module in (lucid, lucid.linalg, F):
         for name, value in vars(module).items():
             if not name.startswith("_") and hasattr(value, "gradient"):
                 yield f"{module.__name__}.{name}", value
@@ -262,8 +261,10 @@ def test_the_layout_in_memory_changes_nothing(case: Case, layout: Layout) -> Non
         np.testing.assert_array_equal(array, before)
 
 
-# where all elements are equal, these have no derivative but by convention
-KINKED = (lucid.max, lucid.min, lucid.sort, lucid.maximum, lucid.minimum, lucid.std)
+# where all elements are equal, these have no derivative but by convention, or no value
+KINKED = (
+    lucid.max, lucid.min, lucid.sort, lucid.maximum, lucid.minimum, lucid.std, lucid.linalg.solve,
+)  # fmt: skip
 
 
 @every([case for case in DIFFERENTIABLE if case.op not in KINKED])
@@ -348,6 +349,7 @@ BROADCASTING = [
     for name, signature in {
         "where": "(),(),()->()",
         "clip: arrays": "(),(),()->()",
+        "linalg.solve": "(n,n),(n,m)->(n,m)",
         "matmul": "(n,k),(k,m)->(n,m)",
         "vecdot": "(k),(k)->()",
     }.items()
@@ -483,6 +485,31 @@ def test_prod_has_a_gradient_at_zeros() -> None:
     assert gradient_of(lucid.prod, [2.0, 0.0, 3.0]) == [[0.0, 6.0, 0.0]]
     assert gradient_of(lucid.prod, [2.0, 0.0, 0.0]) == [[0.0, 0.0, 0.0]]
     gradcheck(lucid.prod, [np.array([[2.0, 0.0, 3.0], [0.0, 0.0, 5.0]])], order=3)
+
+
+@pytest.mark.parametrize("zeros", [(), (0,), (1,), (3,), (0, 3), (0, 1, 2), (0, 1, 2, 3)])
+@pytest.mark.parametrize("include_initial", [False, True])
+def test_cumulative_prod_has_every_derivative_at_zeros(
+    zeros: tuple[int, ...], include_initial: bool
+) -> None:
+    x = np.array([2.0, 3.0, -1.5, 0.5])
+    x[list(zeros)] = 0.0
+    gradcheck(lambda x: lucid.cumulative_prod(x, include_initial=include_initial), [x], order=3,
+              every_element=True)  # fmt: skip
+
+
+def test_a_product_that_overflows_on_the_way_leaves_other_gradients_alone() -> None:
+    x = Tensor([1e-300, 1e200, 1e200, 1.0], requires_grad=True, dtype=lucid.float64)
+    with np.errstate(over="ignore"):
+        lucid.cumulative_prod(x)[1].backward()
+    assert x.grad is not None
+    assert x.grad.tolist() == [1e200, 1e-300, 0.0, 0.0]
+
+
+def test_cumulative_prod_of_nothing_and_one() -> None:
+    assert gradient_of(lucid.cumulative_prod, []) == [[]]
+    assert gradient_of(lucid.cumulative_prod, [0.0]) == [[1.0]]
+    assert gradient_of(lambda x: lucid.cumulative_prod(x, include_initial=True), []) == [[]]
 
 
 def test_std_of_equal_elements_has_gradient_0() -> None:

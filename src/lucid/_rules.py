@@ -58,6 +58,17 @@ class Rules:
     def is_joint(self, name: str) -> bool:
         return name in self.of and self.of[name] is self.joint
 
+    def asked_for(self, name: str) -> list[str]:
+        """The names that the gradient of an argument needs.
+
+        What a joint rule asks for without saying for which argument, it needs for all.
+        """
+        if not self.is_joint(name):
+            return _names_of(self.of.get(name))
+        listed = [need for needs in self.needs.values() for need in needs]
+        always = [need for need in _names_of(self.joint) if need not in listed]
+        return [*self.needs[name], *always]
+
     def _refuse_unknown(self, names: Iterable[str]) -> None:
         unknown = [name for name in names if name not in self.arguments]
         if unknown:
@@ -87,8 +98,7 @@ class Saving:
         together = [name for name in wanted if registered.is_joint(name)]
         needs: list[str] = []
         for name in wanted:
-            rule = registered.of.get(name)
-            asked = registered.needs[name] if name in together else _names_of(rule)
+            asked = registered.asked_for(name)
             needs += [need for need in asked if need not in (*needs, "g", "needed")]
         self.operation = registered.operation
         self.conjugates = registered.conjugates

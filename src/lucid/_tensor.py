@@ -38,7 +38,19 @@ from ._tape import (
     new_tensor,
     propagate,
 )
-from .ops import _create, _elementwise, _index, _movement, _products, _reduce, _search
+from .ops import (
+    _arithmetic,
+    _comparison,
+    _exponential,
+    _index,
+    _like,
+    _movement,
+    _products,
+    _reduce,
+    _search,
+    _statistics,
+    _trigonometry,
+)
 
 
 class Tensor(Tracked):
@@ -328,7 +340,7 @@ class Tensor(Tracked):
         return int(self.item())
 
     def __contains__(self, value: Any) -> bool:
-        return bool(_reduce.any(_elementwise.equal(self, value)))
+        return bool(_reduce.any(_comparison.equal(self, value)))
 
     def __repr__(self) -> str:
         return self._described(_arrays.dtype_name(self.dtype))
@@ -381,30 +393,30 @@ class Tensor(Tracked):
 
     # Operators
 
-    __add__ = _elementwise.add
-    __sub__ = _elementwise.subtract
-    __mul__ = _elementwise.multiply
-    __truediv__ = _elementwise.divide
-    __pow__ = _elementwise.pow
+    __add__ = _arithmetic.add
+    __sub__ = _arithmetic.subtract
+    __mul__ = _arithmetic.multiply
+    __truediv__ = _arithmetic.divide
+    __pow__ = _exponential.pow
     __matmul__ = _products.matmul
-    __neg__ = _elementwise.negative
-    __abs__ = _elementwise.abs
-    __invert__ = _elementwise.bitwise_invert
+    __neg__ = _arithmetic.negative
+    __abs__ = _arithmetic.abs
+    __invert__ = _comparison.bitwise_invert
 
     def __radd__(self, other: Any) -> Tensor:
-        return _elementwise.add(other, self)
+        return _arithmetic.add(other, self)
 
     def __rsub__(self, other: Any) -> Tensor:
-        return _elementwise.subtract(other, self)
+        return _arithmetic.subtract(other, self)
 
     def __rmul__(self, other: Any) -> Tensor:
-        return _elementwise.multiply(other, self)
+        return _arithmetic.multiply(other, self)
 
     def __rtruediv__(self, other: Any) -> Tensor:
-        return _elementwise.divide(other, self)
+        return _arithmetic.divide(other, self)
 
     def __rpow__(self, other: Any) -> Tensor:
-        return _elementwise.pow(other, self)
+        return _exponential.pow(other, self)
 
     def __rmatmul__(self, other: Any) -> Tensor:
         return _products.matmul(other, self)
@@ -413,35 +425,35 @@ class Tensor(Tracked):
         return self
 
     def __eq__(self, other: object) -> Any:
-        return _elementwise.equal(self, other) if _comparable(other) else NotImplemented
+        return _comparison.equal(self, other) if _comparable(other) else NotImplemented
 
     def __ne__(self, other: object) -> Any:
-        return _elementwise.not_equal(self, other) if _comparable(other) else NotImplemented
+        return _comparison.not_equal(self, other) if _comparable(other) else NotImplemented
 
-    __lt__ = _elementwise.less
-    __le__ = _elementwise.less_equal
-    __gt__ = _elementwise.greater
-    __ge__ = _elementwise.greater_equal
-    __and__ = __rand__ = _elementwise.bitwise_and
-    __or__ = __ror__ = _elementwise.bitwise_or
-    __xor__ = __rxor__ = _elementwise.bitwise_xor
+    __lt__ = _comparison.less
+    __le__ = _comparison.less_equal
+    __gt__ = _comparison.greater
+    __ge__ = _comparison.greater_equal
+    __and__ = __rand__ = _comparison.bitwise_and
+    __or__ = __ror__ = _comparison.bitwise_or
+    __xor__ = __rxor__ = _comparison.bitwise_xor
 
     # Assignment gives this object a new array; nothing that a tape has saved is written to
 
     def __iadd__(self, other: Any) -> Self:  # type: ignore[misc]
-        return self._become("+=", _elementwise.add(self, other))
+        return self._become("+=", _arithmetic.add(self, other))
 
     def __isub__(self, other: Any) -> Self:  # type: ignore[misc]
-        return self._become("-=", _elementwise.subtract(self, other))
+        return self._become("-=", _arithmetic.subtract(self, other))
 
     def __imul__(self, other: Any) -> Self:  # type: ignore[misc]
-        return self._become("*=", _elementwise.multiply(self, other))
+        return self._become("*=", _arithmetic.multiply(self, other))
 
     def __itruediv__(self, other: Any) -> Self:  # type: ignore[misc]
-        return self._become("/=", _elementwise.divide(self, other))
+        return self._become("/=", _arithmetic.divide(self, other))
 
     def __ipow__(self, other: Any) -> Self:  # type: ignore[misc]
-        return self._become("**=", _elementwise.pow(self, other))
+        return self._become("**=", _exponential.pow(self, other))
 
     def __getitem__(self, index: Any) -> Tensor:
         return _index.getitem(self, _index.plain_index(index))
@@ -476,7 +488,7 @@ class Tensor(Tracked):
                     f"{what}: a tensor keeps its dtype, {self.dtype}, which cannot hold "
                     f"{result.dtype}"
                 )
-            result = _create.astype(result, self.dtype)
+            result = _like.astype(result, self.dtype)
         self._array = result._array
         if type(self._node) is not Leaf:
             self._node = result._node
@@ -498,15 +510,15 @@ class Tensor(Tracked):
 
     def mean(self, axis: Any = None, keepdims: bool = False) -> Tensor:
         """The mean over `axis`; see `lucid.mean`."""
-        return _reduce.mean(self, axis=axis, keepdims=keepdims)
+        return _statistics.mean(self, axis=axis, keepdims=keepdims)
 
     def var(self, axis: Any = None, correction: float = 0.0, keepdims: bool = False) -> Tensor:
         """The variance over `axis`; see `lucid.var`."""
-        return _reduce.var(self, axis=axis, correction=correction, keepdims=keepdims)
+        return _statistics.var(self, axis=axis, correction=correction, keepdims=keepdims)
 
     def std(self, axis: Any = None, correction: float = 0.0, keepdims: bool = False) -> Tensor:
         """The standard deviation over `axis`; see `lucid.std`."""
-        return _reduce.std(self, axis=axis, correction=correction, keepdims=keepdims)
+        return _statistics.std(self, axis=axis, correction=correction, keepdims=keepdims)
 
     def prod(self, axis: Any = None, keepdims: bool = False) -> Tensor:
         """The product over `axis`; see `lucid.prod`."""
@@ -558,32 +570,32 @@ class Tensor(Tracked):
 
     def astype(self, dtype: DType, *, copy: bool = True) -> Tensor:
         """In another dtype; see `lucid.astype`."""
-        result: Tensor = _create.astype(self, dtype, copy=copy)
+        result: Tensor = _like.astype(self, dtype, copy=copy)
         return result
 
     def exp(self) -> Tensor:
         """The exponential; see `lucid.exp`."""
-        return _elementwise.exp(self)
+        return _exponential.exp(self)
 
     def log(self) -> Tensor:
         """The natural logarithm; see `lucid.log`."""
-        return _elementwise.log(self)
+        return _exponential.log(self)
 
     def sqrt(self) -> Tensor:
         """The square root; see `lucid.sqrt`."""
-        return _elementwise.sqrt(self)
+        return _exponential.sqrt(self)
 
     def tanh(self) -> Tensor:
         """The hyperbolic tangent; see `lucid.tanh`."""
-        return _elementwise.tanh(self)
+        return _trigonometry.tanh(self)
 
     def sigmoid(self) -> Tensor:
         """The logistic function; see `lucid.sigmoid`."""
-        return _elementwise.sigmoid(self)
+        return _exponential.sigmoid(self)
 
     def abs(self) -> Tensor:
         """The absolute value; see `lucid.abs`."""
-        return _elementwise.abs(self)
+        return _arithmetic.abs(self)
 
     @property
     def T(self) -> Tensor:  # noqa: N802 (the standard's name)
@@ -614,7 +626,7 @@ def seed(function: str, result: Tensor, gradient: Any, recorded: bool) -> Any:
             "they must be equal"
         )
     if given.dtype != result.dtype:
-        given = _create.astype(given, result.dtype)
+        given = _like.astype(given, result.dtype)
     return given if recorded else given._array
 
 

@@ -23,11 +23,13 @@ from ._arrays import (
     native_dtype,
 )
 from ._errors import ArgumentError
-from ._shapes import Shape, size_of
 from ._recording import enable_grad
+from ._shapes import Shape, size_of
 from ._tensor import Tensor
 from .autograd import grad
 from .ops._create import asarray
+
+__all__ = ["assert_same", "gradcheck"]
 
 # Central differences are wrong by h²/6 · f''' and by ε/h · f. With h = ε^⅓ both are about ε^⅔,
 # some 1e-11 of values and derivatives around one.

@@ -6,10 +6,12 @@ dicts, namedtuples and dataclasses.
 """
 
 from ._checkpoint import checkpoint as checkpoint
-from ._functions import hessian as hessian
-from ._functions import hvp as hvp
-from ._functions import jacobian as jacobian
-from ._functions import jvp as jvp
-from ._functions import value_and_grad as value_and_grad
-from ._functions import vjp as vjp
+from ._functions import (
+    hessian as hessian,
+    hvp as hvp,
+    jacobian as jacobian,
+    jvp as jvp,
+    value_and_grad as value_and_grad,
+    vjp as vjp,
+)
 from ._grad import grad as grad

@@ -13,8 +13,7 @@ from .._errors import ArgumentError, GraphError
 from .._pytree import replaced, take_apart
 from .._random import states_of_use
 from .._recording import enable_grad, mode
-from .._tape import Deferred, Leaf, Node, new_tensor
-from .._tape import _birth as next_birth
+from .._tape import Deferred, Leaf, Node, _birth as next_birth, new_tensor
 from .._tensor import Tensor
 
 

@@ -9,6 +9,8 @@ from .._errors import ArgumentError, GraphError
 from .._tape import new_tensor, propagate
 from .._tensor import Tensor, seed
 
+__all__ = ["grad"]
+
 
 def grad(
     outputs: Tensor | Sequence[Tensor],

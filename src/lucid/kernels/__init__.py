@@ -8,7 +8,5 @@ results a call needs at most 64 MiB. `README.md` derives the plans and measures 
 
 from __future__ import annotations
 
-from ._native import bilinear as bilinear
-from ._native import gradients as gradients
-from ._native import plan as plan
+from ._native import bilinear as bilinear, gradients as gradients, plan as plan
 from ._plan import Plan as Plan

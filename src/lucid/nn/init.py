@@ -18,6 +18,21 @@ from .._recording import no_grad
 from .._tape import new_tensor
 from .._tensor import Tensor
 
+__all__ = [
+    "bilinear_normal_",
+    "calculate_gain",
+    "constant_",
+    "kaiming_normal_",
+    "kaiming_uniform_",
+    "normal_",
+    "ones_",
+    "orthogonal_",
+    "uniform_",
+    "xavier_normal_",
+    "xavier_uniform_",
+    "zeros_",
+]
+
 T = TypeVar("T", bound=Tensor)
 
 

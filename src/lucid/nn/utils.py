@@ -13,6 +13,8 @@ from .._tape import new_tensor
 from .._tensor import Tensor
 from ..ops._movement import concat, reshape
 
+__all__ = ["clip_grad_norm_", "clip_grad_value_", "parameters_to_vector", "vector_to_parameters"]
+
 
 def clip_grad_norm_(
     parameters: Tensor | Iterable[Tensor],

@@ -21,7 +21,7 @@ from typing import Any, TypeAlias
 
 from .._arrays import Array
 from .._shapes import Shape
-from ._elementwise import multiply
+from ._arithmetic import multiply
 from ._index import getitem
 from ._movement import permute_dims, reshape
 from ._products import matmul
@@ -82,16 +82,20 @@ def contraction(
 # One operand
 
 
-def _arrangement(term: Term, order: Sequence[str], sizes: Sizes, shape: Shape | None = None) -> Step:
+def _arrangement(
+    term: Term, order: Sequence[str], sizes: Sizes, shape: Shape | None = None
+) -> Step:
     """Axes in another order, then in another shape."""
     axes = tuple(term.index(label) for label in order)
     moves = axes != tuple(range(len(axes)))
-    reshapes = shape is not None and shape != tuple(sizes[label] for label in order)
+    before = tuple(sizes[label] for label in order)
+    after = before if shape is None else shape
+    reshapes = after != before
 
     def step(x: Array) -> Any:
         if moves:
             x = permute_dims(x, axes)
-        return reshape(x, shape) if reshapes else x
+        return reshape(x, after) if reshapes else x
 
     return step
 
@@ -147,9 +151,7 @@ def _stride(size: int, count: int) -> int:
 # Two operands
 
 
-def _pair(
-    x1: Term, x2: Term, needed: set[str], output: Term, sizes: Sizes
-) -> tuple[Step, Term]:
+def _pair(x1: Term, x2: Term, needed: set[str], output: Term, sizes: Sizes) -> tuple[Step, Term]:
     """The product of two operands, summed over what neither `needed` nor one of them alone has."""
     larger, other = (x1, x2) if _size(x1, sizes) >= _size(x2, sizes) else (x2, x1)
     both = [label for label in larger if label in other]
@@ -218,21 +220,20 @@ def _bilinear(
         o = [label for label in terms[weight] if label in output and label not in x1 | x2]
         leading = [label for label in output if label not in o]
         is_form = i and j and not set(i) & set(j) and len(i) + len(j) + len(o) == len(w)
-        if not is_form or (x1 - {*i}) | (x2 - {*j}) != set(leading):
+        heads_1, heads_2 = x1 - set(i), x2 - set(j)
+        if not is_form or heads_1 | heads_2 != set(leading):
             continue
-        arrange_1 = _leading(terms[one], leading, i, sizes)
-        arrange_2 = _leading(terms[two], leading, j, sizes)
-        groups = tuple(_size(part, sizes) for part in (o, i, j))
-        arrange_w = _arrangement(terms[weight], (*o, *i, *j), sizes, groups)
-        shape = tuple(sizes[label] for label in (*leading, *o))
-
-        def step(x1: Array, x2: Array, w: Array) -> Any:
-            from ..nn.functional._bilinear import bilinear  # which stands above this file
-
-            y = bilinear(arrange_1(x1), arrange_2(x2), arrange_w(w))
-            return y if y.shape == shape else reshape(y, shape)
-
-        return (one, two, weight), step, (*leading, *o)
+        if not o and heads_1 != heads_2:  # a chain of matrices, better two at a time
+            continue
+        arrangements = (
+            _leading(terms[one], leading, i, sizes),
+            _leading(terms[two], leading, j, sizes),
+            _arrangement(
+                terms[weight], (*o, *i, *j), sizes, tuple(_size(part, sizes) for part in (o, i, j))
+            ),
+        )
+        last = (*leading, *o)
+        return (one, two, weight), _form(_bilinear_kernel, arrangements, last, sizes), last
     return None
 
 
@@ -247,25 +248,45 @@ def _bilinear_weight(
         leading = [label for label in g if label not in output]
         o, i, j = ([label for label in term if label in output] for term in (g, x1, x2))
         alone = sorted((*o, *i, *j)) == sorted(output)
-        covered = {*x1, *x2} - {*i, *j} == set(leading)
-        if not (leading and i and j and alone and covered):
+        heads_1, heads_2 = set(x1) - set(i), set(x2) - set(j)
+        if not (leading and i and j and alone and heads_1 | heads_2 == set(leading)):
             continue
-        arrange_g, arrange_1, arrange_2 = (
-            _leading(term, leading, part, sizes)
-            for term, part in ((g, o), (x1, i), (x2, j))
+        if not o and heads_1 != heads_2:  # a chain of matrices, as above
+            continue
+        arrangements = tuple(
+            _leading(term, leading, part, sizes) for term, part in ((g, o), (x1, i), (x2, j))
         )
-        shape = tuple(sizes[label] for label in (*o, *i, *j))
-
-        def step(g: Array, x1: Array, x2: Array) -> Any:
-            from ..nn.functional._bilinear import _contractions
-
-            g, x1, x2 = arrange_g(g), arrange_1(x1), arrange_2(x2)
-            asked = (False, False, True)
-            (y,) = _contractions(g, x1, x2, None, tuple(x1.shape), tuple(x2.shape), asked)
-            return y if y.shape == shape else reshape(y, shape)
-
-        return places, step, (*o, *i, *j)
+        last = (*o, *i, *j)
+        return places, _form(_bilinear_weight_kernel, arrangements, last, sizes), last
     return None
+
+
+def _form(kernel: Step, arrangements: tuple[Step, ...], last: Sequence[str], sizes: Sizes) -> Step:
+    shape = tuple(sizes[label] for label in last)
+
+    def step(*operands: Array) -> Any:
+        arranged = (arrange(x) for arrange, x in zip(arrangements, operands, strict=True))
+        y = kernel(*arranged)
+        return y if tuple(y.shape) == shape else reshape(y, shape)
+
+    return step
+
+
+# The imports stand inside: `import lucid` alone needs no kernels.
+
+
+def _bilinear_kernel(x1: Array, x2: Array, weight: Array) -> Any:
+    from ._bilinear import bilinear
+
+    return bilinear(x1, x2, weight)
+
+
+def _bilinear_weight_kernel(g: Array, x1: Array, x2: Array) -> Any:
+    from ._bilinear import _contractions
+
+    asked = (False, False, True)
+    (y,) = _contractions(g, x1, x2, None, tuple(x1.shape), tuple(x2.shape), asked)
+    return y
 
 
 def _leading(term: Term, leading: list[str], features: list[str], sizes: Sizes) -> Step:
@@ -334,7 +355,7 @@ def _smallest_next(terms: Sequence[Term], output: Term, sizes: Sizes) -> list[tu
 
         def cost(pair: tuple[int, int]) -> tuple[int, int]:
             one, two = left[pair[0]], left[pair[1]]  # noqa: B023
-            growth = _size(result(*pair), sizes) - _size(one, sizes) - _size(two, sizes)  # noqa: B023
+            growth = _size(result(*pair), sizes) - _size(one, sizes) - _size(two, sizes)
             return growth, _size(one | two, sizes)
 
         pair = min(combinations(range(len(left)), 2), key=cost)

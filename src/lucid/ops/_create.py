@@ -1,24 +1,20 @@
-"""New Tensors, arrays like another, and conversion between dtypes."""
+"""New Tensors: NumPy arrays, of dtype float32 unless said otherwise, or arrays of any library."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any, cast
+from typing import Any, cast
 
 import numpy as np
 
 from .. import _arrays
-from .._arrays import Array, Device, DType, is_differentiable, namespace, native_dtype
+from .._arrays import Array, Device, DType, namespace, native_dtype
 from .._errors import ArgumentError
-from .._op import op
 from .._tape import Tracked, new_tensor
-
-if TYPE_CHECKING:
-    from .._tensor import Tensor
+from .._tensor import Tensor
+from ._like import astype, copy_of
 
 Shape = int | Sequence[int]
-
-# New Tensors: NumPy arrays, of dtype float32 unless said otherwise
 
 
 def zeros(shape: Shape, *, dtype: DType | None = None, device: Device | None = None) -> Tensor:
@@ -139,7 +135,7 @@ def asarray(
             _refuse_copy(copy, "a change of dtype copies")
             converted: Tensor = astype(obj, dtype)
             return converted
-        return copy_of(obj) if copy else cast("Tensor", obj)
+        return copy_of(obj) if copy else cast(Tensor, obj)
     if not _arrays.is_array(obj):
         _refuse_copy(copy, f"a {type(obj).__name__} is no array")
         obj = _arrays.asarray(obj, narrow=dtype is None)
@@ -160,86 +156,3 @@ def from_dlpack(x: Any, /, *, device: Device | None = None, copy: bool | None = 
     Tensor([1.0, 1.0], dtype=float64)
     """
     return new_tensor(np.from_dlpack(x, device=device, copy=copy))
-
-
-# Arrays like another
-
-
-@op
-def zeros_like(x: Array, /, *, dtype: DType | None = None) -> Array:
-    """Zeros in the shape, dtype and library of x.
-
-    >>> lucid.zeros_like(lucid.Tensor([1.0, 2.0]))
-    Tensor([0.0, 0.0])
-    """
-    xp = namespace(x)
-    return xp.zeros_like(x, dtype=native_dtype(xp, dtype))
-
-
-@op
-def ones_like(x: Array, /, *, dtype: DType | None = None) -> Array:
-    """Ones in the shape, dtype and library of x.
-
-    >>> lucid.ones_like(lucid.Tensor([1.0, 2.0]))
-    Tensor([1.0, 1.0])
-    """
-    xp = namespace(x)
-    return xp.ones_like(x, dtype=native_dtype(xp, dtype))
-
-
-@op
-def full_like(x: Array, /, fill_value: complex, *, dtype: DType | None = None) -> Array:
-    """One number everywhere, in the shape, dtype and library of x.
-
-    >>> lucid.full_like(lucid.Tensor([1.0, 2.0]), 5.0)
-    Tensor([5.0, 5.0])
-    """
-    xp = namespace(x)
-    return xp.full_like(x, fill_value, dtype=native_dtype(xp, dtype))
-
-
-zeros_like.gradient(x=None)
-ones_like.gradient(x=None)
-full_like.gradient(x=None)
-
-# Conversion
-
-
-@op
-def _cast(x: Array, dtype: DType, /) -> Array:
-    return namespace(x).astype(x, dtype)
-
-
-_cast.gradient(x=lambda g: g)  # the tape brings a gradient to the dtype of its argument
-
-
-@op
-def _discretise(x: Array, dtype: DType, /) -> Array:
-    return namespace(x).astype(x, dtype)
-
-
-_discretise.gradient(x=None)
-
-
-def astype(x: Any, dtype: DType, /, *, copy: bool = True) -> Any:
-    """x in another dtype; to integers and truth values there is no gradient.
-
-    With `copy=False`, x itself where it has that dtype already.
-
-    >>> lucid.astype(lucid.Tensor([1.5, 2.5]), lucid.int64)
-    Tensor([1, 2])
-    """
-    array = x._array if isinstance(x, Tracked) else _arrays.asarray(x)
-    dtype = native_dtype(namespace(array), dtype)
-    if array.dtype == dtype and not copy:
-        return x
-    return (_cast if is_differentiable(dtype) else _discretise)(x, dtype)
-
-
-@op
-def copy_of(x: Array, /) -> Array:
-    """A copy of x with memory of its own, on the graph."""
-    return namespace(x).asarray(x, copy=True)
-
-
-copy_of.gradient(x=lambda g: g)

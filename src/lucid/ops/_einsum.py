@@ -129,8 +129,8 @@ def _parse(subscripts: str, shapes: tuple[Shape, ...]) -> tuple[list[Term], Term
             )
         if right.count(letter) > 1:
             raise ArgumentError(
-                f"einsum: the output '{right}' of '{subscripts}' has '{letter}' twice; a result has "
-                "each axis once"
+                f"einsum: the output '{right}' of '{subscripts}' has '{letter}' twice; a "
+                "result has each axis once"
             )
     if broadcast and "..." not in right:
         raise ArgumentError(
@@ -145,8 +145,8 @@ def _check_letters(subscripts: str, part: str) -> None:
     for letter in part.replace("...", "", 1):
         if not letter.isalpha():
             raise ArgumentError(
-                f"einsum: '{subscripts}' has '{letter}' in the term '{part}'; a term has one letter "
-                "for each axis, and '...' at most once"
+                f"einsum: '{subscripts}' has '{letter}' in the term '{part}'; a term has one "
+                "letter for each axis, and '...' at most once"
             )
 
 

@@ -5,12 +5,21 @@ from __future__ import annotations
 from math import prod
 from typing import Any
 
-from .._arrays import Array, asarray, is_array, kind, namespace, scatter_add, with_item
+from .._arrays import (
+    Array,
+    Numbers,
+    asarray,
+    is_array,
+    kind,
+    namespace,
+    scatter_add,
+    with_item,
+)
 from .._errors import ArgumentError, DTypeError, OutOfRangeError, ShapeError
 from .._op import op
-from .._tape import Tracked
-from ._create import zeros_like
-from ._elementwise import where
+from .._tape import Tracked, plain
+from ._comparison import where
+from ._like import zeros_like
 
 
 def plain_index(index: Any) -> Any:
@@ -28,7 +37,8 @@ def _may_repeat(index: Any) -> bool:
     """Whether an index can name an element twice: only arrays of integers can."""
     parts = index if isinstance(index, tuple) else (index,)
     return any(
-        is_array(part) and len(part.shape) > 0 and "bool" not in str(part.dtype) for part in parts
+        is_array(part) and len(part.shape) > 0 and kind(part.dtype) is not Numbers.TRUTH
+        for part in parts
     )
 
 
@@ -80,9 +90,9 @@ def _kept_values(g: Array, index: Any) -> Array:
     kept = getitem(g, index)
     if not _may_repeat(index):
         return kept
-    # number the assignments, assign the numbers, and see which of them are left
-    plain = kept._array if isinstance(kept, Tracked) else kept
-    xp = namespace(plain)
+    # With repeated indices only the last assignment survives, and only it has a gradient. Assign
+    # 0, 1, 2, … in place of the values: what is left says which survived.
+    xp = namespace(plain(kept))
     numbers = xp.reshape(xp.arange(prod(kept.shape)), tuple(kept.shape))
     left = with_item(xp.zeros(tuple(g.shape), dtype=numbers.dtype), index, numbers)[index]
     return where(left == numbers, kept, zeros_like(kept))

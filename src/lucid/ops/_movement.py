@@ -62,7 +62,7 @@ def matrix_transpose(x: Array, /) -> Array:
 matrix_transpose.gradient(x=lambda g: matrix_transpose(g))
 
 
-@op
+@op(gradient=lambda g, x_shape: reshape(g, x_shape))
 def expand_dims(x: Array, /, *, axis: int = 0) -> Array:
     """x with a new axis of size 1 at `axis`.
 
@@ -72,10 +72,7 @@ def expand_dims(x: Array, /, *, axis: int = 0) -> Array:
     return namespace(x).expand_dims(x, axis=axis)
 
 
-expand_dims.gradient(x=lambda g, x_shape: reshape(g, x_shape))
-
-
-@op
+@op(gradient=lambda g, x_shape: reshape(g, x_shape))
 def squeeze(x: Array, /, axis: int | tuple[int, ...]) -> Array:
     """x without the axes of size 1 at `axis`.
 
@@ -85,10 +82,7 @@ def squeeze(x: Array, /, axis: int | tuple[int, ...]) -> Array:
     return namespace(x).squeeze(x, axis=axis)
 
 
-squeeze.gradient(x=lambda g, x_shape: reshape(g, x_shape))
-
-
-@op
+@op(gradient=lambda g: g)  # the tape sums it back to the shape of x
 def broadcast_to(x: Array, /, shape: tuple[int, ...]) -> Array:
     """x repeated along new axes, and along axes of size 1, to fill `shape`; a view, no copy.
 
@@ -96,9 +90,6 @@ def broadcast_to(x: Array, /, shape: tuple[int, ...]) -> Array:
     Tensor([[1.0, 2.0], [1.0, 2.0]])
     """
     return namespace(x).broadcast_to(x, tuple(shape))
-
-
-broadcast_to.gradient(x=lambda g: g)  # the tape sums it back to the shape of x
 
 
 @op

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from .._arrays import Array, namespace
 from .._errors import ShapeError
 from .._op import op
-from ._elementwise import conj
+from ._complex import conj
 from ._movement import expand_dims, matrix_transpose, permute_dims
 from ._reduce import sum
 

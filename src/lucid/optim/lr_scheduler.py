@@ -13,6 +13,8 @@ from typing import Any
 from .._errors import ArgumentError
 from ._optimizer import Optimizer
 
+__all__ = ["CosineAnnealingLR", "LRScheduler", "LambdaLR", "StepLR"]
+
 
 class LRScheduler:
     """The base: a subclass defines `rate`. Call `step()` after the optimiser's, once an epoch."""

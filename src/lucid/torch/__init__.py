@@ -7,5 +7,4 @@
 from __future__ import annotations
 
 from ._bilinear import bilinear as bilinear
-from ._module import Bilinear as Bilinear
-from ._module import swap as swap
+from ._module import Bilinear as Bilinear, swap as swap

@@ -7,8 +7,7 @@ from torch import Tensor
 from torch.overrides import handle_torch_function, has_torch_function_variadic
 
 from .._arrays import Array
-from . import _operators as _operators
-from . import _recorded
+from . import _operators as _operators, _recorded
 
 
 def bilinear(

@@ -7,12 +7,14 @@ from math import pi, sqrt
 from ..._arrays import Array, namespace
 from ..._errors import ArgumentError
 from ..._op import op
-from ...ops._elementwise import greater, less_equal, sigmoid, square, tanh, where
+from ...ops._comparison import greater, less_equal, where
+from ...ops._exponential import sigmoid, square
+from ...ops._trigonometry import tanh
 from ._checks import check_real
 from ._normal import normal_cdf, normal_density
 
 
-@op
+@op(gradient=lambda g, y: where(less_equal(y, 0), 0.0, g))
 def relu(input: Array) -> Array:
     """The larger of x and 0; the gradient at 0 is 0.
 
@@ -23,9 +25,6 @@ def relu(input: Array) -> Array:
     """
     check_real("relu", input=input)
     return namespace(input).maximum(input, 0)
-
-
-relu.gradient(input=lambda g, y: where(less_equal(y, 0), 0.0, g))
 
 
 @op
@@ -44,7 +43,7 @@ leaky_relu.gradient(
 )
 
 
-@op
+@op(gradient=lambda g, y, input, alpha: where(greater(input, 0), g, g * (y + alpha)))
 def elu(input: Array, alpha: float = 1.0) -> Array:
     """x where x > 0, and α · (eˣ - 1) elsewhere (Clevert et al., 2016).
 
@@ -56,10 +55,7 @@ def elu(input: Array, alpha: float = 1.0) -> Array:
     return xp.where(input > 0, input, alpha * xp.expm1(xp.minimum(input, 0)))
 
 
-elu.gradient(input=lambda g, y, input, alpha: where(greater(input, 0), g, g * (y + alpha)))
-
-
-@op
+@op(gradient=lambda g, input, beta: g * sigmoid(beta * input))
 def softplus(input: Array, beta: float = 1.0) -> Array:
     """log(1 + exp(β · x)) / β, a smooth `relu`; no x overflows.
 
@@ -74,9 +70,6 @@ def softplus(input: Array, beta: float = 1.0) -> Array:
     xp = namespace(input)
     # log(1 + eᶻ) = max(z, 0) + log(1 + e^-|z|)
     return xp.maximum(input, 0) + xp.log1p(xp.exp(-beta * xp.abs(input))) / beta
-
-
-softplus.gradient(input=lambda g, input, beta: g * sigmoid(beta * input))
 
 
 @op

@@ -20,9 +20,10 @@ from ..._arrays import (
 from ..._errors import ArgumentError, GraphError, OutOfRangeError, ShapeError
 from ..._op import op
 from ..._tape import Tracked, beside, operand
-from ...ops._elementwise import where
+from ...ops._comparison import where
 from ...ops._movement import expand_dims, permute_dims, reshape
-from ...ops._reduce import mean, sum
+from ...ops._reduce import sum
+from ...ops._statistics import mean
 from ._checks import check_indices, check_real, check_reduction
 from ._softmax import log_softmax
 

@@ -8,7 +8,7 @@ from ..._arrays import Array, device_of, namespace
 from ..._errors import ArgumentError
 from ..._random import Generator, numbers
 from ..._tape import operand, plain
-from ...ops._elementwise import multiply
+from ...ops._arithmetic import multiply
 from ._checks import check_differentiable
 
 

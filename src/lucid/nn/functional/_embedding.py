@@ -6,8 +6,8 @@ from ..._arrays import Array, is_traced_by_jax, namespace, scatter_add
 from ..._errors import OutOfRangeError
 from ..._op import op
 from ..._shapes import bind_axes
-from ...ops._create import zeros_like
-from ...ops._elementwise import where
+from ...ops._comparison import where
+from ...ops._like import zeros_like
 from ...ops._movement import expand_dims
 from ._checks import check_indices
 

@@ -8,8 +8,8 @@ from ..._arrays import Array, namespace
 from ..._errors import ShapeError
 from ..._op import op
 from ..._tape import beside, operand, plain
-from ...ops._elementwise import sqrt
-from ...ops._reduce import mean, var
+from ...ops._exponential import sqrt
+from ...ops._statistics import mean, var
 from ._checks import check_real
 
 

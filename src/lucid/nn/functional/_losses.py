@@ -6,7 +6,8 @@ from math import prod
 
 from ..._arrays import Array, namespace
 from ..._op import op
-from ...ops._elementwise import sigmoid, sign
+from ...ops._arithmetic import sign
+from ...ops._exponential import sigmoid
 from ._activations import softplus
 from ._checks import check_broadcasts, check_real, check_reduction, check_same_shape
 

@@ -12,7 +12,7 @@ from math import pi, sqrt
 
 from ..._arrays import Array, is_half, namespace
 from ..._op import op
-from ...ops._elementwise import exp, square
+from ...ops._exponential import exp, square
 
 _NUMERATOR = (
     4.9064902940002409e-6,
@@ -39,7 +39,7 @@ _DENOMINATOR = (
 )
 
 
-@op
+@op(gradient=lambda g, input: g * normal_density(input))
 def normal_cdf(input: Array, /) -> Array:
     """The share of the normal distribution of mean 0 and variance 1 that is below x."""
     xp = namespace(input)
@@ -55,9 +55,6 @@ def normal_cdf(input: Array, /) -> Array:
 def normal_density(x: Array) -> Array:
     """exp(-x² / 2) / √(2π), the derivative of `normal_cdf`."""
     return exp(-0.5 * square(x)) * (1 / sqrt(2 * pi))
-
-
-normal_cdf.gradient(input=lambda g, input: g * normal_density(input))
 
 
 def _polynomial(coefficients: tuple[float, ...], x: Array) -> Array:

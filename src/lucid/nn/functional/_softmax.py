@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from ..._arrays import Array, namespace
 from ..._op import op
-from ...ops._elementwise import exp
+from ...ops._exponential import exp
 from ...ops._reduce import sum
 from ._checks import check_axis, check_real
 
