@@ -19,7 +19,7 @@ from .._shapes import Shape, broadcast_shapes
 from ..kernels import _torch as kernels
 from ..kernels._plan import BLOCK, DEVICE_TILE
 from ..kernels._portable import Gradients
-from ..nn.functional._bilinear import _check
+from ..ops._bilinear import _check
 
 
 def bilinear(x1: Array, x2: Array, weight: Array, bias: Array | None, each: bool = False) -> Array:
