@@ -8,5 +8,5 @@ results a call needs at most 64 MiB. `README.md` derives the plans and measures 
 
 from __future__ import annotations
 
-from ._native import bilinear as bilinear, gradients as gradients, plan as plan
+from ._dispatch import bilinear as bilinear, gradients as gradients, plan as plan
 from ._plan import Plan as Plan
