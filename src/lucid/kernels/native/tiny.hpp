@@ -5,10 +5,9 @@
 
 namespace {
 
-constexpr Index tiny_products = 256;
-
 inline bool is_tiny(const Sizes& s) {
-    return s.samples * s.outputs * s.features_1 * s.features_2 <= tiny_products;
+    return double(s.samples) * double(s.outputs) * double(s.features_1) * double(s.features_2) <=
+           few_multiplications;
 }
 
 template <class Real>
