@@ -66,6 +66,8 @@ bool suits(Operation operation, Algorithm algorithm, const Sizes& s, bool both) 
     return true;
 }
 
+inline double in_pieces(double size, double of) { return __builtin_ceil(size / of); }
+
 // The sizes, in vectors, in panels and in tiles of rows: in double, where no product is too large.
 template <class Real> struct Counts {
     double n, o, i, j, f;
@@ -83,7 +85,6 @@ template <class Real> struct Counts {
           weight_lines(o * f * sizeof(Real) / line_bytes),
           far_lines(larger(0.0, weight_lines - double(near_weight_bytes() / line_bytes))) {}
 
-    static double in_pieces(double size, double of) { return __builtin_ceil(size / of); }
     static double vectors(double size) { return in_pieces(size, lanes<Real>); }
     // Where less than a vector is taken number by number.
     static double pieces(double size) { return size < lanes<Real> ? size : vectors(size); }
@@ -107,7 +108,7 @@ template <class Real> Estimate forward_work(Algorithm algorithm, const Counts<Re
     }
     case Algorithm::stream_weight:
         return {{{1, c.o * c.n * c.i * c.pieces(c.j), c.o * c.n * c.i, c.o * c.n, 0, 0, c.weight_lines,
-                 c.far_lines}}, c.o * c.in_pieces(c.i, rows_in_chunk)};
+                 c.far_lines}}, c.o * in_pieces(c.i, rows_in_chunk)};
     case Algorithm::outer_product:
         return {{{1, c.o * c.f * c.n_vectors, c.o_tiles * c.f * c.n_vectors, c.o_tiles * c.n_panels,
                  0, numbers, c.o * c.f, 0}}, c.n_panels * c.o_tiles};
@@ -125,7 +126,7 @@ template <class Real> Estimate inputs_work(Algorithm algorithm, const Counts<Rea
         return {{{1, adds, c.i * c.j_tiles * c.o * c.n_vectors, c.i * c.j_tiles * c.n_panels,
                  c.f * c.n_vectors, numbers, c.o * c.f, c.far_lines}}, larger(c.n_panels, c.i)};
     case Algorithm::gradient_in_registers: {
-        const double tiles = c.in_pieces(c.j, column_rows);
+        const double tiles = in_pieces(c.j, column_rows);
         return {{{1, adds, c.i * tiles * c.o * c.n_vectors, c.i * tiles * c.n_panels,
                  c.f * c.n_vectors, numbers, c.o * c.f, c.far_lines}}, larger(c.n_panels, tiles)};
     }
@@ -135,7 +136,7 @@ template <class Real> Estimate inputs_work(Algorithm algorithm, const Counts<Rea
                  c.o * c.f, c.far_lines}}, larger(c.n_panels, smaller(c.i_tiles, c.j_tiles))};
     case Algorithm::stream_weight:
         return {{{1, c.o * c.i * c.n * c.pieces(c.j), c.o * c.i * c.n, 0, 0, 0, c.weight_lines,
-                 c.far_lines}}, c.in_pieces(c.i, rows_in_chunk)};
+                 c.far_lines}}, in_pieces(c.i, rows_in_chunk)};
     case Algorithm::flat_features: {
         const bool in_place = c.n <= tile_rows && c.weight_lines * line_bytes <= double(near_weight_bytes());
         return {{{1, c.n * c.o * c.f_vectors, c.n_tiles * c.o * c.f_vectors, c.n_tiles * c.f_panels,
@@ -147,7 +148,7 @@ template <class Real> Estimate inputs_work(Algorithm algorithm, const Counts<Rea
 }
 
 template <class Real> Estimate weight_work(Algorithm algorithm, const Counts<Real>& c) {
-    const double copied = c.pieces(c.j), depths = c.in_pieces(c.n, depth_at_once);
+    const double copied = c.pieces(c.j), depths = in_pieces(c.n, depth_at_once);
     const double large = larger(0.0, c.weight_lines - double(near_weight_bytes() / 2 / line_bytes));
     switch (algorithm) {
     case Algorithm::packed_products:
@@ -158,7 +159,7 @@ template <class Real> Estimate weight_work(Algorithm algorithm, const Counts<Rea
         const double features = c.j_vectors * lanes<Real> + c.i + c.o;
         const double room = larger(
             double(least_samples), double(nearest_bytes()) / sizeof(Real) / features);
-        const double blocks = c.in_pieces(c.n, room);
+        const double blocks = in_pieces(c.n, room);
         return {{{1, c.n * c.o * c.i * c.j_vectors, c.n * c.i * c.o_tiles * c.j_vectors,
                  c.i * c.o_tiles * c.j_panels * blocks, c.o * c.i * c.j_vectors * blocks,
                  c.n * (3 * c.j_vectors + copied), large, c.far_lines}}, c.i * c.o_tiles * depths};

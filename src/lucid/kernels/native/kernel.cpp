@@ -7,7 +7,9 @@
 #include "input_gradients.hpp"
 #include "outer.hpp"
 #include "pairs.hpp"
+#include "pairs_choice.hpp"
 #include "report.hpp"
+#include "spread.hpp"
 #include "tiny.hpp"
 #include "weight_gradient.hpp"
 
@@ -131,17 +133,28 @@ bool gradients_of_inputs(
 // The input with the fewer rows meets the weight, or whatever multiplies less.
 template <class Real>
 bool pairs(
-    Pairs p, Matrix<Real> x1, Matrix<Real> x2, const Real* weight, const Real* bias, Real* out,
-    int threads) {
+    const Pairs& p, Strided<const Real> x1, Strided<const Real> x2, const Real* weight,
+    const Real* bias, Real* out, int threads) {
     const PairsOf<Real> left(p, x1, x2, weight), right = left.exchanged();
     return pairs_forward(right.work() < left.work() ? right : left, bias, out, threads);
 }
 
+// Where all rows of an input meet the same row of the other, their gradients are its product with the
+// weight, spread.
 template <class Real>
 bool pair_gradients(
-    Pairs p, const Real* g, Matrix<Real> x1, Matrix<Real> x2, const Real* weight, Real* d_first,
-    Real* d_second, Real* d_weight, int threads) {
+    const Pairs& p, const Real* g, Strided<const Real> x1, Strided<const Real> x2,
+    const Real* weight, Strided<Real> d_first, Strided<Real> d_second, Real* d_weight, int threads) {
     const PairsOf<Real> left(p, x1, x2, weight), right = left.exchanged();
+    if (d_first.data && p.seconds == 1) {
+        if (!spread_gradient(left, g, d_first, threads)) return false;
+        d_first.data = nullptr;
+    }
+    if (d_second.data && p.firsts == 1) {
+        if (!spread_gradient(right, g, d_second, threads)) return false;
+        d_second.data = nullptr;
+    }
+    if (!d_first.data && !d_second.data && !d_weight) return true;
     if (right.work() < left.work()) return pairs_gradient(right, g, d_second, d_first, d_weight, threads);
     return pairs_gradient(left, g, d_first, d_second, d_weight, threads);
 }
@@ -154,9 +167,9 @@ extern const Kernel LUCID_JOIN(kernel_, LUCID_SET);
 const Kernel LUCID_JOIN(kernel_, LUCID_SET) = {
     name_of_set,
     {forward<float>, gradient_of_weight<float>, gradients_of_inputs<float>, pairs<float>,
-     pair_gradients<float>, choose<float>, is_suited<float>, work_of<float>},
+     pair_gradients<float>, takes_pairs<float>, choose<float>, is_suited<float>, work_of<float>},
     {forward<double>, gradient_of_weight<double>, gradients_of_inputs<double>, pairs<double>,
-     pair_gradients<double>, choose<double>, is_suited<double>, work_of<double>},
+     pair_gradients<double>, takes_pairs<double>, choose<double>, is_suited<double>, work_of<double>},
 };
 
 }  // namespace lucid

@@ -7,6 +7,10 @@ namespace lucid {
 
 struct Sizes {
     Index samples, outputs, features_1, features_2;  // N, O, I, J
+    // Additions and multiplications; not an integer, which might overflow.
+    double operations() const {
+        return 2.0 * double(samples) * double(outputs) * double(features_1) * double(features_2);
+    }
 };
 
 // A matrix with contiguous rows, `step` numbers apart.
@@ -15,10 +19,42 @@ template <class Real> struct Matrix {
     Index step;
 };
 
+// Less work than this (in additions and multiplications) is not worth another thread.
+constexpr double least_operations = 4e5;
+inline bool is_worth_threads(double operations) { return operations >= least_operations; }
+
+// Where in an array the shared positions are: those of one axis, or of two.
+struct Positions {
+    Index inner = 1, outer_step = 0, inner_step = 0;  // how many the inner axis has; in numbers
+    Index at(Index position) const {
+        return position < inner ? position * inner_step
+                                : position / inner * outer_step + position % inner * inner_step;
+    }
+};
+
 // Within each of so many shared positions, every row of x1 with every row of x2.
 struct Pairs {
     Index shared, firsts, seconds, outputs, features_1, features_2;  // S, A, B, O, I, J
-    bool first_outside;  // the result is (S, A, B, O), else (S, B, A, O)
+    Positions positions;            // of the result, as is what follows, in numbers
+    Index first_step, second_step;
+    // What is multiplied where the input with fewer rows meets the weight, and then the other.
+    double operations() const {
+        const double fewer = double(firsts < seconds ? firsts : seconds);
+        return 2.0 * double(shared) * double(outputs) * double(features_1) * double(features_2) *
+               (fewer > 0 ? fewer : 0);
+    }
+};
+
+// The rows of one input, or of its gradient: those of each shared position are `step` apart.
+template <class Real> struct Strided {
+    Real* data = nullptr;
+    Positions positions;
+    Index step = 0;
+    Real* at(Index position, Index row) const { return data + positions.at(position) + row * step; }
+    // Whether the rows of the next position follow those of one, a step apart.
+    bool is_even(Index shared, Index rows) const {
+        return shared == 1 || (positions.inner == shared && rows > 1 && positions.inner_step == rows * step);
+    }
 };
 
 // How an operation is computed; README.md says what each algorithm does. `chosen` is the one that
@@ -111,14 +147,17 @@ template <class Real> struct Operations {
     bool (*input_gradients)(
         Sizes, Matrix<Real> g, Matrix<Real> x1, Matrix<Real> x2, const Real* weight, Real* d_first,
         Real* d_second, int threads, Algorithm);
-    // The same for pairs, all with W read; rows of x1 are (S, A), those of x2 (S, B).
+    // The same for pairs.
     bool (*pairs)(
-        Pairs, Matrix<Real> x1, Matrix<Real> x2, const Real* weight, const Real* bias, Real* out,
-        int threads);
-    // Those that are not wanted are null.
+        const Pairs&, Strided<const Real> x1, Strided<const Real> x2, const Real* weight,
+        const Real* bias, Real* out, int threads);
+    // Those that are not wanted are null. What is given for an input is dense as a whole.
     bool (*pair_gradients)(
-        Pairs, const Real* g, Matrix<Real> x1, Matrix<Real> x2, const Real* weight, Real* d_first,
-        Real* d_second, Real* d_weight, int threads);
+        const Pairs&, const Real* g, Strided<const Real> x1, Strided<const Real> x2, const Real* weight,
+        Strided<Real> d_first, Strided<Real> d_second, Real* d_weight, int threads);
+    // Whether that is faster than matrix products of the caller's library: of the forward without,
+    // of the gradients with those that are needed.
+    bool (*takes_pairs)(const Pairs&, const bool* needed);
     // The algorithm that costs least; of the inputs' gradients both are meant, or one alone.
     Algorithm (*choose)(Operation, Sizes, int threads, bool both);
     // Whether an algorithm of the operation can do these sizes in the memory that it may take.

@@ -55,6 +55,10 @@ constexpr Index least_depth = 32;     // for which there is room in any case
 inline Index nearest_bytes() { return machine.first_level * 3 / 4; }
 constexpr Index least_samples = 64;
 
+// Pairs: T or U for one output, and one group of rows; so many outputs of one pair are moved together.
+inline Index middle_bytes() { return machine.second_level / 4; }
+constexpr Index outputs_together = 4;
+
 // A weight that is read where it lies, again and again.
 inline Index near_weight_bytes() { return machine.last_level / 4; }
 

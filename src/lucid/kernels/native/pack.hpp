@@ -27,8 +27,7 @@ inline Range share(Range range, Index chunk, Index count) {
     return {range.begin + length * chunk / count, range.begin + length * (chunk + 1) / count};
 }
 
-// Less work than this (in additions and multiplications) is not worth a chunk of its own.
-constexpr double least_operations = 4e5;
+using lucid::least_operations;
 
 // How many chunks for a number of dot products of some length: enough that a thread which comes late,
 // or loses its core for a while, holds up little, and as many for each.

@@ -6,8 +6,7 @@
 namespace {
 
 inline bool is_tiny(const Sizes& s) {
-    return double(s.samples) * double(s.outputs) * double(s.features_1) * double(s.features_2) <=
-           few_multiplications;
+    return s.operations() <= 2 * few_multiplications;
 }
 
 template <class Real>
