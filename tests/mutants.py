@@ -23,6 +23,7 @@ from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -86,10 +87,9 @@ MUTANTS = [
 ]  # fmt: skip
 
 
-def run(command: Sequence[str | Path], **more: object) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(  # noqa: S603 (our own commands)
-        [str(each) for each in command], capture_output=True, text=True, **more,  # type: ignore[call-overload]
-    )  # fmt: skip
+def run(command: Sequence[str | Path], **more: Any) -> subprocess.CompletedProcess[str]:
+    words = [str(each) for each in command]
+    return subprocess.run(words, capture_output=True, text=True, check=False, **more)  # noqa: S603
 
 
 class Build:
@@ -189,10 +189,7 @@ def main(words: Sequence[str]) -> int:
             chosen, pool.map(lambda each: verdict(build, each), chosen), strict=True
         ):
             alive += not killed
-            print(
-                f"{'killed' if killed else 'ALIVE '}  {mutant.file:<20} {mutant.what}\n        {by}",
-                flush=True,
-            )
+            print(f"{'killed' if killed else 'ALIVE'}: {mutant.what} ({mutant.file})\n    {by}")
     print(f"{len(chosen) - alive} of {len(chosen)} killed in {time.monotonic() - started:.0f} s")
     return 1 if alive else 0
 

@@ -122,7 +122,7 @@ def test_a_wrong_example_fails() -> None:
 
 def test_examples_are_found() -> None:
     for name in ("lucid._tensor.Tensor", "lucid.ops._exponential.exp", "lucid._op.op",
-                 "lucid.nn.functional._bilinear.bilinear", "lucid.testing.gradcheck"):  # fmt: skip
+                 "lucid.ops._bilinear.bilinear", "lucid.testing.gradcheck"):  # fmt: skip
         assert name in EXAMPLES
 
 

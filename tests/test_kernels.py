@@ -16,7 +16,7 @@ from layouts import LAYOUTS, Layout, expanded
 from lucid._shapes import broadcast_shapes, unbroadcast
 from lucid.kernels import _workspace, bilinear, gradients, plan
 from lucid.kernels._layout import boxes, extent, layout
-from lucid.kernels._plan import Order
+from lucid.kernels._plan import CPU, Order
 
 Array = Any
 ALL = (True, True, True)
@@ -143,7 +143,7 @@ def test_any_shape(shapes: Any, features: Any, order: Order | None) -> None:
 
 def test_blocks_of_the_weight_and_tiles_of_rows(monkeypatch: pytest.MonkeyPatch) -> None:
     # With tiny tiles every loop runs more than once, in every direction.
-    tiny = replace(_workspace.CPU, tile=320, block=400)
+    tiny = replace(CPU, tile=320, block=400)
     monkeypatch.setattr(_workspace.NumPyWorkspace, "machine", tiny)
     for leading in LEADING:
         x1, x2, weight = arguments(leading, (13, 11, 7))

@@ -84,6 +84,7 @@ from .ops._create import (
     zeros as zeros,
 )
 from .ops._cumulative import cumulative_prod as cumulative_prod, cumulative_sum as cumulative_sum
+from .ops._einsum import einsum as einsum
 from .ops._exponential import (
     exp as exp,
     expm1 as expm1,
@@ -163,6 +164,8 @@ def __getattr__(name: str) -> _Any:
     """A submodule, imported when it is first asked for: `import lucid` alone stays light."""
     if name in _SUBMODULES:
         return _importlib.import_module(f".{name}", __name__)
+    if name == "transpose":  # what opt_einsum looks for; the standard calls it permute_dims
+        return permute_dims
     raise _hints.no_attribute(name, _sys.modules[__name__])
 
 

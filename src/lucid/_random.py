@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import threading
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from functools import cached_property
 from typing import Any
 
@@ -82,13 +84,33 @@ def manual_seed(seed: int) -> Generator:
 
 def numbers(generator: Generator | None) -> np.random.Generator:
     """NumPy's generator behind a given one, or behind the default."""
-    if generator is None:
-        return default_generator.numpy
-    if not isinstance(generator, Generator):
+    chosen = default_generator if generator is None else generator
+    if not isinstance(chosen, Generator):
         raise ArgumentError(
             f"generator is a {type(generator).__name__}, expected a lucid.Generator, or None"
         )
-    return generator.numpy
+    for states in _use.watched:
+        if chosen not in states:
+            states[chosen] = chosen.get_state()
+    return chosen.numpy
+
+
+class _Use(threading.local):
+    watched: tuple[dict[Generator, dict[str, Any]], ...] = ()
+
+
+_use = _Use()
+
+
+@contextmanager
+def states_of_use() -> Iterator[dict[Generator, dict[str, Any]]]:
+    """Where each generator that is used within stood before; filled in as they are used."""
+    states: dict[Generator, dict[str, Any]] = {}
+    before, _use.watched = _use.watched, (*_use.watched, states)
+    try:
+        yield states
+    finally:
+        _use.watched = before
 
 
 @one_shape

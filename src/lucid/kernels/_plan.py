@@ -57,37 +57,37 @@ SECONDS: Mapping[str, float] = {
 DEVICE_SECONDS: Mapping[str, float] = {
     "call": 2e-5,
     "step": 3e-5,
-    "multiplication": 3.9e-14,
+    "multiplication": 4.2e-14,
     "batched": 8e-14,
     "product": 0.0,
-    "written": 3.7e-12,
-    "multiplied": 2.4e-12,
+    "written": 2.7e-12,
+    "multiplied": 1.7e-12,
     "row": 0.0,
     "weight": 2e-12,
     "copied": 4e-12,
     "turned": 0.0,
     "run": 4e-12,
 }
-"""Measured in float32 on one GPU, an NVIDIA H200 (README.md)."""
+"""The same on an NVIDIA H200, from single operations in float32."""
 
-DEVICE_SECONDS_OF_HALVES = {
+DEVICE_SECONDS_OF_HALVES: Mapping[str, float] = {
     **DEVICE_SECONDS,
-    "multiplication": 4e-15,
+    "multiplication": 4.4e-15,
     "batched": 1e-14,
-    "written": 7.5e-13,
+    "written": 7.3e-13,
 }
-"""The same in bfloat16."""
+"""And in bfloat16."""
 
 
 @dataclass(frozen=True, eq=False)
 class Machine:
-    """Where a contraction runs: how much of it is held at once, and what each kind of work costs."""
+    """Where a contraction runs: how large its tiles are, and what each kind of work costs."""
 
     tile: int
     block: int
     seconds: Mapping[str, float]
     full: bool = False
-    """Whether one tile is all that may be held: where an order needs two, they are half as large."""
+    """Whether one tile fills what may be held: two at once are half as large."""
 
 
 CPU = Machine(TILE, BLOCK, SECONDS)

@@ -1,9 +1,11 @@
 """Tensors of PyTorch: on the CPU the kernels read them where they are.
 
 Their memory is NumPy's to look at, and the results become PyTorch's: nothing is copied. bfloat16,
-which NumPy lacks, is converted in parts, as float16 is. On other devices the portable plans run, in
-products of PyTorch. Never do more threads work than `torch.get_num_threads()` says, nor more than
-`lucid.get_num_threads()`.
+which NumPy lacks, is converted in parts, as float16 is. Never do more threads work than
+`torch.get_num_threads()` says, nor more than `lucid.get_num_threads()`.
+
+On other devices the portable plans run, in products of PyTorch; for rows of halves on CUDA devices
+the programs of `_triton.py`.
 
 Nothing here is recorded by any autograd; `lucid.torch` is.
 """
@@ -11,7 +13,7 @@ Nothing here is recorded by any autograd; `lucid.torch` is.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from functools import reduce
+from functools import cache, reduce
 from math import prod
 from typing import Any
 
@@ -80,7 +82,7 @@ def bilinear(x1: Tensor, x2: Tensor, weight: Tensor, bias: Tensor | None = None)
         return out
     factors = tuple(each for each in (x1, x2, weight, bias) if each is not None)
     if not all(each.is_cpu for each in factors):
-        return _portable.bilinear(x1, x2, weight, bias)
+        return _bilinear_on_device(x1, x2, weight, bias)
     if not _are_numpys(factors):
         dtype = promoted(factors)
         alike = x1.shape[:-1] == x2.shape[:-1]
@@ -106,7 +108,7 @@ def gradients(
         return tried
     factors = tuple(each for each in (g, x1, x2, weight) if isinstance(each, Tensor))
     if not all(each.is_cpu for each in factors):
-        return _portable.gradients(g, x1, x2, weight, needed)
+        return _gradients_on_device(g, x1, x2, weight, needed)
     shape_1, shape_2 = (each if isinstance(each, tuple) else each.shape for each in (x1, x2))
     if not _are_numpys(factors):
         dtype = promoted(factors)
@@ -123,6 +125,42 @@ def gradients(
     if found is None:
         found = _portable.gradients(start, first, second, matrices, needed)
     return _tensors(found)
+
+
+def _bilinear_on_device(x1: Tensor, x2: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
+    programs = _triton()
+    if programs is not None:
+        factors = [each for each in (x1, x2, weight, bias) if each is not None]
+        leading = (x1.shape[:-1], x2.shape[:-1])
+        if programs.takes(leading, weight.shape, factors, programs.LEAST_WORK):
+            out: Tensor = programs.bilinear(x1, x2, weight)
+            return out if bias is None else out.add_(bias.reshape(-1))
+    return _portable.bilinear(x1, x2, weight, bias)
+
+
+def _gradients_on_device(
+    g: Tensor, x1: Tensor | Shape, x2: Tensor | Shape, weight: Tensor | None, needed: Needed
+) -> Gradients:
+    programs = _triton()
+    if programs is not None:
+        factors = [each for each in (g, x1, x2, weight) if isinstance(each, Tensor)]
+        shape_1, shape_2 = (each if isinstance(each, tuple) else each.shape for each in (x1, x2))
+        leading = (g.shape[:-1], shape_1[:-1], shape_2[:-1])
+        weight_shape = (g.shape[-1], shape_1[-1], shape_2[-1])
+        if programs.takes(leading, weight_shape, factors, programs.LEAST_WORK_OF_GRADIENTS):
+            found: Gradients = programs.gradients(g, x1, x2, weight, needed)
+            return found
+    return _portable.gradients(g, x1, x2, weight, needed)
+
+
+@cache
+def _triton() -> Any:
+    """The programs for CUDA devices, where Triton is installed."""
+    try:
+        from . import _triton
+    except ImportError:
+        return None
+    return _triton
 
 
 def promoted(factors: Sequence[Tensor]) -> torch.dtype:

@@ -1,24 +1,25 @@
-"""Rows of halves on a CUDA device: matrix products whose left factor is never written to memory.
+"""Rows of halves on a CUDA device: matrix products whose left factor is never in memory.
 
-A matrix product with x1 ⊗ x2 needs N · I · J numbers that are each used once. Here a program forms them
-where the multiplier takes them from. For one feature b of one input, the left factor is a tile of the
-other input with each of its rows scaled:
+A product with x1 ⊗ x2 takes N · I · J numbers, each of them once. Here a program makes them where
+the multiplier takes them from: for one feature b of one factor, the left factor of a small matrix
+product is a tile of another factor, with each of its rows scaled.
 
-    out[n, a] = Σ_b  (scale[n, b] · row[n, :])  ·  W[a, b, :]
+    out[n, a] = Σ_b (scale[n, b] · row[n, :]) · W[a, b, :]
 
 The form and the gradients of its inputs are this contraction, with W's axes in other roles. The
-weight's gradient is summed over rows instead; there g is scaled by one feature b at a time:
+gradient of the weight is a sum over rows, and there one factor is scaled by one feature of another:
 
-    out[a, b, c] = Σ_n  (left[n, a] · scale[n, b])  ·  right[n, c]
+    out[a, b, c] = Σ_n (left[n, a] · scale[n, b]) · right[n, c]
 
-Scaled numbers are rounded to the dtype once, sums grow in float32, and every sum has a fixed order.
+What is scaled is rounded to the dtype, sums grow in float32, and every sum has a fixed order.
 
-`TRITON_INTERPRET=1` runs the same programs on a CPU, slowly; that is how they are tested there.
+With `TRITON_INTERPRET=1` the same programs run on a CPU, slowly: that is how they are tested.
 """
 
 from __future__ import annotations
 
-import os
+import warnings
+from collections.abc import Sequence
 from contextlib import AbstractContextManager, nullcontext
 from functools import lru_cache
 from math import prod
@@ -30,32 +31,35 @@ import triton.language as tl
 from torch import Tensor
 
 from .._shapes import Shape
-from ._plan import DEVICE_BLOCK, Needed
+from ._layout import slices
+from ._plan import DEVICE_BLOCK, DEVICE_TILE, Needed
 
 MULTIPLE = 16
 """What sizes of features are multiples of: then loads are wide, and no tile is mostly padding."""
 
 LEAST_ROWS = 64
-LEAST_WORK = 1 << 26
-"""Multiplications from which on this is faster than products of PyTorch; measured (docs/gpu.md)."""
+LEAST_WORK, LEAST_WORK_OF_GRADIENTS = 1 << 24, 1 << 31
+"""Multiplications from which on this is faster than products of PyTorch (docs/gpu.md)."""
 
-# Tiles: the fastest of those tried on an H200 (docs/gpu.md).
+# Tiles, and how they are computed: the fastest of those tried on an H200 (docs/gpu.md).
 ROWS, OUTPUTS, FEATURES = 128, 64, 64
-CONTRACT_OPTIONS = {"num_warps": 4, "num_stages": 3}
-LEFT, RIGHT, SUMMED = 128, 64, 64
-GRADIENT_OPTIONS = {"num_warps": 4, "num_stages": 3}
+CONTRACT = {"num_warps": 4, "num_stages": 4}
+LEFT, RIGHT, SUMMED = 128, 128, 64
+CONTRACT_ROWS = {"num_warps": 8, "num_stages": 3}
 
 PROGRAMS = 2
-"""Programs of either kind that one multiprocessor runs at a time."""
+"""Programs that one multiprocessor is given, where there are steps enough."""
 
-LEAST_SHARE = 8
-"""Steps below which a sum is not divided further among programs."""
+LEAST_STEPS = 64
+"""Steps of a program below which its sum is not divided further."""
 
 # The interpreter keeps bfloat16 as integers, and would multiply those.
-_INTERPRETED = os.environ.get("TRITON_INTERPRET") == "1"
+_INTERPRETED = triton.knobs.runtime.interpret
 
 
-def takes(leading: tuple[Shape, ...], weight_shape: Shape, factors: tuple[Tensor, ...]) -> bool:
+def takes(
+    leading: Sequence[Shape], weight_shape: Shape, factors: Sequence[Tensor], least: int
+) -> bool:
     """Whether these are rows of halves on a CUDA device, and sizes for which this is faster."""
     dtype, device, rows = factors[0].dtype, factors[0].device, prod(leading[0])
     return (
@@ -64,9 +68,9 @@ def takes(leading: tuple[Shape, ...], weight_shape: Shape, factors: tuple[Tensor
         and all(each == leading[0] for each in leading)
         and all(each.dtype is dtype and each.device == device for each in factors)
         and rows >= LEAST_ROWS
-        and rows * prod(weight_shape) >= LEAST_WORK
+        and rows * prod(weight_shape) >= least
         and not any(size % MULTIPLE for size in weight_shape)
-        and _is_new_enough(device)
+        and _works(device, dtype)
     )
 
 
@@ -104,7 +108,7 @@ def gradients(
 
 
 def _rows(x: Tensor) -> Tensor:
-    return x.reshape(-1, x.shape[-1])
+    return x.reshape(-1, x.shape[-1]).contiguous()
 
 
 def _contracted(
@@ -112,47 +116,60 @@ def _contracted(
 ) -> Tensor:
     """out[n, a] = Σ_bc scale[n, b] · row[n, c] · W[a, b, c], W's strides given in that order."""
     (rows, size_b), size_c = scale.shape, row.shape[1]
-    blocks = triton.cdiv(rows, ROWS), triton.cdiv(size_a, OUTPUTS)
-    shares = _shares(scale.device, prod(blocks), size_b, rows * size_a)
-    out = _partial((rows, size_a), shares, row)
+    block_c = _power(size_c, FEATURES)
+    tiles = triton.cdiv(rows, ROWS), triton.cdiv(size_a, OUTPUTS)
+    shares = _shares(row.device, prod(tiles), size_b * triton.cdiv(size_c, block_c), rows * size_a)
+    shares = min(shares, size_b)
+    out = _empty((rows, size_a), shares, row)
     with _on(row.device):
-        _contract[(*blocks, shares)](
-            scale, row, weight, out,
-            rows, size_a, size_b, size_c, triton.cdiv(size_b, shares),
-            *scale.stride(), *row.stride(), *strides, *out.stride(),
-            BLOCK_N=ROWS, BLOCK_A=OUTPUTS, BLOCK_C=_power(size_c, FEATURES),
-            WIDEN=_INTERPRETED, **CONTRACT_OPTIONS,
+        _contract[(*tiles, shares)](
+            scale, row, weight, out, rows, size_a, size_b, size_c, triton.cdiv(size_b, shares),
+            *strides, ROWS, OUTPUTS, block_c, _INTERPRETED, **CONTRACT,
         )  # fmt: skip
     return _summed(out, row.dtype)
 
 
 def _weight_gradient(g: Any, x1: Any, x2: Any) -> Tensor:
-    """dW, its tiles along the two axes that are longest."""
+    """dW, from as many rows at a time as there is room to turn round."""
     factors, sizes = (g, x1, x2), (g.shape[1], x1.shape[1], x2.shape[1])
-    b = min((1, 0, 2), key=lambda axis: sizes[axis])  # the inputs' first, if all are alike
+    b = min((1, 0, 2), key=lambda axis: sizes[axis])
     a, c = (axis for axis in range(3) if axis != b)
-    rows = g.shape[0]
-    left, right = min(LEFT, _power(sizes[a], LEFT)), min(RIGHT, _power(sizes[c], RIGHT))
-    blocks = triton.cdiv(sizes[a], left), triton.cdiv(sizes[c], right)
+    room = DEVICE_TILE // (g.element_size() * (sizes[a] + sizes[b]))
+    if len(g) <= room:
+        return _summed(_contracted_rows(factors, sizes, (a, b, c)), g.dtype)
+    total = torch.zeros(sizes, device=g.device)
+    for part in slices(len(g), room):
+        total += _contracted_rows([x[part] for x in factors], sizes, (a, b, c)).sum(0)
+    return total.to(g.dtype)
+
+
+def _contracted_rows(factors: Sequence[Any], sizes: Shape, axes: tuple[int, int, int]) -> Tensor:
+    """The shares of out[o, i, j] = Σ_n g[n, o] · x1[n, i] · x2[n, j], tiles along axes a and c."""
+    rows, (a, b, c) = len(factors[0]), axes
     steps = triton.cdiv(rows, SUMMED)
-    shares = _shares(g.device, prod(blocks) * sizes[b], steps, prod(sizes))
-    out = _partial(sizes, shares, g)
-    strides = out.stride()
-    # Turned round once, so that what one program scales lies in a row.
-    turned, scale = (factors[axis].T.contiguous() for axis in (a, b))
-    with _on(g.device):
-        _contract_rows[(*blocks, sizes[b] * shares)](
-            turned, scale, factors[c], out,
-            rows, sizes[a], sizes[b], sizes[c], triton.cdiv(steps, shares),
-            *turned.stride(), *scale.stride(), *factors[c].stride(),
-            strides[0], strides[1 + a], strides[1 + b], strides[1 + c],
-            BLOCK_A=left, BLOCK_C=right, BLOCK_N=SUMMED, WIDEN=_INTERPRETED, **GRADIENT_OPTIONS,
+    # Turned round, so that what is scaled together lies together, and filled up with zeros.
+    turned, scale = (
+        torch.nn.functional.pad(factors[axis].T, (0, steps * SUMMED - rows)).contiguous()
+        for axis in (a, b)
+    )
+    right = factors[c]
+    block_a, block_c = _power(sizes[a], LEFT), _power(sizes[c], RIGHT)
+    tiles = triton.cdiv(sizes[a], block_a), triton.cdiv(sizes[c], block_c)
+    shares = _shares(right.device, prod(tiles) * sizes[b], steps, prod(sizes))
+    out = _empty(sizes, shares, right)
+    stride = out.stride()
+    with _on(right.device):
+        _contract_rows[(*tiles, sizes[b] * shares)](
+            turned, scale, right, out,
+            rows, sizes[a], sizes[b], sizes[c], steps, triton.cdiv(steps, shares),
+            stride[0], stride[1 + a], stride[1 + b], stride[1 + c],
+            block_a, block_c, SUMMED, _INTERPRETED, **CONTRACT_ROWS,
         )  # fmt: skip
-    return _summed(out, g.dtype)
+    return out
 
 
-def _partial(shape: tuple[int, ...], shares: int, like: Tensor) -> Tensor:
-    """Where programs write: the result, or float32 sums of each share."""
+def _empty(shape: Shape, shares: int, like: Tensor) -> Tensor:
+    """Where programs write: the result, or the float32 sums of each share."""
     dtype = like.dtype if shares == 1 else torch.float32
     return torch.empty((shares, *shape), dtype=dtype, device=like.device)
 
@@ -161,10 +178,10 @@ def _summed(out: Tensor, dtype: torch.dtype) -> Tensor:
     return out[0] if len(out) == 1 else out.sum(0).to(dtype)
 
 
-def _shares(device: torch.device, programs: int, steps: int, results: int) -> int:
-    """Among how many programs a sum is divided, so that all multiprocessors have work."""
-    wanted = PROGRAMS * _multiprocessors(device) // max(programs, 1)
-    return max(1, min(wanted, steps // LEAST_SHARE, DEVICE_BLOCK // (4 * max(results, 1))))
+def _shares(device: torch.device, tiles: int, steps: int, results: int) -> int:
+    """Among how many programs each sum is divided, so that all multiprocessors have work."""
+    wanted = PROGRAMS * _multiprocessors(device) // max(tiles, 1)
+    return max(1, min(wanted, steps // LEAST_STEPS, DEVICE_BLOCK // (4 * max(results, 1))))
 
 
 def _power(size: int, most: int) -> int:
@@ -173,93 +190,108 @@ def _power(size: int, most: int) -> int:
 
 @lru_cache
 def _multiprocessors(device: torch.device) -> int:
-    if device.type != "cuda":  # interpreted
-        return 1
-    return torch.cuda.get_device_properties(device).multi_processor_count
+    count: int = torch.cuda.get_device_properties(device).multi_processor_count
+    return count
 
 
 @lru_cache
-def _is_new_enough(device: torch.device) -> bool:
-    """Whether the device multiplies matrices of bfloat16 (Ampere and later)."""
-    return torch.cuda.get_device_capability(device) >= (8, 0)
+def _works(device: torch.device, dtype: torch.dtype) -> bool:
+    """Whether programs can be made for a device: they need tensor cores, and a C compiler."""
+    if torch.cuda.get_device_capability(device) < (8, 0):
+        return False
+    x1, x2, weight = (
+        torch.zeros(size, dtype=dtype, device=device)
+        for size in ((ROWS, 64), (ROWS, 64), (64, 64, 64))
+    )
+    try:
+        bilinear(x1, x2, weight)
+    except Exception as error:
+        warnings.warn(
+            f"lucid.torch computes halves without Triton, which fails here: {error}", stacklevel=2
+        )
+        return False
+    return True
 
 
 def _on(device: torch.device) -> AbstractContextManager[Any]:
-    """Programs are set off on the current device."""
-    return torch.cuda.device(device) if device.type == "cuda" else nullcontext()
+    """Programs are started on the current device."""
+    return nullcontext() if _INTERPRETED else torch.cuda.device(device)
+
+
+# Sizes that say where loads end must be known to be multiples of 16; of the others it is not asked,
+# so that there are fewer programs to make. Factors are contiguous.
 
 
 @triton.jit(do_not_specialize=["rows", "size_b", "b_each"])
 def _contract(
-    scale, row, weight, out,
-    rows, size_a, size_b, size_c, b_each,
-    scale_n, scale_b, row_n, row_c, weight_a, weight_b, weight_c, out_share, out_n, out_a,
-    BLOCK_N: tl.constexpr, BLOCK_A: tl.constexpr, BLOCK_C: tl.constexpr, WIDEN: tl.constexpr,
+    scale, row, weight, out, rows, size_a, size_b, size_c, b_each, weight_a, weight_b, weight_c,
+    block_n: tl.constexpr, block_a: tl.constexpr, block_c: tl.constexpr, widen: tl.constexpr,
 ):  # fmt: skip
-    """out[share, n, a] = Σ_b Σ_c scale[n, b] · row[n, c] · W[a, b, c], a share of all b each."""
-    n = (tl.program_id(0) * BLOCK_N + tl.arange(0, BLOCK_N)).to(tl.int64)
-    a = (tl.program_id(1) * BLOCK_A + tl.arange(0, BLOCK_A)).to(tl.int64)
+    """out[share, n, a] = Σ_bc scale[n, b] · row[n, c] · W[a, b, c], over a share of all b."""
+    n = (tl.program_id(0) * block_n + tl.arange(0, block_n)).to(tl.int64)
+    a = (tl.program_id(1) * block_a + tl.arange(0, block_a)).to(tl.int64)
     share = tl.program_id(2)
     start = share * b_each
     stop = tl.minimum(start + b_each, size_b)
     is_row, is_output = n < rows, a < size_a
-    total = tl.zeros((BLOCK_N, BLOCK_A), tl.float32)
-    for c_start in range(0, size_c, BLOCK_C):
-        c = c_start + tl.arange(0, BLOCK_C)
+    total = tl.zeros((block_n, block_a), tl.float32)
+    for c_start in range(0, size_c, block_c):
+        c = c_start + tl.arange(0, block_c)
         is_feature = c < size_c
-        tile = tl.load(
-            row + n[:, None] * row_n + c[None, :] * row_c,
-            mask=is_row[:, None] & is_feature[None, :], other=0.0,
-        )  # fmt: skip
-        if WIDEN:
+        tile_at = row + n[:, None] * size_c + c[None, :]
+        tile = tl.load(tile_at, mask=is_row[:, None] & is_feature[None, :], other=0.0)
+        if widen:
             tile = tile.to(tl.float32)
-        scale_at = scale + n * scale_n + start * scale_b
-        weight_at = weight + a[None, :] * weight_a + c[:, None] * weight_c
-        weight_at += start.to(tl.int64) * weight_b
+        scale_at = scale + n * size_b + start
+        matrix_at = weight + start.to(tl.int64) * weight_b
+        matrix_at += a[None, :] * weight_a + c[:, None] * weight_c
         is_weight = is_feature[:, None] & is_output[None, :]
         for _ in range(start, stop):
             factor = tl.load(scale_at, mask=is_row, other=0.0)
-            matrix = tl.load(weight_at, mask=is_weight, other=0.0)
-            if WIDEN:
+            matrix = tl.load(matrix_at, mask=is_weight, other=0.0)
+            if widen:
                 factor, matrix = factor.to(tl.float32), matrix.to(tl.float32)
             total = tl.dot(tile * factor[:, None], matrix, total, input_precision="ieee")
-            scale_at += scale_b
-            weight_at += weight_b
-    out_at = out + share.to(tl.int64) * out_share + n[:, None] * out_n + a[None, :] * out_a
+            scale_at += 1
+            matrix_at += weight_b
+    out_at = out + (share.to(tl.int64) * rows + n)[:, None] * size_a + a[None, :]
     tl.store(out_at, total.to(out.dtype.element_ty), mask=is_row[:, None] & is_output[None, :])
 
 
-@triton.jit(do_not_specialize=["rows", "size_b", "steps"])
+@triton.jit(do_not_specialize=["rows", "size_b", "steps", "steps_each"])
 def _contract_rows(
-    left, scale, right, out,
-    rows, size_a, size_b, size_c, steps,
-    left_a, left_n, scale_b, scale_n, right_n, right_c, out_share, out_a, out_b, out_c,
-    BLOCK_A: tl.constexpr, BLOCK_C: tl.constexpr, BLOCK_N: tl.constexpr, WIDEN: tl.constexpr,
+    left, scale, right, out, rows, size_a, size_b, size_c, steps, steps_each,
+    out_share, out_a, out_b, out_c,
+    block_a: tl.constexpr, block_c: tl.constexpr, block_n: tl.constexpr, widen: tl.constexpr,
 ):  # fmt: skip
-    """out[share, a, b, c] = Σ_n left[a, n] · scale[b, n] · right[n, c], a share of all rows each."""
-    a = (tl.program_id(0) * BLOCK_A + tl.arange(0, BLOCK_A)).to(tl.int64)
-    c = (tl.program_id(1) * BLOCK_C + tl.arange(0, BLOCK_C)).to(tl.int64)
+    """out[share, a, b, c] = Σ_n left[a, n] · scale[b, n] · right[n, c], over a share of all n.
+
+    `left` and `scale` are filled up with zeros to full steps.
+    """
+    a = (tl.program_id(0) * block_a + tl.arange(0, block_a)).to(tl.int64)
+    c = tl.program_id(1) * block_c + tl.arange(0, block_c)
     b = (tl.program_id(2) % size_b).to(tl.int64)
-    share = (tl.program_id(2) // size_b).to(tl.int64)
-    start = share * steps * BLOCK_N
-    n = tl.arange(0, BLOCK_N)
-    left_at = left + a[:, None] * left_a + (start + n)[None, :] * left_n
-    scale_at = scale + b * scale_b + (start + n) * scale_n
-    right_at = right + (start + n)[:, None] * right_n + c[None, :] * right_c
+    share = tl.program_id(2) // size_b
+    first = share * steps_each
+    last = tl.minimum(first + steps_each, steps)
     is_a, is_c = a < size_a, c < size_c
-    total = tl.zeros((BLOCK_A, BLOCK_C), tl.float32)
-    for step in range(steps):
-        is_row = n < rows - start - step * BLOCK_N
-        factor = tl.load(scale_at, mask=is_row, other=0.0)
-        tile = tl.load(left_at, mask=is_a[:, None] & is_row[None, :], other=0.0)
+    n = first * block_n + tl.arange(0, block_n)
+    left_at = left + a[:, None] * (steps * block_n) + n[None, :]
+    scale_at = scale + b * (steps * block_n) + n
+    right_at = right + n.to(tl.int64)[:, None] * size_c + c[None, :]
+    total = tl.zeros((block_a, block_c), tl.float32)
+    for step in range(first, last):
+        is_row = n < rows - (step - first) * block_n
+        factor = tl.load(scale_at)
+        tile = tl.load(left_at, mask=is_a[:, None], other=0.0)
         matrix = tl.load(right_at, mask=is_row[:, None] & is_c[None, :], other=0.0)
-        if WIDEN:
-            factor, tile, matrix = (
-                factor.to(tl.float32), tile.to(tl.float32), matrix.to(tl.float32)
-            )  # fmt: skip
+        if widen:
+            factor = factor.to(tl.float32)
+            tile, matrix = tile.to(tl.float32), matrix.to(tl.float32)
         total = tl.dot(tile * factor[None, :], matrix, total, input_precision="ieee")
-        left_at += BLOCK_N * left_n
-        scale_at += BLOCK_N * scale_n
-        right_at += BLOCK_N * right_n
-    out_at = out + share * out_share + a[:, None] * out_a + b * out_b + c[None, :] * out_c
+        left_at += block_n
+        scale_at += block_n
+        right_at += block_n * size_c
+    out_at = out + share.to(tl.int64) * out_share
+    out_at += a[:, None] * out_a + b * out_b + c[None, :].to(tl.int64) * out_c
     tl.store(out_at, total.to(out.dtype.element_ty), mask=is_a[:, None] & is_c[None, :])

@@ -80,6 +80,9 @@ class DeviceWorkspace(Workspace):
         self.itemsize = dtype.itemsize
         self.machine = DEVICE if dtype == total else DEVICE_OF_HALVES
 
+    def multiply(self, name: str, x1: Array, x2: Array) -> Array:
+        return self.matmul(name, x1, x2)  # faster than a multiplication that spreads both
+
 
 class NumPyWorkspace(Workspace):
     """Products written into scratch memory under a name; the next one of that name reuses it.

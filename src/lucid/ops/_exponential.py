@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from .._arrays import Array, is_complex, namespace
 from .._op import op
+from ._arithmetic import abs
 from ._comparison import equal, less, logical_and, where
 from ._like import full_like, ones_like, zeros_like
 
@@ -18,7 +19,7 @@ def exp(x: Array, /) -> Array:
     return namespace(x).exp(x)
 
 
-@op(gradient=lambda g, y: g * (y + 1))
+@op(gradient=lambda g, x: g * exp(x))  # y + 1 would lose what is far below 1
 def expm1(x: Array, /) -> Array:
     """eˣ - 1 of each element, exact also for small x.
 
@@ -48,7 +49,13 @@ def log1p(x: Array, /) -> Array:
     return namespace(x).log1p(x)
 
 
-@op(gradient=lambda g, y: g * y * (1 - y))
+def logistic_density(x: Array) -> Array:
+    """σ(x) · σ(-x), the slope of the logistic function, exact also where σ rounds to 1."""
+    decay = exp(-abs(x))
+    return decay / square(1 + decay)
+
+
+@op(gradient=lambda g, x: g * logistic_density(x))
 def sigmoid(x: Array, /) -> Array:
     """The logistic function 1 / (1 + e⁻ˣ) of each element; no x overflows.
 

@@ -8,6 +8,7 @@ from torch.overrides import handle_torch_function, has_torch_function_variadic
 
 from .._arrays import Array
 from . import _operators as _operators, _recorded
+from ._compute import autocasts
 
 
 def bilinear(
@@ -52,9 +53,7 @@ def bilinear(
 def _autocast(first: Tensor, *others: Tensor | None) -> tuple[Array, ...]:
     device = first.device.type
     tensors = (first, *others)
-    # Meta tensors know no autocast. torch.amp.is_autocast_available says so for every device, but
-    # Dynamo cannot trace it in every version.
-    if device == "meta" or not torch.is_autocast_enabled(device):
+    if not autocasts(device):
         return tensors
     dtype = torch.get_autocast_dtype(device)
     return tuple(

@@ -19,7 +19,7 @@ from .._shapes import Shape, broadcast_shapes
 from ..kernels import _torch as kernels
 from ..kernels._plan import BLOCK, DEVICE_TILE
 from ..kernels._portable import Gradients
-from ..nn.functional._bilinear import _check
+from ..ops._bilinear import _check
 
 
 def bilinear(x1: Array, x2: Array, weight: Array, bias: Array | None, each: bool = False) -> Array:
@@ -76,9 +76,17 @@ def _are_batched(*factors: Array | None) -> bool:
     return any(each is not None and is_legacy_batchedtensor(each) for each in factors)
 
 
+def autocasts(device: str) -> bool:
+    """Whether autocast is on for a device; tensors on "meta" know none.
+
+    `torch.amp.is_autocast_available` knows that too, but not every Dynamo can trace it.
+    """
+    return device != "meta" and torch.is_autocast_enabled(device)
+
+
 def _no_autocast(tensor: Array) -> AbstractContextManager[Any]:
     """Autocast has done to the arguments what it wants; the sums inside keep their dtype."""
-    if torch._C._is_any_autocast_enabled():
+    if torch._C._is_any_autocast_enabled() and autocasts(tensor.device.type):
         return torch.autocast(tensor.device.type, enabled=False)
     return nullcontext()
 

@@ -173,16 +173,17 @@ template <class Real>
 void pack_by_feature(
     const Sizes& s, const Real* weight, Range features, const Pieces& tiles, Range some, Real* to) {
     const Index begin = tiles.start(some.begin), columns = tiles.start(some.end) - begin;
-    for (Index o = 0; o < s.outputs; ++o)
+    const Index outputs = s.outputs, features_1 = s.features_1, features_2 = s.features_2;
+    for (Index o = 0; o < outputs; ++o)
         for (Index i = features.begin; i < features.end; ++i) {
-            const Real* from = weight + (o * s.features_1 + i) * s.features_2;
-            const Index left = ((s.outputs - o) * s.features_1 - i) * s.features_2;
-            Real* of_feature = to + (i - features.begin) * s.outputs * columns;
+            const Real* from = weight + (o * features_1 + i) * features_2;
+            const Index left = ((outputs - o) * features_1 - i) * features_2;
+            Real* of_feature = to + (i - features.begin) * outputs * columns;
             for (Index tile = some.begin; tile < some.end; ++tile) {
                 const Index j = tiles.start(tile), rows = tiles.length(tile);
-                Real* piece = of_feature + (j - begin) * s.outputs + o * rows;
+                Real* piece = of_feature + (j - begin) * outputs + o * rows;
                 const auto row = [&](Index k) { return load(from + j + k); };
-                if (!write_overlapping<Real>(rows, left - j, (s.outputs - o) * rows, piece, row))
+                if (!write_overlapping<Real>(rows, left - j, (outputs - o) * rows, piece, row))
                     for (Index r = 0; r < rows; ++r) piece[r] = from[j + r];
             }
         }
@@ -223,14 +224,14 @@ template <class Real>
 void pack_outer(
     const Sizes& s, const Samples<Real>& x, Range samples, Range features, Real* second, Real* to,
     Index step) {
-    const Index width = divided_up(s.features_2, lanes<Real>) * lanes<Real>;
+    const Index columns = s.features_2, width = divided_up(columns, lanes<Real>) * lanes<Real>;
     for (Index n = samples.begin; n < samples.end; ++n, to += step) {
-        copy_row(x.second(n).data, s.features_2, width, second);
+        copy_row(x.second(n).data, columns, width, second);
         Real* row = to;
-        for (Index i = features.begin; i < features.end; ++i, row += s.features_2) {
+        for (Index i = features.begin; i < features.end; ++i, row += columns) {
             const Real by = *x.first(n, i).data;
             write_overlapping<Real>(
-                s.features_2, width, width, row, [&](Index k) { return by * load(second + k); });
+                columns, width, width, row, [&](Index k) { return by * load(second + k); });
         }
     }
 }

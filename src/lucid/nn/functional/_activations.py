@@ -8,9 +8,9 @@ from ..._arguments import NUMBER, POSITIVE, check
 from ..._arrays import Array, namespace
 from ..._errors import ArgumentError
 from ..._op import op
+from ...ops._arithmetic import clip
 from ...ops._comparison import greater, less_equal, where
-from ...ops._exponential import sigmoid, square
-from ...ops._trigonometry import tanh
+from ...ops._exponential import exp, sigmoid, square
 from ._checks import check_real
 from ._normal import normal_cdf, normal_density
 
@@ -45,7 +45,13 @@ leaky_relu.gradient(
 )
 
 
-@op(gradient=lambda g, y, input, alpha: where(greater(input, 0), g, g * (y + alpha)))
+def _elu_gradient(g: Array, input: Array, alpha: float) -> Array:
+    # α · eˣ, not y + α, which would lose what is far below α
+    above = greater(input, 0)
+    return where(above, g, g * (alpha * exp(where(above, 0.0, input))))
+
+
+@op(gradient=_elu_gradient)
 def elu(input: Array, alpha: float = 1.0) -> Array:
     """x where x > 0, and α · (eˣ - 1) elsewhere (Clevert et al., 2016).
 
@@ -110,7 +116,7 @@ def gelu(input: Array, approximate: str = "none") -> Array:
     check_real("gelu", input=input)
     check_approximate("gelu", approximate)
     if approximate == "tanh":
-        return 0.5 * input * (1 + tanh(_bent(input)))
+        return input * sigmoid(_bent(input))
     return input * normal_cdf(input)
 
 
@@ -123,15 +129,17 @@ def check_approximate(function: str, approximate: str) -> None:
 
 
 def _bent(x: Array) -> Array:
-    return sqrt(2 / pi) * (x + 0.044715 * x * x * x)
+    # (1 + tanh z) / 2 = σ(2z); beyond ±50 it is 0 or 1, and powers of x might overflow
+    x = clip(x, -50, 50)
+    return 2 * sqrt(2 / pi) * (x + 0.044715 * x * x * x)
 
 
 def _gelu_gradient(g: Array, input: Array, approximate: str) -> Array:
     # Φ(x) + x · Φ'(x)
     if approximate == "tanh":
-        bend = tanh(_bent(input))
-        slope = 0.5 * sqrt(2 / pi) * (1 + 3 * 0.044715 * square(input)) * (1 - square(bend))
-        return g * (0.5 * (1 + bend) + input * slope)
+        bent, x = _bent(input), clip(input, -50, 50)
+        slope = 2 * sqrt(2 / pi) * (1 + 3 * 0.044715 * square(x))
+        return g * sigmoid(bent) * (1 + x * slope * sigmoid(-bent))
     return g * (normal_cdf(input) + input * normal_density(input))
 
 

@@ -23,6 +23,7 @@ from ..._arrays import (
 from ..._errors import GraphError, OutOfRangeError, ShapeError
 from ..._op import op
 from ..._tape import Tracked, beside, operand
+from ..._wide import reduced
 from ...ops._comparison import where
 from ...ops._like import ones_like
 from ...ops._movement import permute_dims, reshape
@@ -117,9 +118,12 @@ def _losses(scores: Array, classes: Array, /) -> Array:
     xp = namespace(scores)
     if not scores.shape[0]:
         return xp.zeros((0,), dtype=scores.dtype, device=device_of(scores))
-    below_top = scores - xp.max(scores, axis=1, keepdims=True)
-    total = xp.sum(xp.exp(below_top), axis=1)
-    return xp.log(total) - below_top[_chosen(classes)]
+    rows, chosen = _chosen(classes)
+    top = rows, xp.argmax(scores, axis=1)
+    below_top = scores - scores[top][:, None]
+    # the top adds exp(0) = 1; without it, log1p keeps the digits of a small loss
+    others = reduced("sum", set_item(xp.exp(below_top), top, 0.0), axis=1)
+    return xp.log1p(others) - below_top[rows, chosen]
 
 
 @op
@@ -129,7 +133,7 @@ def _slopes(shares: Array, scores: Array, losses: Array, classes: Array, /) -> A
     chosen = _chosen(classes)
     # p[n, c] = exp(x[n, c] - log Σ_m exp(x[n, m])) = exp(x[n, c] - x[n, t] - loss[n])
     error = xp.exp(scores - scores[chosen][:, None] - losses[:, None])
-    return set_item(error, chosen, error[chosen] - 1) * shares[:, None]
+    return set_item(error, chosen, xp.expm1(-losses)) * shares[:, None]
 
 
 def _slopes_gradient_shares(g: Array, scores: Array, losses: Array, classes: Array) -> Array:
