@@ -28,7 +28,7 @@ PAGES = {
 # What a heading says instead of the file's name; these files come first, in this order
 TITLES = {
     "_tensor": "Tensor",
-    "autograd": "Gradients",
+    "_grad": "Gradients",
     "_tape": "Switching recording off and on",
     "_recording": "Switching recording off and on",
     "_op": "Operations of your own",
