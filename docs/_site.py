@@ -28,7 +28,7 @@ PAGES = {
 # What a heading says instead of the file's name; these files come first, in this order
 TITLES = {
     "_tensor": "Tensor",
-    "autograd": "Gradients",
+    "_grad": "Gradients",
     "_tape": "Switching recording off and on",
     "_recording": "Switching recording off and on",
     "_op": "Operations of your own",
@@ -43,6 +43,7 @@ TITLES = {
     "_reduce": "Reductions",
     "_search": "Searching and sorting",
 }
+FEW = 8  # names that need no headings
 # mkdocs.yml leaves `extra_repr` out: every layer has it, but only here does it say something.
 OPTIONS = {"Module": '\n    options: { filters: ["!^_"] }'}
 INTRODUCTIONS = {
@@ -107,14 +108,14 @@ def reference() -> dict[str, tuple[str, str]]:
 
 
 def entries(module: str, names: dict[str, str]) -> str:
-    """A heading for each file, where there are several, and its names."""
+    """The names, with a heading for each file where there are many."""
     first = [*TITLES]
     files = {file_of(path) for path in names.values()}
     places = {file: (first.index(file) if file in first else len(first), file) for file in files}
     ordered = sorted(names.items(), key=lambda item: places[file_of(item[1])])
     lines = []
     for file, group in groupby(ordered, lambda item: file_of(item[1])):
-        if len(files) > 1:
+        if len(names) > FEW and len(files) > 1:
             lines.append(f"## {TITLES.get(file) or file.strip('_').replace('_', ' ').capitalize()}")
         lines += [f"::: {module}.{name}{OPTIONS.get(name, '')}" for name, _ in group]
     return "\n\n".join(lines)
