@@ -185,11 +185,11 @@ def _chosen(classes: Array) -> tuple[Array, Array]:
     return rows, xp.astype(classes, rows.dtype, copy=False)  # uint8 is a mask to PyTorch
 
 
-@op(gradient=lambda g, losses_shape: broadcast_to(g / losses_shape[0], losses_shape))
+@op(gradient=lambda g, losses_shape: broadcast_to(g / prod(losses_shape), losses_shape))
 @in_float32
 def _mean(losses: Array, /) -> Array:
     """The mean of the losses, of which there is at least one: `mean` without its choices."""
-    return namespace(losses).sum(losses) / losses.shape[0]
+    return namespace(losses).sum(losses) / prod(losses.shape)
 
 
 # Classes as targets
