@@ -28,7 +28,17 @@ NOT_YET = {("lucid.kernels._torch", "lucid.kernels._native")}
 # From the ground up. A file belongs to the layer of the longest prefix of its name; one of a layer
 # imports from its own layer and from those before it.
 LAYERS = [
-    ("_errors", "_arguments", "_arrays", "_wide", "_shapes", "_recording"),
+    (
+        "_version",
+        "_errors",
+        "_hints",
+        "_arguments",
+        "_arrays",
+        "_wide",
+        "_shapes",
+        "_recording",
+        "_pytree",
+    ),
     ("kernels", "_threads"),
     ("_rules", "_anomaly", "_tape", "_call", "_op"),
     ("ops",),

@@ -8,16 +8,15 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
-import hypothesis.extra.numpy as hnp
-import hypothesis.strategies as st
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from drawn import given, hnp, settings, st
+from layouts import LAYOUTS, Layout, expanded
 
 from lucid._shapes import broadcast_shapes, unbroadcast
-from lucid.kernels import Plan, _workspace, bilinear, gradients, plan
+from lucid.kernels import _workspace, bilinear, gradients, plan
 from lucid.kernels._layout import boxes, extent, layout
-from lucid.kernels._plan import Order
+from lucid.kernels._plan import CPU, Order
 
 Array = Any
 ALL = (True, True, True)
@@ -144,15 +143,8 @@ def test_any_shape(shapes: Any, features: Any, order: Order | None) -> None:
 
 def test_blocks_of_the_weight_and_tiles_of_rows(monkeypatch: pytest.MonkeyPatch) -> None:
     # With tiny tiles every loop runs more than once, in every direction.
-    from lucid.kernels import _plan, _portable
-
-    def tiny(sizes: Any, needed: Any, itemsize: int, tile_bytes: int) -> Plan:  # noqa: ARG001
-        return choose(sizes, needed, itemsize, 40 * itemsize)
-
-    choose = _plan.choose.__wrapped__
-    monkeypatch.setattr(_plan, "BLOCK", 400)
-    monkeypatch.setattr(_portable, "BLOCK", 400)
-    monkeypatch.setattr(_portable, "choose", tiny)
+    tiny = replace(CPU, tile=320, block=400)
+    monkeypatch.setattr(_workspace.NumPyWorkspace, "machine", tiny)
     for leading in LEADING:
         x1, x2, weight = arguments(leading, (13, 11, 7))
         for alternative in plan(x1.shape, x2.shape, weight.shape).alternatives:
@@ -162,25 +154,14 @@ def test_blocks_of_the_weight_and_tiles_of_rows(monkeypatch: pytest.MonkeyPatch)
                 check(halves[0], halves[1], halves[2], alternative.order)
 
 
-LAYOUTS: dict[str, Callable[[Array], Array]] = {
-    "transposed": lambda a: np.ascontiguousarray(a.T).T,
-    "strided": lambda a: np.repeat(np.repeat(a, 2, axis=-1), 3, axis=0)[::3, ..., ::2],
-    "negative stride": lambda a: np.ascontiguousarray(a[::-1, ..., ::-1])[::-1, ..., ::-1],
-    "stride 0": lambda a: np.broadcast_to(a[:1, ..., :1], a.shape),
-    "unaligned": lambda a: np.frombuffer(b"x" + a.tobytes(), np.uint8)[1:].view(a.dtype)
-    .reshape(a.shape),
-    "big-endian": lambda a: a.astype(a.dtype.newbyteorder(">")),
-}  # fmt: skip
-
-
-@pytest.mark.parametrize("name", LAYOUTS)
+@pytest.mark.parametrize("layout", [*LAYOUTS.values(), expanded], ids=[*LAYOUTS, "expanded"])
 @pytest.mark.parametrize("leading", [((300,), (300,)), ((6, 5, 1), (6, 1, 7))])
-def test_layouts(name: str, leading: Any) -> None:
-    factors = [LAYOUTS[name](each) for each in arguments(leading, (20, 30, 10))]
+def test_layouts(layout: Layout, leading: Any) -> None:
+    factors = [layout(each) for each in arguments(leading, (20, 30, 10))]
     for each in factors:
         each.flags.writeable = False
     x1, x2, weight = factors
-    g = LAYOUTS[name](random(*expected(x1, x2, weight).shape))
+    g = layout(random(*expected(x1, x2, weight).shape))
     for alternative in plan(x1.shape, x2.shape, weight.shape).alternatives:
         order = alternative.order
         out = bilinear(x1, x2, weight, order=order)

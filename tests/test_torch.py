@@ -230,7 +230,7 @@ def test_one_thread_of_torch_is_one_thread(monkeypatch: pytest.MonkeyPatch) -> N
         pytest.skip("there is no compiled kernel here")
     monkeypatch.setattr(_torch, "_lucid_threads", lambda: 4)
     monkeypatch.setattr(torch, "get_num_threads", lambda: 1)
-    assert _torch._limit((4096, 64), (64, 64, 64)) == (0, 1)
+    assert _torch._limit((4096, 64), (64, 64, 64)) == (None, 1)
     arguments = tensors(((300, 30), (300, 20), (10, 30, 20)))
     same(bilinear(*arguments), reference(*arguments))
     monkeypatch.setattr(torch, "get_num_threads", lambda: 4)

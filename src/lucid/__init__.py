@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING as _TYPE_CHECKING, Any as _Any
 
 import numpy as _np
 
-from . import _arrays
+from . import _arrays, _hints
 from ._anomaly import detect_anomaly as detect_anomaly
 from ._batches import batches as batches
 from ._errors import (
@@ -40,6 +40,7 @@ from ._threads import (
     set_num_threads as set_num_threads,
     show_config as show_config,
 )
+from ._version import VERSION as _VERSION
 from .autograd import grad as grad
 from .ops._arithmetic import (
     abs as abs,
@@ -84,6 +85,7 @@ from .ops._create import (
     zeros as zeros,
 )
 from .ops._cumulative import cumulative_prod as cumulative_prod, cumulative_sum as cumulative_sum
+from .ops._einsum import einsum as einsum
 from .ops._exponential import (
     exp as exp,
     expm1 as expm1,
@@ -133,7 +135,7 @@ from .ops._search import (
 from .ops._statistics import mean as mean, std as std, var as var
 from .ops._trigonometry import cos as cos, sin as sin, tan as tan, tanh as tanh
 
-__version__ = "0.1.0"
+__version__ = _VERSION
 
 # The dtypes of the array API standard
 float32, float64 = _np.dtype("float32"), _np.dtype("float64")
@@ -163,7 +165,9 @@ def __getattr__(name: str) -> _Any:
     """A submodule, imported when it is first asked for: `import lucid` alone stays light."""
     if name in _SUBMODULES:
         return _importlib.import_module(f".{name}", __name__)
-    raise AttributeError(f"module 'lucid' has no attribute '{name}'")
+    if name == "transpose":  # what opt_einsum looks for; the standard calls it permute_dims
+        return permute_dims
+    raise _hints.no_attribute(name, _sys.modules[__name__])
 
 
 def __dir__() -> list[str]:

@@ -68,6 +68,15 @@ def library(array: Array) -> str:
     return type(array).__module__.partition(".")[0].removesuffix("lib")
 
 
+def on_cpu(array: Array) -> bool:
+    """Whether an array's numbers are in the memory of the CPU, as far as its library says."""
+    if library(array) == "cupy":
+        return False
+    device = getattr(array, "device", None)  # JAX's tracers have none
+    where = getattr(device, "type", None) or getattr(device, "platform", "cpu")
+    return bool(where == "cpu")
+
+
 _ONE = {"numpy": "a NumPy array", "torch": "a torch tensor", "jax": "a JAX array"}
 
 

@@ -60,6 +60,7 @@ from typing import Any, Protocol
 
 from . import _anomaly
 from ._arrays import array_types
+from ._hints import no_keyword
 from ._recording import mode
 from ._rules import Rules
 from ._tape import Node, Tracked
@@ -101,6 +102,11 @@ _SEQUENCE = """
             has_tensor = has_list = True
             if any(_{name}):
                 tracked |= {bit}
+"""
+
+_REFUSAL = """
+        if foreign__:
+            raise no_keyword(function.__name__, foreign__)
 """
 
 _CALL = """
@@ -154,6 +160,7 @@ _scope: dict[str, Any] = {
     "anomaly": _anomaly,
     "array_types": array_types,
     "mode": mode,
+    "no_keyword": no_keyword,
     "unwrap": _unwrap,
 }
 
@@ -176,10 +183,14 @@ class _Expression(str):
 def write_out(operation: Operation) -> Callable[..., Any]:
     """The function that the user of an operation calls."""
     parameters = operation.signature.parameters
-    names = list(parameters)
+    names, bare, refusal = list(parameters), _bare(parameters), ""
+    if {"axis", "axes"} & set(names):  # who knows other names for them is told ours
+        bare.append(inspect.Parameter("foreign__", inspect.Parameter.VAR_KEYWORD))
+        refusal = _REFUSAL
     source = _CALL.format(
-        parameters=str(inspect.Signature(_bare(parameters)))[1:-1],
-        unwrap="".join(
+        parameters=str(inspect.Signature(bare))[1:-1],
+        unwrap=refusal
+        + "".join(
             (_SEQUENCE if name in operation.rules.sequences else _ARGUMENT).format(
                 name=name, bit=1 << k
             )

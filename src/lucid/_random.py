@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import threading
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from functools import cached_property
 from typing import Any
 
@@ -11,6 +13,7 @@ import numpy as np
 from ._arguments import COUNT, WHOLE, check
 from ._arrays import DType, native_dtype
 from ._errors import ArgumentError
+from ._hints import one_shape
 from ._shapes import check_shape
 from ._tape import new_tensor
 from ._tensor import Tensor
@@ -81,15 +84,36 @@ def manual_seed(seed: int) -> Generator:
 
 def numbers(generator: Generator | None) -> np.random.Generator:
     """NumPy's generator behind a given one, or behind the default."""
-    if generator is None:
-        return default_generator.numpy
-    if not isinstance(generator, Generator):
+    chosen = default_generator if generator is None else generator
+    if not isinstance(chosen, Generator):
         raise ArgumentError(
             f"generator is a {type(generator).__name__}, expected a lucid.Generator, or None"
         )
-    return generator.numpy
+    for states in _use.watched:
+        if chosen not in states:
+            states[chosen] = chosen.get_state()
+    return chosen.numpy
 
 
+class _Use(threading.local):
+    watched: tuple[dict[Generator, dict[str, Any]], ...] = ()
+
+
+_use = _Use()
+
+
+@contextmanager
+def states_of_use() -> Iterator[dict[Generator, dict[str, Any]]]:
+    """Where each generator that is used within stood before; filled in as they are used."""
+    states: dict[Generator, dict[str, Any]] = {}
+    before, _use.watched = _use.watched, (*_use.watched, states)
+    try:
+        yield states
+    finally:
+        _use.watched = before
+
+
+@one_shape
 def rand(shape: Shape, *, generator: Generator | None = None, dtype: DType | None = None) -> Tensor:
     """Numbers drawn evenly from [0, 1), float32 unless `dtype` says float64.
 
@@ -100,6 +124,7 @@ def rand(shape: Shape, *, generator: Generator | None = None, dtype: DType | Non
     return new_tensor(numbers(generator).random(sizes, chosen))
 
 
+@one_shape
 def randn(
     shape: Shape, *, generator: Generator | None = None, dtype: DType | None = None
 ) -> Tensor:

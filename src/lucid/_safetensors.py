@@ -5,7 +5,7 @@
                 "__metadata__": {"text": "text", …}}, as JSON in UTF-8
     the rest    the elements of each array, row by row, little-endian, without holes between them
 
-Source: https://huggingface.co/docs/safetensors. Arrays are read into memory of their own and not
+Source: the README of the package safetensors. Arrays are read into memory of their own and not
 mapped: a mapped file that another program cuts off ends the process where it is next touched.
 """
 

@@ -8,12 +8,12 @@ there, by `_call.serve(Tensor)` at the end; `_tape.py` and `_op.py` below name i
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Never, Self
 from weakref import ref
 
 import numpy as np
 
-from . import _arrays, _call, _printing
+from . import _arrays, _call, _hints, _printing
 from ._arrays import (
     Array,
     Device,
@@ -358,6 +358,12 @@ class Tensor(Tracked):
 
     # Copies. A copy in memory or in a file is a leaf: a graph belongs to its process.
 
+    if not TYPE_CHECKING:  # a type checker knows all attributes there are
+
+        def __getattr__(self, name):
+            """Only for an attribute that is missed: say what it is called here."""
+            raise _hints.no_method(name, self)
+
     def __copy__(self) -> Tensor:
         result = type(self).__new__(type(self))
         result._restore(self._array, self)
@@ -502,51 +508,55 @@ class Tensor(Tracked):
                 "Update it under lucid.no_grad(), or compute a new tensor."
             )
 
-    # The familiar methods
+    # The familiar methods. The functions refuse foreign keywords, such as `dim`, and say ours.
 
-    def sum(self, axis: Any = None, keepdims: bool = False) -> Tensor:
+    def sum(self, axis: Any = None, keepdims: bool = False, **foreign: Never) -> Tensor:
         """The sum over `axis`; see `lucid.sum`."""
-        return _reduce.sum(self, axis=axis, keepdims=keepdims)
+        return _reduce.sum(self, axis=axis, keepdims=keepdims, **foreign)
 
-    def mean(self, axis: Any = None, keepdims: bool = False) -> Tensor:
+    def mean(self, axis: Any = None, keepdims: bool = False, **foreign: Never) -> Tensor:
         """The mean over `axis`; see `lucid.mean`."""
-        return _statistics.mean(self, axis=axis, keepdims=keepdims)
+        return _statistics.mean(self, axis=axis, keepdims=keepdims, **foreign)
 
-    def var(self, axis: Any = None, correction: float = 0.0, keepdims: bool = False) -> Tensor:
+    def var(
+        self, axis: Any = None, correction: float = 0.0, keepdims: bool = False, **foreign: Never
+    ) -> Tensor:
         """The variance over `axis`; see `lucid.var`."""
-        return _statistics.var(self, axis=axis, correction=correction, keepdims=keepdims)
+        return _statistics.var(self, axis=axis, correction=correction, keepdims=keepdims, **foreign)
 
-    def std(self, axis: Any = None, correction: float = 0.0, keepdims: bool = False) -> Tensor:
+    def std(
+        self, axis: Any = None, correction: float = 0.0, keepdims: bool = False, **foreign: Never
+    ) -> Tensor:
         """The standard deviation over `axis`; see `lucid.std`."""
-        return _statistics.std(self, axis=axis, correction=correction, keepdims=keepdims)
+        return _statistics.std(self, axis=axis, correction=correction, keepdims=keepdims, **foreign)
 
-    def prod(self, axis: Any = None, keepdims: bool = False) -> Tensor:
+    def prod(self, axis: Any = None, keepdims: bool = False, **foreign: Never) -> Tensor:
         """The product over `axis`; see `lucid.prod`."""
-        return _reduce.prod(self, axis=axis, keepdims=keepdims)
+        return _reduce.prod(self, axis=axis, keepdims=keepdims, **foreign)
 
-    def max(self, axis: Any = None, keepdims: bool = False) -> Tensor:
+    def max(self, axis: Any = None, keepdims: bool = False, **foreign: Never) -> Tensor:
         """The largest element over `axis`; see `lucid.max`."""
-        return _reduce.max(self, axis=axis, keepdims=keepdims)
+        return _reduce.max(self, axis=axis, keepdims=keepdims, **foreign)
 
-    def min(self, axis: Any = None, keepdims: bool = False) -> Tensor:
+    def min(self, axis: Any = None, keepdims: bool = False, **foreign: Never) -> Tensor:
         """The smallest element over `axis`; see `lucid.min`."""
-        return _reduce.min(self, axis=axis, keepdims=keepdims)
+        return _reduce.min(self, axis=axis, keepdims=keepdims, **foreign)
 
-    def all(self, axis: Any = None, keepdims: bool = False) -> Tensor:
+    def all(self, axis: Any = None, keepdims: bool = False, **foreign: Never) -> Tensor:
         """Whether all elements over `axis` are true; see `lucid.all`."""
-        return _reduce.all(self, axis=axis, keepdims=keepdims)
+        return _reduce.all(self, axis=axis, keepdims=keepdims, **foreign)
 
-    def any(self, axis: Any = None, keepdims: bool = False) -> Tensor:
+    def any(self, axis: Any = None, keepdims: bool = False, **foreign: Never) -> Tensor:
         """Whether any element over `axis` is true; see `lucid.any`."""
-        return _reduce.any(self, axis=axis, keepdims=keepdims)
+        return _reduce.any(self, axis=axis, keepdims=keepdims, **foreign)
 
-    def argmax(self, axis: int | None = None, keepdims: bool = False) -> Tensor:
+    def argmax(self, axis: int | None = None, keepdims: bool = False, **foreign: Never) -> Tensor:
         """The index of the largest element; see `lucid.argmax`."""
-        return _search.argmax(self, axis=axis, keepdims=keepdims)
+        return _search.argmax(self, axis=axis, keepdims=keepdims, **foreign)
 
-    def argmin(self, axis: int | None = None, keepdims: bool = False) -> Tensor:
+    def argmin(self, axis: int | None = None, keepdims: bool = False, **foreign: Never) -> Tensor:
         """The index of the smallest element; see `lucid.argmin`."""
-        return _search.argmin(self, axis=axis, keepdims=keepdims)
+        return _search.argmin(self, axis=axis, keepdims=keepdims, **foreign)
 
     def reshape(self, *shape: int | Sequence[int]) -> Tensor:
         """The elements in another shape, given as numbers or as one tuple; see `lucid.reshape`."""
@@ -599,7 +609,7 @@ class Tensor(Tracked):
 
     @property
     def T(self) -> Tensor:  # noqa: N802 (the standard's name)
-        """A matrix with its two axes exchanged."""
+        """The transpose of a matrix."""
         if self.ndim != 2:
             raise ShapeError(
                 f"T: only a matrix, not a tensor of shape {self.shape}, has a transpose; "
@@ -609,7 +619,7 @@ class Tensor(Tracked):
 
     @property
     def mT(self) -> Tensor:  # noqa: N802 (the standard's name)
-        """The last two axes exchanged."""
+        """The last two axes transposed; see `lucid.matrix_transpose`."""
         return _movement.matrix_transpose(self)
 
 

@@ -10,7 +10,7 @@ import jax
 import jax.numpy as jnp
 
 from .._shapes import broadcast_shapes
-from ..nn.functional._bilinear import _check
+from ..ops._bilinear import _check
 from ._form import contract
 
 Array = Any

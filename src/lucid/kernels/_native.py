@@ -94,22 +94,6 @@ def gradients(
     return _portable.gradients(g, x1, x2, weight, needed, order=order)
 
 
-WAYS = (
-    "sums as they are written",
-    "lanes are samples",
-    "lanes are samples, W packed",
-    "lanes are features 2, one pass over W",
-    "lanes are samples, inputs exchanged",
-    "lanes are features 2, x1 · x2 in registers",
-    "lanes are samples, dx2 in registers",
-    "lanes are samples, a product for each input",
-    "lanes are samples, threads split features 1",
-    "lanes are features 2, rows are samples",
-    "lanes are samples, x1 · x2 in registers, rows are outputs",
-    "lanes are both features",
-)
-"""What the ways of the compiled kernel do, by their number; `native/README.md` explains them."""
-
 PAIRS = "pairs, one input with the weight and then with the other"
 
 
@@ -117,7 +101,7 @@ def plan(shape_1: Shape, shape_2: Shape, weight_shape: Shape, needed: Needed | N
     """How a contraction of these shapes is done, in float32: from sizes alone.
 
     `needed` says which gradients (of x1, x2 and the weight); None asks about the forward. What is
-    printed says the way of the compiled kernel, where it takes the call, and the portable plan.
+    printed says the algorithm of the compiled kernel, where it takes the call, and the portable plan.
 
     >>> from lucid.kernels import plan
     >>> print(plan((64, 40, 1, 501), (64, 1, 40, 501), (1, 501, 501)))  # doctest: +ELLIPSIS
@@ -136,7 +120,7 @@ def plan(shape_1: Shape, shape_2: Shape, weight_shape: Shape, needed: Needed | N
         cost = FORWARD_COST if needed is None else GRADIENT_COST
         split = layout(tuple(shape_1[:-1]), tuple(shape_2[:-1]))
         return replace(found, compiled=PAIRS) if _takes(split, weight_shape, cost) else found
-    forward, inputs, weight = (WAYS[way] for way in compiled.ways(*sizes, 4))
+    forward, inputs, weight = compiled.chosen(*sizes, 4)
     way = forward
     if needed is not None:
         way = "; ".join(
@@ -153,7 +137,11 @@ def _torch() -> Any:
 
 
 def prepared(
-    x1: Array, x2: Array, weight: Array, bias: Array | None, limit: tuple[int, ...] = ()
+    x1: Array,
+    x2: Array,
+    weight: Array,
+    bias: Array | None,
+    limit: tuple[None, int] | tuple[()] = (),
 ) -> Array | None:
     """The same with arguments made as the kernel takes them, or None.
 
@@ -180,7 +168,7 @@ def prepared(
 
 def prepared_gradients(
     g: Array, x1: Array | Shape, x2: Array | Shape, weight: Array | None, needed: Needed,
-    limit: tuple[int, ...] = (),
+    limit: tuple[None, int] | tuple[()] = (),
 ) -> Gradients | None:  # fmt: skip
     arrays = [each for each in (g, x1, x2, weight) if each is not None]
     arrays = [each for each in arrays if not isinstance(each, tuple)]
@@ -207,6 +195,7 @@ def prepared_gradients(
             ),
             weight,
             needed,
+            *limit[:1],  # for the inputs and for the weight
             *limit,
         )
         if each is None:
@@ -255,7 +244,7 @@ FORWARD_COST, GRADIENT_COST = 8, 32
 
 
 def _pairs(
-    x1: Array, x2: Array, weight: Array, bias: Array | None, limit: tuple[int, ...]
+    x1: Array, x2: Array, weight: Array, bias: Array | None, limit: tuple[None, int] | tuple[()]
 ) -> Array | None:
     """The same for pairs, where the kernel has a way for their axes and room for the weight."""
     factors = [each for each in (x1, x2, weight, bias) if each is not None]
@@ -277,7 +266,7 @@ def _pair_gradients(
     x2: Array | Shape,
     weight: Array | None,
     needed: Needed,
-    limit: tuple[int, ...],
+    limit: tuple[None, int] | tuple[()],
 ) -> Gradients | None:
     shape_1, shape_2 = (x if isinstance(x, tuple) else x.shape for x in (x1, x2))
     factors = [each for each in (g, x1, x2, weight) if each is not None]

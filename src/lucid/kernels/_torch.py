@@ -1,9 +1,11 @@
 """Tensors of PyTorch: on the CPU the kernels read them where they are.
 
 Their memory is NumPy's to look at, and the results become PyTorch's: nothing is copied. bfloat16,
-which NumPy lacks, is converted in parts, as float16 is. On other devices the portable plans run, in
-products of PyTorch. Never do more threads work than `torch.get_num_threads()` says, nor more than
-`lucid.get_num_threads()`.
+which NumPy lacks, is converted in parts, as float16 is. Never do more threads work than
+`torch.get_num_threads()` says, nor more than `lucid.get_num_threads()`.
+
+On other devices the portable plans run, in products of PyTorch; for rows of halves on CUDA devices
+the programs of `_triton.py`.
 
 Nothing here is recorded by any autograd; `lucid.torch` is.
 """
@@ -11,7 +13,7 @@ Nothing here is recorded by any autograd; `lucid.torch` is.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from functools import reduce
+from functools import cache, reduce
 from math import prod
 from typing import Any
 
@@ -67,10 +69,10 @@ def attempt_gradients(
             views.append(each.numpy(force=True))
         else:
             views.append(each)
-    limit: tuple[int, ...] = ()
+    limit: tuple[None, int] | tuple[()] = ()
     if torch.get_num_threads() < _lucid_threads():
         limit = _limit(g.shape, (1, _features(x1), _features(x2)))
-    return _tensors(_native.attempt_gradients(*views, needed, *limit))
+    return _tensors(_native.attempt_gradients(*views, needed, *limit[:1], *limit))
 
 
 def bilinear(x1: Tensor, x2: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
@@ -80,7 +82,7 @@ def bilinear(x1: Tensor, x2: Tensor, weight: Tensor, bias: Tensor | None = None)
         return out
     factors = tuple(each for each in (x1, x2, weight, bias) if each is not None)
     if not all(each.is_cpu for each in factors):
-        return _portable.bilinear(x1, x2, weight, bias)
+        return _bilinear_on_device(x1, x2, weight, bias)
     if not _are_numpys(factors):
         dtype = promoted(factors)
         alike = x1.shape[:-1] == x2.shape[:-1]
@@ -106,7 +108,7 @@ def gradients(
         return tried
     factors = tuple(each for each in (g, x1, x2, weight) if isinstance(each, Tensor))
     if not all(each.is_cpu for each in factors):
-        return _portable.gradients(g, x1, x2, weight, needed)
+        return _gradients_on_device(g, x1, x2, weight, needed)
     shape_1, shape_2 = (each if isinstance(each, tuple) else each.shape for each in (x1, x2))
     if not _are_numpys(factors):
         dtype = promoted(factors)
@@ -123,6 +125,42 @@ def gradients(
     if found is None:
         found = _portable.gradients(start, first, second, matrices, needed)
     return _tensors(found)
+
+
+def _bilinear_on_device(x1: Tensor, x2: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
+    programs = _triton()
+    if programs is not None:
+        factors = [each for each in (x1, x2, weight, bias) if each is not None]
+        leading = (x1.shape[:-1], x2.shape[:-1])
+        if programs.takes(leading, weight.shape, factors, programs.LEAST_WORK):
+            out: Tensor = programs.bilinear(x1, x2, weight)
+            return out if bias is None else out.add_(bias.reshape(-1))
+    return _portable.bilinear(x1, x2, weight, bias)
+
+
+def _gradients_on_device(
+    g: Tensor, x1: Tensor | Shape, x2: Tensor | Shape, weight: Tensor | None, needed: Needed
+) -> Gradients:
+    programs = _triton()
+    if programs is not None:
+        factors = [each for each in (g, x1, x2, weight) if isinstance(each, Tensor)]
+        shape_1, shape_2 = (each if isinstance(each, tuple) else each.shape for each in (x1, x2))
+        leading = (g.shape[:-1], shape_1[:-1], shape_2[:-1])
+        weight_shape = (g.shape[-1], shape_1[-1], shape_2[-1])
+        if programs.takes(leading, weight_shape, factors, programs.LEAST_WORK_OF_GRADIENTS):
+            found: Gradients = programs.gradients(g, x1, x2, weight, needed)
+            return found
+    return _portable.gradients(g, x1, x2, weight, needed)
+
+
+@cache
+def _triton() -> Any:
+    """The programs for CUDA devices, where Triton is installed."""
+    try:
+        from . import _triton
+    except ImportError:
+        return None
+    return _triton
 
 
 def promoted(factors: Sequence[Tensor]) -> torch.dtype:
@@ -180,12 +218,12 @@ def _converted_gradients(
     return d_1, d_2, None if d_weight is None else d_weight.to(dtype)
 
 
-def _limit(rows: Shape, weight: Shape) -> tuple[int, ...]:
+def _limit(rows: Shape, weight: Shape) -> tuple[None, int] | tuple[()]:
     """What the compiled kernel is told where PyTorch has fewer threads than it."""
     threads = torch.get_num_threads()
     if threads >= _lucid_threads():
         return ()
-    return 0, 1 if prod(rows[:-1]) * prod(weight) <= _ALONE else threads
+    return None, 1 if prod(rows[:-1]) * prod(weight) <= _ALONE else threads
 
 
 def _features(x: Tensor | Shape) -> int:

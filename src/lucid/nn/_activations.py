@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Never
 
 from .._arguments import NUMBER, POSITIVE, WHOLE, check
+from .._hints import no_keyword
 from . import functional
 from ._module import Module
 from .functional._activations import check_approximate
@@ -149,7 +150,9 @@ class Softmax(Module):
     Tensor([0.5, 0.5])
     """
 
-    def __init__(self, axis: int = -1) -> None:
+    def __init__(self, axis: int = -1, **foreign: Never) -> None:
+        if foreign:
+            raise no_keyword("Softmax", foreign)
         super().__init__()
         check(type(self).__name__, WHOLE, axis=axis)
         self.axis = axis
@@ -170,7 +173,9 @@ class LogSoftmax(Module):
     Tensor([-0.6931472, -0.6931472])
     """
 
-    def __init__(self, axis: int = -1) -> None:
+    def __init__(self, axis: int = -1, **foreign: Never) -> None:
+        if foreign:
+            raise no_keyword("LogSoftmax", foreign)
         super().__init__()
         check(type(self).__name__, WHOLE, axis=axis)
         self.axis = axis

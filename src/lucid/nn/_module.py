@@ -198,7 +198,7 @@ class Module:
     def state_dict(self, prefix: str = "") -> dict[str, Tensor]:
         """The values of all parameters and persistent buffers, by name; for `lucid.save`.
 
-        They are the values of now: training goes on with new arrays and leaves these alone.
+        They are a snapshot: training goes on with new arrays and does not change these.
         A parameter that several modules share is there under each of its names.
         """
         return {name: tensor.detach() for name, tensor in self._named_state(prefix)}

@@ -10,6 +10,7 @@ import numpy as np
 from .. import _arrays
 from .._arrays import Array, Device, DType, namespace, native_dtype
 from .._errors import ArgumentError
+from .._hints import one_shape
 from .._tape import Tracked, new_tensor
 from .._tensor import Tensor
 from ._like import astype, copy_of
@@ -17,6 +18,7 @@ from ._like import astype, copy_of
 Shape = int | Sequence[int]
 
 
+@one_shape
 def zeros(shape: Shape, *, dtype: DType | None = None, device: Device | None = None) -> Tensor:
     """A Tensor of this shape full of zeros, float32 unless `dtype` says otherwise.
 
@@ -26,6 +28,7 @@ def zeros(shape: Shape, *, dtype: DType | None = None, device: Device | None = N
     return new_tensor(np.zeros(shape, _dtype(dtype), device=device))
 
 
+@one_shape
 def ones(shape: Shape, *, dtype: DType | None = None, device: Device | None = None) -> Tensor:
     """A Tensor of this shape full of ones, float32 unless `dtype` says otherwise.
 

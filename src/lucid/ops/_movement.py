@@ -51,7 +51,7 @@ permute_dims.gradient(x=_permute_back)
 
 @op
 def matrix_transpose(x: Array, /) -> Array:
-    """x with its last two axes exchanged.
+    """x with its last two axes transposed.
 
     >>> lucid.matrix_transpose(lucid.zeros((2, 3, 4))).shape
     (2, 4, 3)

@@ -51,7 +51,7 @@ class LRScheduler:
             group["lr"] = rate
 
     def get_last_lr(self) -> list[float]:
-        """The rates of now, one for each group."""
+        """The current rates, one for each group."""
         return [group["lr"] for group in self.optimizer.param_groups]
 
     def state_dict(self) -> dict[str, Any]:

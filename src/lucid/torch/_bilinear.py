@@ -1,4 +1,4 @@
-"""The front door: `bilinear` for tensors of PyTorch."""
+"""`bilinear` for tensors of PyTorch."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from torch.overrides import handle_torch_function, has_torch_function_variadic
 
 from .._arrays import Array
 from . import _operators as _operators, _recorded
+from ._compute import autocasts
 
 
 def bilinear(
@@ -27,7 +28,8 @@ def bilinear(
     float32, and autocast converts the arguments as it does for `torch.nn.functional.linear`.
     PyTorch's autograd records it: derivatives of every order in both directions, `torch.func`,
     `torch.compile`. What is kept for the backward pass are the arguments; beside arguments and
-    results a call needs at most 64 MiB.
+    results a call needs at most 64 MiB on the CPU, and 512 MiB on other devices. On those, halves
+    are multiplied as they are, and `torch.get_float32_matmul_precision()` is followed.
 
     Raises ShapeError, with the name of the axis, where sizes do not fit, and LibraryError for an
     argument that is no tensor of PyTorch.
@@ -51,7 +53,7 @@ def bilinear(
 def _autocast(first: Tensor, *others: Tensor | None) -> tuple[Array, ...]:
     device = first.device.type
     tensors = (first, *others)
-    if not (torch.amp.is_autocast_available(device) and torch.is_autocast_enabled(device)):
+    if not autocasts(device):
         return tensors
     dtype = torch.get_autocast_dtype(device)
     return tuple(

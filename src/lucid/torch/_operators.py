@@ -15,7 +15,7 @@ from torch.library import custom_op, register_autograd, register_fake, register_
 
 from .._arrays import Array
 from ..kernels._torch import promoted
-from ..nn.functional._bilinear import _check
+from ..ops._bilinear import _check
 from . import _compute
 from ._recorded import Form, Gradients
 

@@ -30,7 +30,7 @@ from torch.nn import Parameter
 from .._arrays import Array, is_array, mixture
 from .._errors import LibraryError
 from .._shapes import Shape
-from ..nn.functional._bilinear import _check
+from ..ops._bilinear import _check
 from . import _compute, _vmap
 
 _PLAIN = (Tensor, Parameter)

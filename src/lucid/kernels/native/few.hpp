@@ -46,14 +46,6 @@ LUCID_NOINLINE void dot_row(
     }
 }
 
-template <class Real> struct Samples {
-    Matrix<Real> x1, x2;
-    Matrix<Real> first(Index sample, Index feature) const {
-        return {x1.data + sample * x1.step + feature, x1.step};
-    }
-    Matrix<Real> second(Index sample) const { return {x2.data + sample * x2.step, x2.step}; }
-};
-
 // out[n] for one output, from the rows `range` of its matrix.
 template <class Real>
 void few_output(
@@ -77,7 +69,7 @@ bool few_forward(
     const Index matrix = sizes.features_1 * sizes.features_2, n_out = sizes.samples * sizes.outputs;
     const Index wanted = chunks_for(n_out, matrix, threads);
     const Index along_outputs = smaller(wanted, sizes.outputs);
-    const Index along_rows = smaller(divided_up(wanted, along_outputs), divided_up(sizes.features_1, 64));
+    const Index along_rows = smaller(divided_up(wanted, along_outputs), divided_up(sizes.features_1, 16));
     Scratch<Real> partial((along_rows - 1) * n_out);
     if (!partial) return false;
     const bool done = parallel(threads, along_outputs * along_rows, [&](Index chunk) {

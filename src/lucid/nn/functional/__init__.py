@@ -1,5 +1,6 @@
 """Functions of neural networks; one family a file."""
 
+from ...ops._bilinear import bilinear as bilinear
 from ...ops._exponential import sigmoid as sigmoid
 from ...ops._trigonometry import tanh as tanh
 from ._activations import (
@@ -10,7 +11,6 @@ from ._activations import (
     silu as silu,
     softplus as softplus,
 )
-from ._bilinear import bilinear as bilinear
 from ._cross_entropy import cross_entropy as cross_entropy, nll_loss as nll_loss
 from ._dropout import dropout as dropout
 from ._embedding import embedding as embedding

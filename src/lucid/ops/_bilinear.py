@@ -14,15 +14,15 @@ from typing import Any
 
 import numpy as np
 
-from ... import kernels
-from ..._arrays import Array
-from ..._errors import ShapeError
-from ..._op import op
-from ..._shapes import bind_axes
-from ..._tape import Tracked
-from ...kernels._native import attempt
-from ...ops._movement import reshape
-from ...ops._reduce import sum
+from .. import kernels
+from .._arrays import Array
+from .._errors import ShapeError
+from .._op import op
+from .._shapes import bind_axes
+from .._tape import Tracked
+from ..kernels._native import attempt
+from ._movement import reshape
+from ._reduce import sum
 
 Shape = tuple[int, ...]
 

@@ -1,0 +1,190 @@
+"""Leading axes that broadcast, by the compiled kernel: pairs, positions, expanded views."""
+
+from __future__ import annotations
+
+import functools
+import itertools
+from typing import Any
+
+import numpy as np
+import pytest
+from layouts import Array
+from native_helpers import ALL, check, compiled, some_apart
+
+NEEDED = [needed for needed in itertools.product((True, False), repeat=3) if any(needed)]
+
+# S, A, B, I, J, O: around the same edges, and inputs too large to be packed in one block
+PAIRS = [
+    (1, 1, 1, 1, 1, 1), (3, 7, 5, 9, 33, 2), (2, 40, 41, 50, 31, 1), (5, 13, 30, 20, 17, 6),
+    (1, 130, 9, 33, 40, 5), (2, 9, 70, 17, 70, 19), (4, 1, 7, 5, 6, 3), (1, 600, 33, 20, 21, 2),
+    (7, 2, 3, 1, 1, 4), (1, 4, 9000, 3, 130, 2), (1, 9000, 4, 130, 3, 1),
+]  # fmt: skip
+
+
+class Exact:
+    """Arguments with these leading axes, and what a call should give."""
+
+    def __init__(self, leads: Any, features: tuple[int, int, int], dtype: Any) -> None:
+        (lead_1, lead_2), (i, j, o) = leads, features
+        self.leading = np.broadcast_shapes(lead_1, lead_2)
+        random = np.random.default_rng(0)
+        shapes = ((*lead_1, i), (*lead_2, j), (o, i, j), (o,), (*self.leading, o))
+        self.arguments = [random.standard_normal(shape).astype(dtype) for shape in shapes]
+        self.compute(*(each.astype(np.float64) for each in self.arguments))
+        rows = int(np.prod(self.leading))
+        met_1, met_2 = (rows // max(1, int(np.prod(lead))) for lead in (lead_1, lead_2))
+        self.terms = i * j + 1, met_1 * o * j, met_2 * o * i, rows
+
+    def compute(self, x1: Array, x2: Array, weight: Array, bias: Array, g: Array) -> None:
+        self.bias = bias
+        self.right = self.reference(x1, x2, weight, g)
+        self.magnitudes = self.reference(*map(np.abs, (x1, x2, weight, g)))
+
+    @staticmethod
+    def reference(x1: Array, x2: Array, weight: Array, g: Array) -> list[Array]:
+        """The result without bias, and the gradients of x1, x2 and the weight."""
+        leading = g.shape[:-1]
+        with_x2 = np.tensordot(x2, weight, (-1, 2))  # its own leading axes, o, i
+        with_x1 = np.tensordot(x1, weight, (-1, 1))
+        less = x1.size // x1.shape[-1] < x2.size // x2.shape[-1]
+        middle, last = (with_x1, x2) if less else (with_x2, x1)
+        out = np.einsum("...of,...f->...o", middle, last)
+        d_1 = np.einsum("...o,...oi->...i", g, with_x2)
+        d_2 = np.einsum("...o,...oj->...j", g, with_x1)
+        spread = [np.broadcast_to(x, (*leading, x.shape[-1])).reshape(-1, x.shape[-1])
+                  for x in (x1, x2, g)]  # fmt: skip
+        of_weight = [np.tensordot(row[:, None] * spread[0], spread[1], (0, 0))
+                     for row in spread[2].T]  # fmt: skip
+        return [out, summed(d_1, x1.shape), summed(d_2, x2.shape), np.array(of_weight)]
+
+    def check_forward(self, inputs: Any, threads: int, *, with_bias: bool = True) -> None:
+        x1, x2 = inputs
+        bias = self.arguments[3] if with_bias else None
+        out = compiled.bilinear(x1, x2, self.arguments[2], bias, None, threads)
+        added = self.bias if with_bias else np.zeros(1)
+        right, magnitude = self.right[0] + added, self.magnitudes[0] + np.abs(added)
+        check(out, right, magnitude, self.terms[0], (self.leading, threads))
+
+    def check_gradients(self, rows: Any, needed: Any, threads: int) -> None:
+        g, x1, x2 = rows
+        given = g, x1, x2, self.arguments[2], needed
+        found = compiled.gradients(*given, None, None, threads)
+        if found is None and x1.ndim == x2.ndim and sum(needed) > 1:
+            # several at once of expanded views may be another's work
+            assert 0 in x1.strides + x2.strides
+            return
+        for k, gradient in enumerate(found):
+            assert (gradient is not None) == needed[k]
+            if gradient is not None:
+                about = (self.leading, f"gradient {k + 1}", needed, threads)
+                check(gradient, self.right[k + 1], self.magnitudes[k + 1], self.terms[k + 1], about)
+        again = compiled.gradients(*given, None, None, threads)
+        for one, other in zip(found, again, strict=True):
+            assert one is other is None or (one == other).all()
+
+
+def summed(array: Array, shape: tuple[int, ...]) -> Array:
+    """The sum over the axes that `shape` has not, or as 1."""
+    array = array.sum(axis=tuple(range(array.ndim - len(shape))))
+    ones = tuple(k for k, size in enumerate(shape) if size == 1)
+    return np.asarray(array.sum(axis=ones, keepdims=True))
+
+
+exact = functools.cache(Exact)
+
+
+def pairs(sizes: Any, dtype: str, first_outside: bool) -> Exact:
+    s, a, b, i, j, o = sizes
+    leads = ((s, a, 1), (s, 1, b)) if first_outside else ((s, 1, a), (s, b, 1))
+    return exact(leads, (i, j, o), dtype)
+
+
+@pytest.mark.usefixtures("instruction_set")
+@pytest.mark.parametrize("first_outside", [True, False])
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize("sizes", PAIRS, ids=str)
+def test_pairs_at_odd_sizes(sizes: Any, dtype: str, first_outside: bool) -> None:
+    right = pairs(sizes, dtype, first_outside)
+    x1, x2, _, _, g = right.arguments
+    inputs, rows = some_apart(x1, x2), some_apart(g, x1, x2)
+    for threads in (1, 2, 3):
+        for with_bias in (True, False):
+            right.check_forward(next(inputs), threads, with_bias=with_bias)
+        for needed in NEEDED:
+            right.check_gradients(next(rows), needed, threads)
+
+
+# Axes of one input, of the other, and of both, also on two sides of the others; and positions that
+# an input has as an expanded view, of which each is to have a gradient of its own.
+LEADS = [
+    ((3, 5, 1), (3, 1, 4)), ((3, 1, 5), (3, 4, 1)), ((5, 3, 1), (1, 3, 4)), ((1,), (40,)),
+    ((40,), (1,)), ((2, 5, 3, 1), (2, 1, 3, 4)), ((2, 1, 3, 5), (2, 4, 3, 1)), ((6, 1), (5,)),
+    ((), (7,)), ((7,), ()), ((2, 30, 1), (2, 1, 1)), ((2, 1, 1), (2, 1, 30)), ((4, 1), (4, 7)),
+]  # fmt: skip
+
+
+@pytest.mark.usefixtures("instruction_set")
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize("leads", LEADS, ids=str)
+def test_leading_axes_that_broadcast(leads: Any, dtype: str) -> None:
+    right = exact(leads, (13, 18, 5), dtype)
+    x1, x2, _, _, g = right.arguments
+    inputs, rows = some_apart(x1, x2), some_apart(g, x1, x2)
+    for threads in (1, 3):
+        for with_bias in (True, False):
+            right.check_forward(next(inputs), threads, with_bias=with_bias)
+        for needed in NEEDED:
+            right.check_gradients(next(rows), needed, threads)
+
+
+@pytest.mark.usefixtures("instruction_set")
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize("leads", LEADS, ids=str)
+def test_expanded_views(leads: Any, dtype: str) -> None:
+    leading = np.broadcast_shapes(*leads)
+    right = Exact((leading, leading), (13, 18, 5), dtype)
+    small = exact(leads, (13, 18, 5), dtype).arguments
+    x1, x2 = (np.broadcast_to(x, (*leading, x.shape[-1])) for x in small[:2])
+    copies = [x1.copy(), x2.copy(), *right.arguments[2:]]
+    right.compute(*(each.astype(np.float64) for each in copies))
+    _, _, _, _, g = right.arguments
+    inputs, rows = itertools.product((x1, copies[0]), (x2, copies[1])), some_apart(g)
+    for first, second in inputs:
+        for threads in (1, 3):
+            right.check_forward((first, second), threads)
+            for needed in NEEDED:
+                right.check_gradients((*next(rows), first, second), needed, threads)
+
+
+def test_leading_axes_that_do_not_fit_are_declined() -> None:
+    x1, x2, weight = np.ones((2, 5, 1, 3)), np.ones((2, 1, 6, 4)), np.ones((7, 3, 4))
+    good: tuple[Any, ...] = (x1, x2, weight, None, None, 1)
+    assert compiled.bilinear(*good).shape == (2, 5, 6, 7)
+    wrong: Any
+    for k, wrong in (
+        (0, x1[..., :2]), (0, x1.astype(np.float32)), (0, x1[..., ::-1]),
+        (1, np.ones((3, 1, 6, 4))), (2, weight[:, :2]), (2, weight[..., ::-1]), (3, np.ones(6)),
+        (1, np.ones((2, 1, 0, 4))),
+    ):  # fmt: skip
+        bad = [*good]
+        bad[k] = wrong
+        assert compiled.bilinear(*bad) is None
+    g = np.ones((2, 5, 6, 7))
+    good = (g, x1, x2, weight, ALL, None, None, 1)
+    assert compiled.gradients(*good)[2].shape == weight.shape
+    for k, wrong in (
+        (0, g[:, :4]), (0, g[..., ::-1]), (1, x1[:, :4]), (1, x1.shape), (2, x2[..., :3]),
+        (2, np.ones((2, 1, 1, 4))), (3, weight[:6]), (3, None),
+    ):  # fmt: skip
+        bad = [*good]
+        bad[k] = wrong
+        assert compiled.gradients(*bad) is None
+
+
+@pytest.mark.usefixtures("no_large_blocks")
+def test_pairs_without_memory_say_so() -> None:
+    x1, x2, weight = np.ones((2, 50, 1, 30)), np.ones((2, 1, 60, 40)), np.ones((7, 30, 40))
+    with pytest.raises(MemoryError):
+        compiled.bilinear(x1, x2, weight, None, None, 1)
+    with pytest.raises(MemoryError):
+        compiled.gradients(np.ones((2, 50, 60, 7)), x1, x2, weight, ALL, None, None, 1)
