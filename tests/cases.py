@@ -483,6 +483,8 @@ CASES = [
     Case("layer_norm", F.layer_norm, lambda x, normalized_shape: np.array(
             [[(v - np.mean(r)) / math.sqrt(_variance(r) + 1e-5) for v in r] for r in x.tolist()]),
          (MATRIX,), options={"normalized_shape": 4}),
+    Case("one_hot", F.one_hot, lambda k, num_classes: np.eye(num_classes, dtype="i8")[k],
+         (MATRIX,), (below(4),), {"num_classes": 4}, order=0, empty=((0, 3),)),
     Case("embedding", F.embedding, lambda k, w: w[k],
          ((2, 3), (4, 5)), (below(4), normal), complex=True, empty=((0, 3), (4, 5))),
     Case("mse_loss", F.mse_loss, lambda x, t: over(_mean)((x - t) ** 2), (MATRIX, MATRIX)),

@@ -8,6 +8,7 @@ import numpy as _np
 
 from . import _arrays, _hints
 from ._anomaly import detect_anomaly as detect_anomaly
+from ._batches import batches as batches
 from ._errors import (
     AnomalyError as AnomalyError,
     ArgumentError as ArgumentError,

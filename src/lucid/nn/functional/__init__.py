@@ -21,4 +21,5 @@ from ._losses import (
     l1_loss as l1_loss,
     mse_loss as mse_loss,
 )
+from ._one_hot import one_hot as one_hot
 from ._softmax import log_softmax as log_softmax, softmax as softmax

@@ -23,12 +23,11 @@ from ..._arrays import (
 from ..._errors import GraphError, OutOfRangeError, ShapeError
 from ..._op import op
 from ..._tape import Tracked, beside, operand
-from ..._wide import reduced
+from ..._wide import in_float32, reduced
 from ...ops._comparison import where
 from ...ops._like import ones_like
-from ...ops._movement import permute_dims, reshape
+from ...ops._movement import broadcast_to, permute_dims, reshape
 from ...ops._reduce import sum
-from ...ops._statistics import mean
 from ._checks import check_indices, check_real, check_reduction
 from ._softmax import log_softmax
 
@@ -186,6 +185,13 @@ def _chosen(classes: Array) -> tuple[Array, Array]:
     return rows, xp.astype(classes, rows.dtype, copy=False)  # uint8 is a mask to PyTorch
 
 
+@op(gradient=lambda g, losses_shape: broadcast_to(g / prod(losses_shape), losses_shape))
+@in_float32
+def _mean(losses: Array, /) -> Array:
+    """The mean of the losses, of which there is at least one: `mean` without its choices."""
+    return namespace(losses).sum(losses) / prod(losses.shape)
+
+
 # Classes as targets
 
 
@@ -208,7 +214,7 @@ class _Positions(NamedTuple):
         if reduction == "none":
             return reshape(losses, self.shape)
         if reduction == "mean" and self.weights is None and 0 not in self.shape:
-            return mean(losses)
+            return _mean(losses)
         total = sum(losses)
         if reduction == "sum" or self.weights is None:
             return total
