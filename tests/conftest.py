@@ -2,26 +2,22 @@
 
 from __future__ import annotations
 
+import contextlib
 import gc
+import importlib
 import os
 from collections.abc import Iterator
+from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import HealthCheck, settings
 
 import lucid
 from lucid import _anomaly, _random
 
-settings.register_profile(
-    "lucid",
-    derandomize=True,
-    deadline=None,
-    max_examples=25,
-    database=None,
-    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
-)
-settings.load_profile("lucid")
+compiled: Any = None
+with contextlib.suppress(ImportError):
+    compiled = importlib.import_module("lucid.kernels._compiled")
 
 # Triton's programs run on the CPU, where it is installed; it reads this when it is imported.
 os.environ.setdefault("TRITON_INTERPRET", "1")
@@ -43,6 +39,23 @@ def _no_state_is_left() -> Iterator[None]:
     if _random.numbers(None) is not _random.default_generator.numpy:
         left.append("the default generator was replaced")
     assert not left, f"the test left behind: {', '.join(left)}"
+
+
+@pytest.fixture(params=compiled.instruction_sets() if compiled else ())
+def instruction_set(request: pytest.FixtureRequest) -> Iterator[str]:
+    """Each instruction set of the compiled kernel that this machine has."""
+    before = compiled.instruction_set()
+    compiled.use_instruction_set(request.param)
+    yield request.param
+    compiled.use_instruction_set(before)
+
+
+@pytest.fixture
+def no_large_blocks() -> Iterator[None]:
+    """The compiled kernel gets no memory of 4 KiB or more."""
+    compiled.fail_scratch_from(1 << 12)
+    yield
+    compiled.fail_scratch_from(0)
 
 
 @pytest.fixture

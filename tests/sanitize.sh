@@ -3,8 +3,8 @@
 #
 #     tests/sanitize.sh [address] [undefined] [thread]      (all three without arguments)
 #
-# Needs what the build needs (cmake, a compiler, numpy) and pytest and hypothesis, in the Python
-# that PYTHON names. The sanitizer's library is loaded before Python, which is not built with it.
+# Needs what the build needs (cmake, a compiler, numpy) and pytest, in the Python that PYTHON
+# names. The sanitizer's library is loaded before Python, which is not built with it.
 set -euo pipefail
 root="$(cd "$(dirname "$0")/.." && pwd)"
 python="${PYTHON:-python3}"
@@ -36,6 +36,6 @@ for sanitizer in "${@:-address undefined thread}"; do
     [ "$each" != thread ] || skip="$skip or forked"
     (cd "$work/$each/source" &&
       PYTHONPATH=src LUCID_REQUIRE_NATIVE=1 LD_PRELOAD="$("$compiler" -print-file-name=$library.so)" \
-        "$python" -m pytest -q -p no:cacheprovider -c /dev/null --rootdir . tests/test_native.py -k "not ($skip)")
+        "$python" -m pytest -q -p no:cacheprovider -c /dev/null --rootdir . tests/test_native*.py -k "not ($skip)")
   done
 done

@@ -8,11 +8,10 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
-import hypothesis.extra.numpy as hnp
-import hypothesis.strategies as st
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from drawn import given, hnp, settings, st
+from layouts import LAYOUTS, Layout, expanded
 
 from lucid._shapes import broadcast_shapes, unbroadcast
 from lucid.kernels import _workspace, bilinear, gradients, plan
@@ -155,25 +154,14 @@ def test_blocks_of_the_weight_and_tiles_of_rows(monkeypatch: pytest.MonkeyPatch)
                 check(halves[0], halves[1], halves[2], alternative.order)
 
 
-LAYOUTS: dict[str, Callable[[Array], Array]] = {
-    "transposed": lambda a: np.ascontiguousarray(a.T).T,
-    "strided": lambda a: np.repeat(np.repeat(a, 2, axis=-1), 3, axis=0)[::3, ..., ::2],
-    "negative stride": lambda a: np.ascontiguousarray(a[::-1, ..., ::-1])[::-1, ..., ::-1],
-    "stride 0": lambda a: np.broadcast_to(a[:1, ..., :1], a.shape),
-    "unaligned": lambda a: np.frombuffer(b"x" + a.tobytes(), np.uint8)[1:].view(a.dtype)
-    .reshape(a.shape),
-    "big-endian": lambda a: a.astype(a.dtype.newbyteorder(">")),
-}  # fmt: skip
-
-
-@pytest.mark.parametrize("name", LAYOUTS)
+@pytest.mark.parametrize("layout", [*LAYOUTS.values(), expanded], ids=[*LAYOUTS, "expanded"])
 @pytest.mark.parametrize("leading", [((300,), (300,)), ((6, 5, 1), (6, 1, 7))])
-def test_layouts(name: str, leading: Any) -> None:
-    factors = [LAYOUTS[name](each) for each in arguments(leading, (20, 30, 10))]
+def test_layouts(layout: Layout, leading: Any) -> None:
+    factors = [layout(each) for each in arguments(leading, (20, 30, 10))]
     for each in factors:
         each.flags.writeable = False
     x1, x2, weight = factors
-    g = LAYOUTS[name](random(*expected(x1, x2, weight).shape))
+    g = layout(random(*expected(x1, x2, weight).shape))
     for alternative in plan(x1.shape, x2.shape, weight.shape).alternatives:
         order = alternative.order
         out = bilinear(x1, x2, weight, order=order)

@@ -22,6 +22,7 @@ for package in ("tqdm", "matplotlib", "safetensors"):
     pytest.importorskip(package)
 
 EXAMPLES = Path(__file__).parent.parent / "examples"
+PACKAGES = str(Path(lucid.__file__).parents[1])
 with (
     patch.object(sys, "path", [str(EXAMPLES), *sys.path]),  # as when Python runs the example
     patch.dict(os.environ),  # in which the example sets a default
@@ -57,7 +58,7 @@ def whole_run(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, str]:
     done = subprocess.run(  # noqa: S603
         [sys.executable, "-W", "error", EXAMPLES / "kinship.py", "--save", "model.safetensors"],
         cwd=folder,
-        env={"PYTHONPATH": str(EXAMPLES.parent), "HOME": str(folder)},
+        env={"PYTHONPATH": PACKAGES, "HOME": str(folder)},
         capture_output=True,
         text=True,
     )
@@ -380,7 +381,7 @@ def test_a_package_that_is_missing(package: str) -> None:
     )
     done = subprocess.run(  # noqa: S603
         [sys.executable, "-c", script],
-        env={"PYTHONPATH": str(EXAMPLES.parent)},
+        env={"PYTHONPATH": PACKAGES},
         capture_output=True,
         text=True,
     )
@@ -398,7 +399,7 @@ def test_a_package_that_is_missing(package: str) -> None:
 def test_ctrl_c_leaves_nothing() -> None:
     with subprocess.Popen(  # noqa: S603
         [sys.executable, EXAMPLES / "kinship.py", "--save", "model", "--epochs", "1000"],
-        env={"PYTHONPATH": str(EXAMPLES.parent)},
+        env={"PYTHONPATH": PACKAGES},
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
@@ -449,7 +450,7 @@ def test_a_link_stays_a_link(run: Run) -> None:
 def test_a_reader_who_goes_away_is_no_error() -> None:
     with subprocess.Popen(  # noqa: S603
         [sys.executable, EXAMPLES / "kinship.py", "--output", "", "--epochs", "1"],
-        env={"PYTHONPATH": str(EXAMPLES.parent)},
+        env={"PYTHONPATH": PACKAGES},
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
     ) as process:

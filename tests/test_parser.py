@@ -15,6 +15,7 @@ from unittest.mock import patch
 import numpy as np
 import pytest
 
+import lucid
 from lucid.testing import assert_same
 
 torch: Any = pytest.importorskip("torch", reason="the parser is a model in PyTorch")
@@ -22,6 +23,7 @@ for package in ("tqdm", "matplotlib"):
     pytest.importorskip(package)
 
 EXAMPLES = Path(__file__).parent.parent / "examples"
+PACKAGES = str(Path(lucid.__file__).parents[1])
 with (
     patch.object(sys, "path", [str(EXAMPLES), *sys.path]),  # as when Python runs the example
     patch.dict(os.environ),  # in which the example sets defaults
@@ -308,7 +310,7 @@ def test_a_package_that_is_missing(package: str, how: str) -> None:
     )
     done = subprocess.run(  # noqa: S603
         [sys.executable, "-c", script],
-        env={"PYTHONPATH": str(EXAMPLES.parent)},
+        env={"PYTHONPATH": PACKAGES},
         capture_output=True,
         text=True,
     )

@@ -10,9 +10,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
-from hypothesis.extra import numpy as hnp
+from drawn import given, hnp, st
 
 import lucid
 from lucid import Tensor
@@ -708,7 +706,7 @@ def test_a_value_of_the_same_kind_is_converted() -> None:
 
 
 @given(data=st.data())
-def test_any_index_takes_what_it_takes_in_numpy(data: st.DataObject) -> None:
+def test_any_index_takes_what_it_takes_in_numpy(data: Any) -> None:
     shape = data.draw(hnp.array_shapes(min_dims=0, max_dims=3, max_side=4))
     index = data.draw(hnp.basic_indices(shape, allow_newaxis=True))
     values = np.arange(math.prod(shape), dtype=float).reshape(shape)

@@ -31,8 +31,9 @@ import triton.language as tl
 from torch import Tensor
 
 from .._shapes import Shape
+from ._arguments import Needed
 from ._layout import slices
-from ._plan import DEVICE_BLOCK, DEVICE_TILE, Needed
+from ._plan import DEVICE_BLOCK, DEVICE_TILE
 
 MULTIPLE = 16
 """What sizes of features are multiples of: then loads are wide, and no tile is mostly padding."""

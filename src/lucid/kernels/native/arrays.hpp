@@ -1,5 +1,6 @@
-// What the door accepts: exact NumPy arrays of float32 or float64, aligned, in native byte order.
-// Anything else is declined, and Python finds another way or the words for an error.
+// What the binding accepts: exact NumPy arrays and DLPack capsules (of tensors in the processor's
+// memory) of float32 or float64, aligned, in native byte order. Anything else is declined, and Python
+// finds another algorithm or the words for an error.
 #pragma once
 
 #define PY_SSIZE_T_CLEAN
@@ -7,31 +8,20 @@
 #define NPY_NO_DEPRECATED_API NPY_2_0_API_VERSION
 #include <numpy/arrayobject.h>
 
+#include <cstdint>
+
 #include "kernels.hpp"
 
 namespace {
 
 using lucid::Index;
 
-// The array if it is one that the kernel can read, else null.
-inline PyArrayObject* readable(PyObject* object, int type) {
-    if (!PyArray_CheckExact(object)) return nullptr;
-    PyArrayObject* array = reinterpret_cast<PyArrayObject*>(object);
-    const bool fits = PyArray_TYPE(array) == type && PyArray_ISALIGNED(array) &&
-                      PyArray_ISNOTSWAPPED(array);
-    return fits ? array : nullptr;
-}
+constexpr int most_axes = NPY_MAXDIMS;
 
-inline int type_of(PyObject* object) {
-    if (!PyArray_CheckExact(object)) return -1;
-    const int type = PyArray_TYPE(reinterpret_cast<PyArrayObject*>(object));
-    return type == NPY_FLOAT || type == NPY_DOUBLE ? type : -1;
-}
-
-// Leading axes, not of the array alone: an argument may be given by its shape.
+// A shape, of an array or alone: an argument whose values are not needed is given by it.
 struct Shape {
     int axes = 0;
-    npy_intp sizes[NPY_MAXDIMS] = {};
+    npy_intp sizes[most_axes];
     Index features() const { return sizes[axes - 1]; }
     Index rows() const {
         Index product = 1;
@@ -40,17 +30,83 @@ struct Shape {
     }
 };
 
-inline void shape_of(PyArrayObject* array, Shape& shape) {
-    shape.axes = PyArray_NDIM(array);
-    for (int axis = 0; axis < shape.axes; ++axis) shape.sizes[axis] = PyArray_DIM(array, axis);
+// An array: where it is, and for each axis how many numbers lie between one element and the next.
+struct View : Shape {
+    int type = -1;  // NPY_FLOAT or NPY_DOUBLE
+    const void* data = nullptr;
+    Index steps[most_axes];
+    bool is_contiguous() const {
+        Index step = 1;
+        for (int axis = axes - 1; axis >= 0; step *= sizes[axis--])
+            if (sizes[axis] > 1 && steps[axis] != step) return false;
+        return true;
+    }
+};
+
+// DLPack's tensor, version 0: what a capsule named "dltensor" holds. The part that is read.
+struct Tensor {
+    void* data;
+    std::int32_t device, device_number;
+    std::int32_t axes;
+    std::uint8_t code, bits;
+    std::uint16_t lanes;
+    std::int64_t *sizes, *steps;  // no steps: contiguous
+    std::uint64_t offset;         // in bytes
+};
+
+inline bool view_of(PyArrayObject* array, View& view) {
+    view.type = PyArray_TYPE(array);
+    if ((view.type != NPY_FLOAT && view.type != NPY_DOUBLE) || !PyArray_ISALIGNED(array) ||
+        !PyArray_ISNOTSWAPPED(array))
+        return false;
+    view.data = PyArray_DATA(array);
+    view.axes = PyArray_NDIM(array);
+    const npy_intp size = view.type == NPY_FLOAT ? sizeof(float) : sizeof(double);
+    for (int axis = 0; axis < view.axes; ++axis) {
+        const npy_intp step = PyArray_STRIDE(array, axis);
+        view.sizes[axis] = PyArray_DIM(array, axis);
+        view.steps[axis] = step / size;
+        if (step % size != 0 && view.sizes[axis] > 1) return false;
+    }
+    return true;
 }
 
+inline bool view_of(const Tensor& tensor, View& view) {
+    constexpr int processor = 1, real = 2;
+    if (tensor.device != processor || tensor.code != real || tensor.lanes != 1 ||
+        (tensor.bits != 32 && tensor.bits != 64) || tensor.axes > most_axes)
+        return false;
+    view.type = tensor.bits == 32 ? NPY_FLOAT : NPY_DOUBLE;
+    view.data = static_cast<const char*>(tensor.data) + tensor.offset;
+    // where nothing is stored there are only zeros by name, or no numbers
+    if (!tensor.data || reinterpret_cast<std::uintptr_t>(view.data) % (tensor.bits / 8) != 0) return false;
+    view.axes = tensor.axes;
+    Index step = 1;
+    for (int axis = view.axes - 1; axis >= 0; --axis) {
+        view.sizes[axis] = Index(tensor.sizes[axis]);
+        view.steps[axis] = tensor.steps ? Index(tensor.steps[axis]) : step;
+        step *= view.sizes[axis];
+    }
+    return true;
+}
+
+// Whether the object is an array that the kernel can read.
+inline bool view_of(PyObject* object, View& view) {
+    if (PyArray_CheckExact(object)) return view_of(reinterpret_cast<PyArrayObject*>(object), view);
+    if (!PyCapsule_CheckExact(object)) return false;
+    void* held = PyCapsule_IsValid(object, "dltensor") ? PyCapsule_GetPointer(object, "dltensor") : nullptr;
+    return held && view_of(*static_cast<const Tensor*>(held), view);
+}
+
+// A tuple of integers as a shape; false for anything else. No code of Python's is run.
 inline bool shape_of(PyObject* tuple, Shape& shape) {
+    if (!PyTuple_Check(tuple)) return false;
     const Py_ssize_t axes = PyTuple_GET_SIZE(tuple);
-    if (axes < 1 || axes > NPY_MAXDIMS) return false;
+    if (axes < 1 || axes > most_axes) return false;
     shape.axes = int(axes);
     for (int axis = 0; axis < shape.axes; ++axis) {
-        shape.sizes[axis] = PyLong_AsSsize_t(PyTuple_GET_ITEM(tuple, axis));
+        PyObject* size = PyTuple_GET_ITEM(tuple, axis);
+        shape.sizes[axis] = PyLong_Check(size) ? PyLong_AsSsize_t(size) : -1;
         if (shape.sizes[axis] < 0) return PyErr_Clear(), false;
     }
     return true;
@@ -63,31 +119,26 @@ inline bool same_leading(const Shape& a, const Shape& b) {
     return true;
 }
 
-// One array as a matrix of rows a constant step apart, if its strides allow to see it so.
-struct RowsOf {
-    const void* data = nullptr;
-    Index step = 0;  // in elements
-};
+// Whether the last axis is contiguous.
+inline bool has_rows(const View& view) {
+    return view.axes > 0 && (view.features() == 1 || view.steps[view.axes - 1] == 1);
+}
 
-inline bool rows_of(PyArrayObject* array, RowsOf& rows) {
-    const int last = PyArray_NDIM(array) - 1;
-    const npy_intp size = PyArray_ITEMSIZE(array), *sizes = PyArray_DIMS(array);
-    const npy_intp* strides = PyArray_STRIDES(array);
-    rows.data = PyArray_DATA(array);
-    rows.step = sizes[last];
-    if (PyArray_IS_C_CONTIGUOUS(array)) return true;
-    if (sizes[last] > 1 && strides[last] != size) return false;
-    npy_intp step = 0, expected = 0;  // of the innermost leading axis, and of the next one
+// The numbers from one row of a matrix to the next, where the array can be seen as one; else 0.
+// Rows never overlap: the kernel may read beyond the end of any but the last.
+inline Index row_step(const View& view) {
+    if (!has_rows(view)) return 0;
+    const int last = view.axes - 1;
+    Index step = 0, expected = 0;  // of the innermost leading axis, and of the next one
     for (int axis = last - 1; axis >= 0; --axis) {
-        if (sizes[axis] == 1) continue;
+        if (view.sizes[axis] == 1) continue;
         if (step == 0) {
-            step = strides[axis];
-            if (step < size * sizes[last] || step % size != 0) return false;
-        } else if (strides[axis] != expected) return false;
-        expected = strides[axis] * sizes[axis];
+            step = view.steps[axis];
+            if (step < view.sizes[last]) return 0;
+        } else if (view.steps[axis] != expected) return 0;
+        expected = view.steps[axis] * view.sizes[axis];
     }
-    if (step != 0) rows.step = step / size;
-    return true;
+    return step == 0 ? view.features() : step;
 }
 
 }  // namespace

@@ -19,7 +19,6 @@ template <class Real> struct InputGradients {
     Matrix<Real> g, x1, x2;
     const Real* weight;
     Real *d_first, *d_second;  // null where not wanted
-    Way way;
 };
 
 constexpr int column_rows = tile_rows / 2;            // d2 takes as many registers as D

@@ -1,5 +1,5 @@
 // The kernel for one instruction set: compiled once for each, with LUCID_SET its name.
-// Here a way is chosen from the sizes where the caller leaves it open.
+// Here an algorithm is chosen from the sizes where the caller leaves it open.
 #include "choice.hpp"
 #include "contract.hpp"
 #include "few.hpp"
@@ -7,7 +7,9 @@
 #include "input_gradients.hpp"
 #include "outer.hpp"
 #include "pairs.hpp"
+#include "pairs_choice.hpp"
 #include "rows.hpp"
+#include "spread.hpp"
 #include "tiny.hpp"
 #include "weight_gradient.hpp"
 
@@ -26,6 +28,21 @@ template <class Real> void exchange(Sizes& s, Matrix<Real>& x1, Matrix<Real>& x2
     exchange(x1, x2);
 }
 
+template <class Real> Algorithm choose(Operation operation, Sizes s, int threads, bool both) {
+    if (is_tiny(s)) return Algorithm::reference;
+    if (is_one_column(s)) exchange(s.features_1, s.features_2);
+    if (operation == Operation::forward) return forward_choice<Real>(s);
+    if (operation == Operation::inputs) return inputs_choice<Real>(s, threads, both);
+    return weight_choice<Real>(s, threads);
+}
+
+template <class Real>
+bool is_suited(Operation operation, Algorithm algorithm, const Sizes& sizes, bool both) {
+    Sizes s = sizes;
+    if (is_one_column(s)) exchange(s.features_1, s.features_2);
+    return suits<Real>(operation, algorithm, s, both);
+}
+
 template <class Real>
 bool rows_forward_in_parts(
     Sizes s, const Samples<Real>& x, const Real* weight, const Real* bias, Real* out, int threads) {
@@ -42,54 +59,54 @@ bool rows_forward_in_parts(
 template <class Real>
 bool forward(
     Sizes s, Matrix<Real> x1, Matrix<Real> x2, const Real* weight, const Real* bias, Real* out,
-    int threads, Way way) {
-    if (way == Way::choose) {
-        if (is_tiny(s)) return tiny_forward(s, x1, x2, weight, bias, out), true;
-        if (is_one_column(s)) exchange(s, x1, x2);
-        way = forward_way<Real>(s);
-    }
-    if (way == Way::features) return few_forward<Real>(s, {x1, x2}, weight, bias, out, threads);
-    if (way == Way::rows) return rows_forward_in_parts<Real>(s, {x1, x2}, weight, bias, out, threads);
-    if (way == Way::flat) return flat_forward<Real>(s, {x1, x2}, weight, bias, out, threads);
-    if (way == Way::outer) return outer_forward<Real>({s, x1, x2, weight, bias, out}, threads);
+    int threads, Algorithm algorithm) {
+    if (is_one_column(s)) exchange(s, x1, x2);
+    if (algorithm == Algorithm::chosen)
+        algorithm = choose<Real>(Operation::forward, s, threads, true);
+    if (algorithm == Algorithm::reference)
+        return tiny_forward(s, x1, x2, weight, bias, out), true;
+    if (algorithm == Algorithm::stream_weight) return few_forward<Real>(s, {x1, x2}, weight, bias, out, threads);
+    if (algorithm == Algorithm::features_on_lanes) return rows_forward_in_parts<Real>(s, {x1, x2}, weight, bias, out, threads);
+    if (algorithm == Algorithm::flat_features) return flat_forward<Real>(s, {x1, x2}, weight, bias, out, threads);
+    if (algorithm == Algorithm::outer_product) return outer_forward<Real>({s, x1, x2, weight, bias, out}, threads);
     const Index matrix = s.features_1 * s.features_2;
-    if (way == Way::swapped)
+    if (algorithm == Algorithm::samples_on_lanes_swapped)
         return contract<Real>(
             {s.samples, s.outputs, s.features_2, s.features_1, x2, x1,
              {weight, matrix, 1, s.features_2, true}, bias, out}, threads);
     return contract<Real>(
         {s.samples, s.outputs, s.features_1, s.features_2, x1, x2,
-         {weight, matrix, s.features_2, 1, way == Way::packed}, bias, out}, threads);
+         {weight, matrix, s.features_2, 1, algorithm == Algorithm::samples_on_lanes_packed}, bias, out}, threads);
 }
 
 template <class Real>
 bool gradient_of_weight(
     Sizes s, Matrix<Real> g, Matrix<Real> x1, Matrix<Real> x2, Real* d_weight, int threads,
-    Way way) {
-    if (way == Way::choose) {
-        if (is_tiny(s)) return tiny_weight_gradient(s, g, x1, x2, d_weight), true;
-        if (is_one_column(s)) exchange(s, x1, x2);
-        way = weight_gradient_way<Real>(s, threads);
-    }
-    if (way == Way::flat) return flat_weight_gradient<Real>(s, g, {x1, x2}, d_weight, threads);
-    return weight_gradient<Real>({s, g, x1, x2, way == Way::products}, d_weight, threads);
+    Algorithm algorithm) {
+    if (is_one_column(s)) exchange(s, x1, x2);
+    if (algorithm == Algorithm::chosen)
+        algorithm = choose<Real>(Operation::weight, s, threads, true);
+    if (algorithm == Algorithm::reference)
+        return tiny_weight_gradient(s, g, x1, x2, d_weight), true;
+    if (algorithm == Algorithm::flat_features) return flat_weight_gradient<Real>(s, g, {x1, x2}, d_weight, threads);
+    return weight_gradient<Real>({s, g, x1, x2, algorithm == Algorithm::outer_product}, d_weight, threads);
 }
 
 template <class Real>
 bool always_both(
     const Sizes& s, Matrix<Real> g, const Samples<Real>& x, const Real* weight, Real* d_first,
-    Real* d_second, int threads, Way way) {
-    if (way == Way::features) return few_input_gradients<Real>(s, g, x, weight, d_first, d_second, threads);
-    if (way == Way::rows) return rows_input_gradients<Real>(s, g, x, weight, d_first, d_second, threads);
+    Real* d_second, int threads, Algorithm algorithm) {
+    if (algorithm == Algorithm::stream_weight) return few_input_gradients<Real>(s, g, x, weight, d_first, d_second, threads);
+    if (algorithm == Algorithm::features_on_lanes) return rows_input_gradients<Real>(s, g, x, weight, d_first, d_second, threads);
     return flat_input_gradients<Real>(s, g, x, weight, d_first, d_second, threads);
 }
 
-// One gradient alone by a way that computes both: for the input that is not given there is a row of
+// One gradient alone by an algorithm that computes both: for the input that is not given there is a row of
 // zeros.
 template <class Real>
 bool one_of_both(
     const Sizes& s, Matrix<Real> g, Samples<Real> x, const Real* weight, Real* d_first,
-    Real* d_second, int threads, Way way) {
+    Real* d_second, int threads, Algorithm algorithm) {
     const Index features = d_first ? s.features_2 : s.features_1, row = larger(s.features_1, s.features_2);
     Scratch<Real> memory(row + s.samples * features);
     if (!memory) return false;
@@ -97,58 +114,58 @@ bool one_of_both(
     Real* const unwanted = memory.get() + row;
     if (d_first) x.x1 = {memory.get(), 0}, d_second = unwanted;
     else x.x2 = {memory.get(), 0}, d_first = unwanted;
-    return always_both(s, g, x, weight, d_first, d_second, threads, way);
+    return always_both(s, g, x, weight, d_first, d_second, threads, algorithm);
 }
 
 template <class Real>
 bool gradients_of_inputs(
     Sizes s, Matrix<Real> g, Matrix<Real> x1, Matrix<Real> x2, const Real* weight, Real* d_first,
-    Real* d_second, int threads, Way way) {
+    Real* d_second, int threads, Algorithm algorithm) {
     const bool both = d_first && d_second;
-    if (way == Way::choose) {
-        if (is_tiny(s)) return tiny_input_gradients(s, g, x1, x2, weight, d_first, d_second), true;
-        if (is_one_column(s)) exchange(s, x1, x2), exchange(d_first, d_second);
-        way = input_gradients_way<Real>(s, threads);
-        const Index unwanted = s.samples * larger(s.features_1, s.features_2);
-        if (!both && (way == Way::column || !has_room<Real>(unwanted, most_bytes_each))) way = Way::shared;
-    }
-    if (way == Way::features || way == Way::rows || way == Way::flat) {
+    if (is_one_column(s)) exchange(s, x1, x2), exchange(d_first, d_second);
+    if (algorithm == Algorithm::chosen)
+        algorithm = choose<Real>(Operation::inputs, s, threads, both);
+    if (algorithm == Algorithm::reference)
+        return tiny_input_gradients(s, g, x1, x2, weight, d_first, d_second), true;
+    if (algorithm == Algorithm::stream_weight || algorithm == Algorithm::features_on_lanes || algorithm == Algorithm::flat_features) {
         const Samples<Real> x{x1, x2};
-        if (both) return always_both(s, g, x, weight, d_first, d_second, threads, way);
-        return one_of_both(s, g, x, weight, d_first, d_second, threads, way);
+        if (both) return always_both(s, g, x, weight, d_first, d_second, threads, algorithm);
+        return one_of_both(s, g, x, weight, d_first, d_second, threads, algorithm);
     }
-    const InputGradients<Real> c{s, g, x1, x2, weight, d_first, d_second, way};
-    if (way == Way::apart) return gradients_apart(c, threads);
-    if (way == Way::column && both) return gradients_by_column(c, threads);
-    if (way == Way::samples) return gradients_by_samples(c, threads);
+    const InputGradients<Real> c{s, g, x1, x2, weight, d_first, d_second};
+    if (algorithm == Algorithm::output_by_output) return gradients_apart(c, threads);
+    if (algorithm == Algorithm::gradient_in_registers) return gradients_by_column(c, threads);
+    if (algorithm == Algorithm::samples_on_lanes_whole) return gradients_by_samples(c, threads);
     return gradients_shared(c, threads);
 }
 
 // The input with the fewer rows meets the weight, or whatever multiplies less.
 template <class Real>
 bool pairs(
-    Pairs p, Matrix<Real> x1, Matrix<Real> x2, const Real* weight, const Real* bias, Real* out,
-    int threads) {
+    const Pairs& p, Strided<const Real> x1, Strided<const Real> x2, const Real* weight,
+    const Real* bias, Real* out, int threads) {
     const PairsOf<Real> left(p, x1, x2, weight), right = left.exchanged();
     return pairs_forward(right.work() < left.work() ? right : left, bias, out, threads);
 }
 
+// Where all rows of an input meet the same row of the other, their gradients are its product with the
+// weight, spread.
 template <class Real>
 bool pair_gradients(
-    Pairs p, const Real* g, Matrix<Real> x1, Matrix<Real> x2, const Real* weight, Real* d_first,
-    Real* d_second, Real* d_weight, int threads) {
+    const Pairs& p, const Real* g, Strided<const Real> x1, Strided<const Real> x2,
+    const Real* weight, Strided<Real> d_first, Strided<Real> d_second, Real* d_weight, int threads) {
     const PairsOf<Real> left(p, x1, x2, weight), right = left.exchanged();
+    if (d_first.data && p.seconds == 1) {
+        if (!spread_gradient(left, g, d_first, threads)) return false;
+        d_first.data = nullptr;
+    }
+    if (d_second.data && p.firsts == 1) {
+        if (!spread_gradient(right, g, d_second, threads)) return false;
+        d_second.data = nullptr;
+    }
+    if (!d_first.data && !d_second.data && !d_weight) return true;
     if (right.work() < left.work()) return pairs_gradient(right, g, d_second, d_first, d_weight, threads);
     return pairs_gradient(left, g, d_first, d_second, d_weight, threads);
-}
-
-template <class Real> void choose(Sizes s, int threads, Way (&chosen)[3]) {
-    chosen[0] = chosen[1] = chosen[2] = Way::choose;
-    if (is_tiny(s)) return;
-    if (is_one_column(s)) exchange(s.features_1, s.features_2);
-    chosen[0] = forward_way<Real>(s);
-    chosen[1] = input_gradients_way<Real>(s, threads);
-    chosen[2] = weight_gradient_way<Real>(s, threads);
 }
 
 }  // namespace
@@ -164,9 +181,9 @@ extern const Kernel LUCID_JOIN(kernel_, LUCID_SET);
 const Kernel LUCID_JOIN(kernel_, LUCID_SET) = {
     LUCID_QUOTE(LUCID_SET),
     {forward<float>, gradient_of_weight<float>, gradients_of_inputs<float>, pairs<float>,
-     pair_gradients<float>, choose<float>},
+     pair_gradients<float>, takes_pairs<float>, choose<float>, is_suited<float>},
     {forward<double>, gradient_of_weight<double>, gradients_of_inputs<double>, pairs<double>,
-     pair_gradients<double>, choose<double>},
+     pair_gradients<double>, takes_pairs<double>, choose<double>, is_suited<double>},
 };
 
 }  // namespace lucid

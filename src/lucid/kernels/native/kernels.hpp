@@ -7,6 +7,10 @@ namespace lucid {
 
 struct Sizes {
     Index samples, outputs, features_1, features_2;  // N, O, I, J
+    // Additions and multiplications; not an integer, which might overflow.
+    double operations() const {
+        return 2.0 * double(samples) * double(outputs) * double(features_1) * double(features_2);
+    }
 };
 
 // A matrix with contiguous rows, `step` numbers apart.
@@ -15,26 +19,108 @@ template <class Real> struct Matrix {
     Index step;
 };
 
+// Less work than this (in additions and multiplications) is not worth another thread.
+constexpr double least_operations = 4e5;
+inline bool is_worth_threads(double operations) { return operations >= least_operations; }
+
+// Where in an array the shared positions are: those of one axis, or of two.
+struct Positions {
+    Index inner = 1, outer_step = 0, inner_step = 0;  // how many the inner axis has; in numbers
+    Index at(Index position) const {
+        return position < inner ? position * inner_step
+                                : position / inner * outer_step + position % inner * inner_step;
+    }
+};
+
 // Within each of so many shared positions, every row of x1 with every row of x2.
 struct Pairs {
     Index shared, firsts, seconds, outputs, features_1, features_2;  // S, A, B, O, I, J
-    bool first_outside;  // the result is (S, A, B, O), else (S, B, A, O)
+    Positions positions;            // of the result, as is what follows, in numbers
+    Index first_step, second_step;
+    // What is multiplied where the input with fewer rows meets the weight, and then the other.
+    double operations() const {
+        const double fewer = double(firsts < seconds ? firsts : seconds);
+        return 2.0 * double(shared) * double(outputs) * double(features_1) * double(features_2) *
+               (fewer > 0 ? fewer : 0);
+    }
 };
 
-enum class Way : int {
-    choose = 0,
-    samples = 1,   // lanes are samples, W read in place (forward) or packed (gradients)
-    packed = 2,    // the same, with W packed for each group of samples
-    features = 3,  // lanes are features of x2: for few samples
-    swapped = 4,   // as `packed`, with x1 and x2 exchanged
-    products = 5,  // weight gradient: x1 · x2 in registers, rows are outputs
-    column = 6,    // input gradients: d2 in registers, for few outputs
-    apart = 7,     // input gradients: one product for each, for very few outputs
-    shared = 8,    // input gradients: threads share the samples and split i
-    rows = 9,      // lanes are features of x2, rows of a tile samples: for moderately many
-    outer = 10,    // forward: x1 · x2 in registers, rows are outputs: for few features
-    flat = 11,     // lanes are both features: for few samples whose features 2 fill no vector
+// The rows of one input, or of its gradient: those of each shared position are `step` apart.
+template <class Real> struct Strided {
+    Real* data = nullptr;
+    Positions positions;
+    Index step = 0;
+    Real* at(Index position, Index row) const { return data + positions.at(position) + row * step; }
+    // Whether the rows of the next position follow those of one, a step apart.
+    bool is_even(Index shared, Index rows) const {
+        return shared == 1 || (positions.inner == shared && rows > 1 && positions.inner_step == rows * step);
+    }
 };
+
+// How an operation is computed; README.md says what each algorithm does. `chosen` is the one that
+// costs least.
+enum class Algorithm : int {
+    chosen = -1,
+    reference,
+    samples_on_lanes,
+    samples_on_lanes_packed,
+    samples_on_lanes_swapped,
+    samples_on_lanes_whole,
+    features_on_lanes,
+    stream_weight,
+    flat_features,
+    outer_product,
+    packed_products,
+    gradient_in_registers,
+    output_by_output,
+};
+
+// The names under which tests, documents and users know them, in the same order.
+constexpr const char* algorithm_names[] = {
+    "reference",
+    "samples_on_lanes",
+    "samples_on_lanes_packed",
+    "samples_on_lanes_swapped",
+    "samples_on_lanes_whole",
+    "features_on_lanes",
+    "stream_weight",
+    "flat_features",
+    "outer_product",
+    "packed_products",
+    "gradient_in_registers",
+    "output_by_output",
+};
+
+enum class Operation { forward, inputs, weight };
+
+// Those that an operation has: all of the list.
+struct Algorithms {
+    const Algorithm* first;
+    int count;
+};
+
+constexpr Algorithm forward_algorithms[] = {
+    Algorithm::reference, Algorithm::samples_on_lanes, Algorithm::samples_on_lanes_packed,
+    Algorithm::samples_on_lanes_swapped, Algorithm::features_on_lanes, Algorithm::stream_weight,
+    Algorithm::flat_features, Algorithm::outer_product,
+};
+constexpr Algorithm inputs_algorithms[] = {
+    Algorithm::reference, Algorithm::samples_on_lanes, Algorithm::samples_on_lanes_whole,
+    Algorithm::features_on_lanes, Algorithm::stream_weight, Algorithm::flat_features,
+    Algorithm::gradient_in_registers, Algorithm::output_by_output,
+};
+constexpr Algorithm weight_algorithms[] = {
+    Algorithm::reference, Algorithm::packed_products, Algorithm::outer_product,
+    Algorithm::flat_features,
+};
+
+template <int Count> constexpr Algorithms all_of(const Algorithm (&list)[Count]) { return {list, Count}; }
+
+constexpr Algorithms algorithms_of(Operation operation) {
+    return operation == Operation::forward ? all_of(forward_algorithms)
+        : operation == Operation::inputs   ? all_of(inputs_algorithms)
+                                           : all_of(weight_algorithms);
+}
 
 // Each writes all of its results and returns false where there is no memory for its scratch.
 // `bias`, `d_first` or `d_second` may be null.
@@ -42,24 +128,29 @@ template <class Real> struct Operations {
     // out[n, o] = Σ_ij x1[n, i] · W[o, i, j] · x2[n, j] + bias[o]
     bool (*forward)(
         Sizes, Matrix<Real> x1, Matrix<Real> x2, const Real* weight, const Real* bias, Real* out,
-        int threads, Way);
+        int threads, Algorithm);
     // dW[o, i, j] = Σ_n g[n, o] · x1[n, i] · x2[n, j]
     bool (*weight_gradient)(
-        Sizes, Matrix<Real> g, Matrix<Real> x1, Matrix<Real> x2, Real* d_weight, int threads, Way);
+        Sizes, Matrix<Real> g, Matrix<Real> x1, Matrix<Real> x2, Real* d_weight, int threads, Algorithm);
     // dx1[n, i] = Σ_oj g[n, o] · W[o, i, j] · x2[n, j];  dx2[n, j] = Σ_oi g · W · x1
     bool (*input_gradients)(
         Sizes, Matrix<Real> g, Matrix<Real> x1, Matrix<Real> x2, const Real* weight, Real* d_first,
-        Real* d_second, int threads, Way);
-    // The same for pairs, all with W read; rows of x1 are (S, A), those of x2 (S, B).
+        Real* d_second, int threads, Algorithm);
+    // The same for pairs.
     bool (*pairs)(
-        Pairs, Matrix<Real> x1, Matrix<Real> x2, const Real* weight, const Real* bias, Real* out,
-        int threads);
-    // Those that are not wanted are null.
+        const Pairs&, Strided<const Real> x1, Strided<const Real> x2, const Real* weight,
+        const Real* bias, Real* out, int threads);
+    // Those that are not wanted are null. What is given for an input is dense as a whole.
     bool (*pair_gradients)(
-        Pairs, const Real* g, Matrix<Real> x1, Matrix<Real> x2, const Real* weight, Real* d_first,
-        Real* d_second, Real* d_weight, int threads);
-    // The ways that would be chosen: of the forward, of both input gradients, of the weight's.
-    void (*choose)(Sizes, int threads, Way (&chosen)[3]);
+        const Pairs&, const Real* g, Strided<const Real> x1, Strided<const Real> x2, const Real* weight,
+        Strided<Real> d_first, Strided<Real> d_second, Real* d_weight, int threads);
+    // Whether that is faster than matrix products of the caller's library: of the forward without,
+    // of the gradients with those that are needed.
+    bool (*takes_pairs)(const Pairs&, const bool* needed);
+    // The algorithm that costs least; of the inputs' gradients both are meant, or one alone.
+    Algorithm (*choose)(Operation, Sizes, int threads, bool both);
+    // Whether an algorithm of the operation can do these sizes in the memory that it may take.
+    bool (*suits)(Operation, Algorithm, const Sizes&, bool both);
 };
 
 struct Kernel {

@@ -1,10 +1,13 @@
-// The Python door: arguments checked to the last size, results made, the lock let go while the
+// The Python binding: arguments checked to the last size, results made, the GIL released while the
 // kernel works. A call that the kernel cannot do as it stands is declined: the result is None.
 #include "arrays.hpp"
+#include "layout.hpp"
 
 #include "pool.hpp"
 #include "select.hpp"
 #include "xla.hpp"
+
+#include <climits>
 
 namespace lucid {
 void set_scratch_failure(std::size_t from_bytes);
@@ -17,17 +20,53 @@ using namespace lucid;
 // Above this many additions and multiplications other Python threads may run meanwhile.
 constexpr double held_operations = 2e4;
 
-// How the tests ask for a way and a number of threads; 0 leaves the choice to the kernel.
-struct Wish {
-    Way way = Way::choose;
-    int threads = 0;
+const char* name_of(Algorithm algorithm) { return algorithm_names[int(algorithm)]; }
+
+constexpr const char* operation_names[] = {"forward", "inputs", "weight"};
+
+// The algorithm that is asked for by name, or None for the one that costs least; one that the
+// operation has not, or that cannot do these sizes, is an error, and no other takes its place.
+bool algorithm_of(
+    PyObject* name, Operation operation, const Sizes& s, int type, bool both, Algorithm& algorithm) {
+    algorithm = Algorithm::chosen;
+    if (name == Py_None) return true;
+    const Algorithms all = algorithms_of(operation);
+    for (int k = 0; k < all.count && PyUnicode_Check(name); ++k)
+        if (PyUnicode_CompareWithASCIIString(name, name_of(all.first[k])) == 0) algorithm = all.first[k];
+    const char* of = operation_names[int(operation)];
+    if (algorithm == Algorithm::chosen)
+        return PyErr_Format(PyExc_ValueError, "%s has no algorithm %R", of, name), false;
+    const auto suits = type == NPY_FLOAT ? kernel().in_float.suits : kernel().in_double.suits;
+    if (suits(operation, algorithm, s, both)) return true;
+    PyErr_Format(
+        PyExc_ValueError, "%s by %U: not for N = %zd, O = %zd, I = %zd, J = %zd%s", of, name,
+        s.samples, s.outputs, s.features_1, s.features_2, both ? "" : " and one gradient alone");
+    return false;
+}
+
+// How many threads: so many as asked for, or, for anything else, as many as the work is worth, at
+// most so many as `most` says. The tests ask.
+struct Threads {
+    bool asked = false;
+    int most = 0;  // 0: as many as there are
+    int count(double operations) const {
+        if (asked && most > 0) return most;
+        const int all = get_threads();
+        return lucid::is_worth_threads(operations) ? most > 0 && most < all ? most : all : 1;
+    }
 };
 
-bool wish_of(PyObject* const* arguments, Py_ssize_t count, Wish& wish) {
-    if (count < 2) return true;
-    wish.way = Way(PyLong_AsLong(arguments[0]));
-    wish.threads = int(PyLong_AsLong(arguments[1]));
-    return !PyErr_Occurred();
+// A number of threads; None or 0 leave it to the kernel.
+bool threads_of(PyObject* number, Threads& threads) {
+    if (number == Py_None) return true;
+    const long count = PyLong_Check(number) ? PyLong_AsLong(number) : -1;
+    if (count < 0 || count > INT_MAX) {
+        PyErr_Clear();
+        PyErr_Format(PyExc_ValueError, "threads are a number from 0, not %R", number);
+        return false;
+    }
+    threads.most = int(count);
+    return true;
 }
 
 // The result, when call() has written it; Python's lock is let go for work that takes long.
@@ -45,101 +84,122 @@ template <class Call> PyObject* released(double operations, PyObject* result, co
     return PyErr_NoMemory();
 }
 
-template <class Call> PyObject* run(const Sizes& s, Wish wish, PyObject* result, const Call& call) {
-    const double operations = 2.0 * double(s.samples) * double(s.outputs) *
-                              double(s.features_1) * double(s.features_2);
-    const int threads = wish.threads > 0 ? wish.threads : operations < 4e5 ? 1 : get_threads();
-    return released(operations, result, [&] { return call(threads); });
-}
-
-template <class Real> Matrix<Real> matrix(const RowsOf& rows) {
-    return {static_cast<const Real*>(rows.data), rows.step};
-}
-
-template <class Real> const Real* data(PyArrayObject* array) {
-    return array ? static_cast<const Real*>(PyArray_DATA(array)) : nullptr;
-}
+template <class Real> const Real* data(const View& view) { return static_cast<const Real*>(view.data); }
 
 template <class Real> Real* data(PyObject* array) {
     return array ? static_cast<Real*>(PyArray_DATA(reinterpret_cast<PyArrayObject*>(array))) : nullptr;
 }
 
-bool is_weight(PyArrayObject* array) {
-    return array && PyArray_NDIM(array) == 3 && PyArray_IS_C_CONTIGUOUS(array);
+template <class Real> Strided<const Real> strided(const Layout& layout, const View& view, int array) {
+    const int own = array == Layout::x1 ? Layout::first : Layout::second;
+    return {data<Real>(view), layout.positions(array), layout.step(own, array)};
 }
 
-bool fits(PyArrayObject* weight, Index outputs, Index features_1, Index features_2) {
-    return is_weight(weight) && PyArray_DIM(weight, 0) == outputs &&
-           PyArray_DIM(weight, 1) == features_1 && PyArray_DIM(weight, 2) == features_2;
+template <class Real> Strided<Real> strided(const Layout& layout, PyObject* result, int array) {
+    const int own = array == Layout::d1 ? Layout::first : Layout::second;
+    return {data<Real>(result), layout.positions(array), layout.step(own, array)};
 }
 
-// bilinear(x1, x2, weight, bias[, way, threads])
+bool is_weight(const View& view, Index outputs, Index features_1, Index features_2) {
+    return view.axes == 3 && view.sizes[0] == outputs && view.sizes[1] == features_1 &&
+           view.sizes[2] == features_2 && view.is_contiguous();
+}
+
+bool is_bias(const View& view, Index outputs) {
+    return (view.axes == 1 || (view.axes == 2 && view.sizes[0] == 1)) && view.features() == outputs &&
+           view.is_contiguous();
+}
+
+Pairs pairs_of(const Layout& layout, Index outputs, Index features_1, Index features_2) {
+    return {layout.size(Layout::shared), layout.size(Layout::first), layout.size(Layout::second),
+            outputs, features_1, features_2, layout.positions(Layout::out),
+            layout.step(Layout::first, Layout::out), layout.step(Layout::second, Layout::out)};
+}
+
+bool takes(const Pairs& p, int type, const bool* needed) {
+    return (type == NPY_FLOAT ? kernel().in_float.takes_pairs : kernel().in_double.takes_pairs)(p, needed);
+}
+
+// bilinear(x1, x2, weight, bias[, most threads]); for the tests: (…, algorithm, threads)
 PyObject* bilinear(PyObject*, PyObject* const* arguments, Py_ssize_t count) {
-    if (count != 4 && count != 6) {
+    if (count < 4 || count > 6) {
         PyErr_SetString(PyExc_TypeError, "bilinear: takes x1, x2, weight and bias");
         return nullptr;
     }
-    const int type = type_of(arguments[0]);
-    if (type < 0) Py_RETURN_NONE;
-    PyArrayObject *x1 = readable(arguments[0], type), *x2 = readable(arguments[1], type);
-    PyArrayObject *weight = readable(arguments[2], type), *bias = nullptr;
-    if (!x1 || !x2 || !is_weight(weight) || !PyArray_NDIM(x1) || !PyArray_NDIM(x2)) Py_RETURN_NONE;
-    Shape shape, shape_2;
-    shape_of(x1, shape);
-    shape_of(x2, shape_2);
-    const npy_intp* w = PyArray_DIMS(weight);
-    const Sizes s{shape.rows(), w[0], w[1], w[2]};
-    if (!same_leading(shape, shape_2) || shape.features() != w[1] || shape_2.features() != w[2])
+    Threads threads{count == 6};
+    if (count > 4 && !threads_of(arguments[count - 1], threads)) return nullptr;
+    View x1, x2, weight, bias;
+    if (!view_of(arguments[0], x1) || !view_of(arguments[1], x2) || !view_of(arguments[2], weight) ||
+        x2.type != x1.type || weight.type != x1.type || !has_rows(x1) || !has_rows(x2) ||
+        weight.axes != 3 || !is_weight(weight, weight.sizes[0], x1.features(), x2.features()))
         Py_RETURN_NONE;
-    if (arguments[3] != Py_None) {
-        bias = readable(arguments[3], type);
-        const bool fits = bias && PyArray_IS_C_CONTIGUOUS(bias) &&
-                          (PyArray_NDIM(bias) == 1 ||
-                           (PyArray_NDIM(bias) == 2 && PyArray_DIM(bias, 0) == 1)) &&
-                          PyArray_DIM(bias, PyArray_NDIM(bias) - 1) == w[0];
-        if (!fits) Py_RETURN_NONE;
-    }
-    RowsOf first, second;
-    Wish wish;
-    if (s.samples * s.outputs * s.features_1 * s.features_2 == 0) Py_RETURN_NONE;
-    if (!rows_of(x1, first) || !rows_of(x2, second)) Py_RETURN_NONE;
-    if (!wish_of(arguments + 4, count - 4, wish)) return nullptr;
+    const int type = x1.type;
+    if (arguments[3] != Py_None &&
+        (!view_of(arguments[3], bias) || bias.type != type || !is_bias(bias, weight.sizes[0])))
+        Py_RETURN_NONE;
+    Shape shape;
+    if (!broadcast(x1, x2, shape)) Py_RETURN_NONE;
+    shape.sizes[shape.axes - 1] = weight.sizes[0];
+    const Sizes s{shape.rows(), weight.sizes[0], weight.sizes[1], weight.sizes[2]};
+    if (s.operations() == 0) Py_RETURN_NONE;
 
-    shape.sizes[shape.axes - 1] = w[0];
+    Layout layout;
+    Index step_1 = 0, step_2 = 0;
+    bool are_rows = same_leading(x1, x2) && (step_1 = row_step(x1)) > 0 && (step_2 = row_step(x2)) > 0;
+    if (!are_rows) {
+        if (!layout.find({{&x1, x1.steps, false}, {&x2, x2.steps, false}, {&shape}, {}, {}}))
+            Py_RETURN_NONE;
+        are_rows = layout.is_rows();
+        step_1 = layout.row_step(Layout::x1, x1), step_2 = layout.row_step(Layout::x2, x2);
+        if (are_rows && (step_1 == 0 || step_2 == 0)) Py_RETURN_NONE;
+    }
+    if (are_rows) {
+        Algorithm algorithm = Algorithm::chosen;
+        if (count == 6 && !algorithm_of(arguments[4], Operation::forward, s, type, true, algorithm))
+            return nullptr;
+        PyObject* out = PyArray_SimpleNew(shape.axes, shape.sizes, type);
+        if (!out) return nullptr;
+        const int many = threads.count(s.operations());
+        return released(s.operations(), out, [&] {
+            if (type == NPY_FLOAT)
+                return kernel().in_float.forward(
+                    s, {data<float>(x1), step_1}, {data<float>(x2), step_2}, data<float>(weight),
+                    data<float>(bias), data<float>(out), many, algorithm);
+            return kernel().in_double.forward(
+                s, {data<double>(x1), step_1}, {data<double>(x2), step_2}, data<double>(weight),
+                data<double>(bias), data<double>(out), many, algorithm);
+        });
+    }
+
+    const Pairs p = pairs_of(layout, s.outputs, s.features_1, s.features_2);
+    if (!threads.asked && !takes(p, type, nullptr)) Py_RETURN_NONE;
     PyObject* out = PyArray_SimpleNew(shape.axes, shape.sizes, type);
     if (!out) return nullptr;
-    return run(s, wish, out, [&](int threads) {
+    const int many = threads.count(p.operations());
+    return released(p.operations(), out, [&] {
         if (type == NPY_FLOAT)
-            return kernel().in_float.forward(
-                s, matrix<float>(first), matrix<float>(second), data<float>(weight),
-                data<float>(bias), data<float>(out), threads, wish.way);
-        return kernel().in_double.forward(
-            s, matrix<double>(first), matrix<double>(second), data<double>(weight),
-            data<double>(bias), data<double>(out), threads, wish.way);
+            return kernel().in_float.pairs(
+                p, strided<float>(layout, x1, Layout::x1), strided<float>(layout, x2, Layout::x2),
+                data<float>(weight), data<float>(bias), data<float>(out), many);
+        return kernel().in_double.pairs(
+            p, strided<double>(layout, x1, Layout::x1), strided<double>(layout, x2, Layout::x2),
+            data<double>(weight), data<double>(bias), data<double>(out), many);
     });
 }
 
 // An input of `gradients`: an array, or its shape where its values are not needed.
-struct Input {
-    Shape shape;
-    RowsOf rows;
-};
-
-bool input_of(PyObject* object, int type, bool needed, Input& input) {
-    if (PyTuple_CheckExact(object)) return !needed && shape_of(object, input.shape);
-    PyArrayObject* array = readable(object, type);
-    if (!array || PyArray_NDIM(array) == 0) return false;
-    shape_of(array, input.shape);
-    return !needed || rows_of(array, input.rows);
+bool input_of(PyObject* object, int type, bool needed, View& input) {
+    if (PyTuple_Check(object)) return !needed && shape_of(object, input);
+    return view_of(object, input) && input.type == type && has_rows(input);
 }
 
-// Three flags; false, with or without an error set, where the object is something else.
+// Three truth values; false where the object is something else.
 bool flags_of(PyObject* tuple, bool (&needed)[3]) {
-    if (!PyTuple_CheckExact(tuple) || PyTuple_GET_SIZE(tuple) != 3) return false;
+    if (!PyTuple_Check(tuple) || PyTuple_GET_SIZE(tuple) != 3) return false;
     for (int k = 0; k < 3; ++k) {
-        const int flag = PyObject_IsTrue(PyTuple_GET_ITEM(tuple, k));
-        if (flag < 0) return false;
-        needed[k] = flag;
+        PyObject* flag = PyTuple_GET_ITEM(tuple, k);
+        if (!PyBool_Check(flag)) return false;
+        needed[k] = flag == Py_True;
     }
     return true;
 }
@@ -166,175 +226,198 @@ PyObject* results_of(
     return found;
 }
 
+// The factors of a call of `gradients`; what is not needed has no data.
+struct Factors {
+    View g, x1, x2, weight;
+};
+
+// Some of the gradients, with leading axes in which they are found together.
+struct Group {
+    Layout layout;
+    bool needed[3];
+    bool is_rows;
+    double operations;
+};
+
+// The axes for these gradients, from those of the arrays. A gradient has a row for each that its
+// input has in its shape; of the other input, what is there again counts once.
+bool group_of(const Factors& f, const bool (&needed)[3], Group& group) {
+    const bool reads_1 = needed[1] || needed[2], reads_2 = needed[0] || needed[2];
+    const auto along = [&](const View& input, bool reads, bool by_shape) {
+        return Along{&input, reads ? input.steps : nullptr, by_shape || !reads};
+    };
+    for (int k = 0; k < 3; ++k) group.needed[k] = needed[k];
+    Along d1, d2;
+    if (needed[0]) d1.shape = &f.x1;
+    if (needed[1]) d2.shape = &f.x2;
+    Layout& layout = group.layout;
+    if (!layout.find(
+            {along(f.x1, reads_1, needed[0]), along(f.x2, reads_2, needed[1]), {&f.g, f.g.steps}, d1,
+             d2}))
+        return false;
+    group.is_rows = layout.is_rows();
+    group.operations = pairs_of(layout, f.g.features(), f.x1.features(), f.x2.features()).operations();
+    if (!group.is_rows) return true;
+    return layout.row_step(Layout::out, f.g) > 0 &&
+           (!reads_1 || layout.row_step(Layout::x1, f.x1) > 0) &&
+           (!reads_2 || layout.row_step(Layout::x2, f.x2) > 0);
+}
+
+template <class Real> Matrix<Real> matrix(const Layout& layout, const View& view, int array) {
+    return {data<Real>(view), layout.row_step(array, view)};
+}
+
 template <class Real>
 bool gradients_in(
-    const Sizes& s, const RowsOf& g, const Input& x1, const Input& x2, PyArrayObject* weight,
-    PyObject* const* results, int threads, Way way) {
+    const Factors& f, const Group& group, PyObject* const* results, int threads, Algorithm inputs,
+    Algorithm of_weight) {
     const Operations<Real>& on = operations<Real>(kernel());
-    const auto rows = matrix<Real>(g), first = matrix<Real>(x1.rows), second = matrix<Real>(x2.rows);
+    const Layout& layout = group.layout;
+    PyObject* const d1 = group.needed[0] ? results[0] : nullptr;
+    PyObject* const d2 = group.needed[1] ? results[1] : nullptr;
+    Real* const d_weight = group.needed[2] ? data<Real>(results[2]) : nullptr;
+    const Pairs p = pairs_of(layout, f.g.features(), f.x1.features(), f.x2.features());
+    if (!group.is_rows)
+        return on.pair_gradients(
+            p, data<Real>(f.g), strided<Real>(layout, f.x1, Layout::x1),
+            strided<Real>(layout, f.x2, Layout::x2), data<Real>(f.weight),
+            strided<Real>(layout, d1, Layout::d1), strided<Real>(layout, d2, Layout::d2), d_weight,
+            threads);
+    const Sizes s{p.shared, p.outputs, p.features_1, p.features_2};
+    const auto rows = matrix<Real>(layout, f.g, Layout::out);
+    const auto first = matrix<Real>(layout, f.x1, Layout::x1);
+    const auto second = matrix<Real>(layout, f.x2, Layout::x2);
     bool done = true;
-    if (results[0] || results[1])
+    if (d1 || d2)
         done = on.input_gradients(
-            s, rows, first, second, data<Real>(weight), data<Real>(results[0]),
-            data<Real>(results[1]), threads, way);
-    if (done && results[2])
-        done = on.weight_gradient(s, rows, first, second, data<Real>(results[2]), threads, way);
+            s, rows, first, second, data<Real>(f.weight), data<Real>(d1), data<Real>(d2), threads,
+            inputs);
+    if (done && d_weight)
+        done = on.weight_gradient(s, rows, first, second, d_weight, threads, of_weight);
     return done;
 }
 
-// gradients(g, x1, x2, weight, needed[, way, threads])
+// Together where they see the same axes; where a row of an input is there again and again, each
+// gradient by itself. False where the kernel cannot walk over them, or had better not.
+bool groups_of(const Factors& f, const bool (&needed)[3], bool asked, Group (&groups)[3], int& count) {
+    const bool apart = (f.x1.data && is_expanded(f.x1)) || (f.x2.data && is_expanded(f.x2));
+    count = 0;
+    for (int k = 0; k < (apart ? 3 : 1); ++k) {
+        if (apart && !needed[k]) continue;
+        Group& group = groups[count++];
+        const bool alone[3] = {k == 0, k == 1, k == 2};
+        if (!group_of(f, apart ? alone : needed, group)) return false;
+        const Pairs p = pairs_of(group.layout, f.g.features(), f.x1.features(), f.x2.features());
+        if (!group.is_rows && !asked && !takes(p, f.g.type, group.needed)) return false;
+    }
+    return true;
+}
+
+// gradients(g, x1, x2, weight, needed[, most threads]); for the tests: (…, inputs' algorithm,
+// weight's algorithm, threads)
 PyObject* gradients(PyObject*, PyObject* const* arguments, Py_ssize_t count) {
     bool needed[3];
-    if ((count != 5 && count != 7) || !flags_of(arguments[4], needed)) {
-        if (!PyErr_Occurred())
-            PyErr_SetString(PyExc_TypeError, "gradients: takes g, x1, x2, weight and three flags");
+    if ((count != 5 && count != 6 && count != 8) || !flags_of(arguments[4], needed)) {
+        PyErr_SetString(PyExc_TypeError, "gradients: takes g, x1, x2, weight and three flags");
         return nullptr;
     }
-    const int type = type_of(arguments[0]);
-    if (type < 0) Py_RETURN_NONE;
-    PyArrayObject* dy = readable(arguments[0], type);
-    Shape shape;
-    RowsOf g;
-    Input x1, x2;
-    if (!dy || PyArray_NDIM(dy) == 0 || !rows_of(dy, g)) Py_RETURN_NONE;
-    shape_of(dy, shape);
-    if (!input_of(arguments[1], type, needed[1] || needed[2], x1) ||
-        !input_of(arguments[2], type, needed[0] || needed[2], x2) ||
-        !same_leading(shape, x1.shape) || !same_leading(shape, x2.shape))
+    Threads threads{count == 8};
+    if (count > 5 && !threads_of(arguments[count - 1], threads)) return nullptr;
+    Factors f;
+    if (!view_of(arguments[0], f.g) || !has_rows(f.g) ||
+        !input_of(arguments[1], f.g.type, needed[1] || needed[2], f.x1) ||
+        !input_of(arguments[2], f.g.type, needed[0] || needed[2], f.x2))
         Py_RETURN_NONE;
-    const Sizes s{shape.rows(), shape.features(), x1.shape.features(), x2.shape.features()};
-    PyArrayObject* weight = nullptr;
-    if (needed[0] || needed[1]) {
-        weight = readable(arguments[3], type);
-        if (!fits(weight, s.outputs, s.features_1, s.features_2)) Py_RETURN_NONE;
-    }
-    Wish wish;
-    if (s.samples * s.outputs * s.features_1 * s.features_2 == 0) Py_RETURN_NONE;
-    if (!wish_of(arguments + 5, count - 5, wish)) return nullptr;
+    if (f.g.axes != (f.x1.axes > f.x2.axes ? f.x1.axes : f.x2.axes)) Py_RETURN_NONE;
+    if ((needed[0] || needed[1]) &&
+        (!view_of(arguments[3], f.weight) || f.weight.type != f.g.type ||
+         !is_weight(f.weight, f.g.features(), f.x1.features(), f.x2.features())))
+        Py_RETURN_NONE;
+    if (!needed[1] && !needed[2]) f.x1.data = nullptr;
+    if (!needed[0] && !needed[2]) f.x2.data = nullptr;
+    const Sizes s{f.g.rows(), f.g.features(), f.x1.features(), f.x2.features()};
+    Group groups[3];
+    int group_count;
+    if (s.operations() == 0 || !groups_of(f, needed, threads.asked, groups, group_count))
+        Py_RETURN_NONE;
+    Algorithm inputs = Algorithm::chosen, of_weight = Algorithm::chosen;
+    const bool both = needed[0] == needed[1];  // or neither
+    if (count == 8 &&
+        (!algorithm_of(arguments[5], Operation::inputs, s, f.g.type, both, inputs) ||
+         !algorithm_of(arguments[6], Operation::weight, s, f.g.type, true, of_weight)))
+        return nullptr;
 
     PyObject* results[3];
-    PyObject* found = results_of(needed, type, x1.shape, x2.shape, s.outputs, results);
+    PyObject* found = results_of(needed, f.g.type, f.x1, f.x2, s.outputs, results);
     if (!found) return nullptr;
-    return run(s, wish, found, [&](int threads) {
-        return type == NPY_FLOAT
-            ? gradients_in<float>(s, g, x1, x2, weight, results, threads, wish.way)
-            : gradients_in<double>(s, g, x1, x2, weight, results, threads, wish.way);
+    double operations = 0;
+    for (int k = 0; k < group_count; ++k) operations += groups[k].operations;
+    const int many = threads.count(operations);
+    return released(operations, found, [&] {
+        bool done = true;
+        for (int k = 0; done && k < group_count; ++k)
+            done = f.g.type == NPY_FLOAT
+                ? gradients_in<float>(f, groups[k], results, many, inputs, of_weight)
+                : gradients_in<double>(f, groups[k], results, many, inputs, of_weight);
+        return done;
     });
 }
 
-// Pairs as the caller sees them: positions shared by both inputs, and which of their own axes comes
-// first in the result. Here it is only checked that the arrays have so many numbers.
-bool pairs_of(
-    PyObject* const* arguments, const Shape& out, const Shape& x1, const Shape& x2, Pairs& p) {
-    p.shared = PyLong_AsSsize_t(arguments[0]);
-    p.first_outside = PyObject_IsTrue(arguments[1]) == 1;
-    if (PyErr_Occurred() || p.shared < 1) return PyErr_Clear(), false;
-    p.firsts = x1.rows() / p.shared, p.seconds = x2.rows() / p.shared;
-    p.outputs = out.features(), p.features_1 = x1.features(), p.features_2 = x2.features();
-    return p.firsts * p.shared == x1.rows() && p.seconds * p.shared == x2.rows() &&
-           p.firsts * x2.rows() == out.rows() &&
-           out.rows() * p.outputs * p.features_1 * p.features_2 > 0;
+// Sizes from a tuple, for `plan`: of an array that could exist.
+bool plan_shape_of(PyObject* tuple, Shape& shape) {
+    constexpr double most = double(Index(1) << 58);  // numbers
+    if (!shape_of(tuple, shape)) return false;
+    double numbers = 1;
+    for (int axis = 0; axis < shape.axes; ++axis) numbers *= double(shape.sizes[axis]);
+    return numbers > 0 && numbers < most;
 }
 
-int threads_for(double operations, PyObject* const* wish, Py_ssize_t count) {
-    if (count > 0) return int(PyLong_AsLong(wish[0]));
-    return operations < 4e5 ? 1 : get_threads();
-}
-
-double operations(const Pairs& p) {
-    const double middle = double(p.shared) * double(p.outputs) *
-                          (p.firsts < p.seconds ? double(p.firsts) : double(p.seconds));
-    return 2.0 * middle * double(p.features_1) * double(p.features_2);
-}
-
-// pairs(x1, x2, weight, bias, leading, shared, first outside[, threads])
-PyObject* pairs(PyObject*, PyObject* const* arguments, Py_ssize_t count) {
-    if ((count != 7 && count != 8) || !PyTuple_CheckExact(arguments[4])) {
-        PyErr_SetString(PyExc_TypeError, "pairs: takes x1, x2, weight, bias, leading, shared, order");
+// plan(shape of x1, shape of x2, shape of the weight, needed or None, itemsize): in words what the
+// kernel does, or None where it declines
+PyObject* plan(PyObject*, PyObject* const* arguments, Py_ssize_t count) {
+    bool needed[3] = {};
+    const bool forward = count == 5 && arguments[3] == Py_None;
+    if (count != 5 || (!forward && !flags_of(arguments[3], needed)) || !PyLong_Check(arguments[4])) {
+        PyErr_SetString(PyExc_TypeError, "plan: takes three shapes, three flags or None, an itemsize");
         return nullptr;
     }
-    const int type = type_of(arguments[0]);
-    if (type < 0) Py_RETURN_NONE;
-    PyArrayObject *x1 = readable(arguments[0], type), *x2 = readable(arguments[1], type);
-    PyArrayObject* weight = readable(arguments[2], type);
-    PyArrayObject* bias = arguments[3] == Py_None ? nullptr : readable(arguments[3], type);
-    if (!x1 || !x2 || !is_weight(weight) || !PyArray_NDIM(x1) || !PyArray_NDIM(x2)) Py_RETURN_NONE;
-    Shape shape, shape_1, shape_2;
-    shape_of(x1, shape_1);
-    shape_of(x2, shape_2);
-    if (PyTuple_GET_SIZE(arguments[4]) + 1 > NPY_MAXDIMS || !shape_of(arguments[4], shape))
+    const int type = PyLong_AsLong(arguments[4]) == 8 ? NPY_DOUBLE : NPY_FLOAT;
+    PyErr_Clear();
+    Shape x1, x2, weight, shape;
+    if (!plan_shape_of(arguments[0], x1) || !plan_shape_of(arguments[1], x2) ||
+        !plan_shape_of(arguments[2], weight) || weight.axes != 3 || !broadcast(x1, x2, shape) ||
+        x1.features() != weight.sizes[1] || x2.features() != weight.sizes[2])
         Py_RETURN_NONE;
-    shape.sizes[shape.axes++] = PyArray_DIM(weight, 0);
-    RowsOf first, second;
-    Pairs p;
-    if (!pairs_of(arguments + 5, shape, shape_1, shape_2, p) ||
-        p.features_1 != PyArray_DIM(weight, 1) || p.features_2 != PyArray_DIM(weight, 2) ||
-        !rows_of(x1, first) || !rows_of(x2, second))
-        Py_RETURN_NONE;
-    if (arguments[3] != Py_None &&
-        !(bias && PyArray_IS_C_CONTIGUOUS(bias) && PyArray_SIZE(bias) == p.outputs))
-        Py_RETURN_NONE;
-    const int threads = threads_for(operations(p), arguments + 7, count - 7);
-    if (PyErr_Occurred()) return nullptr;
-    PyObject* out = PyArray_SimpleNew(shape.axes, shape.sizes, type);
-    if (!out) return nullptr;
-    return released(operations(p), out, [&] {
-        if (type == NPY_FLOAT)
-            return kernel().in_float.pairs(
-                p, matrix<float>(first), matrix<float>(second), data<float>(weight),
-                data<float>(bias), data<float>(out), threads);
-        return kernel().in_double.pairs(
-            p, matrix<double>(first), matrix<double>(second), data<double>(weight),
-            data<double>(bias), data<double>(out), threads);
-    });
+    shape.sizes[shape.axes - 1] = weight.sizes[0];
+    double numbers = 1;
+    for (int axis = 0; axis < shape.axes; ++axis) numbers *= double(shape.sizes[axis]);
+    if (numbers > double(Index(1) << 58)) Py_RETURN_NONE;
+    const Sizes s{shape.rows(), weight.sizes[0], weight.sizes[1], weight.sizes[2]};
+    const auto choose = type == NPY_DOUBLE ? kernel().in_double.choose : kernel().in_float.choose;
+    const auto name = [&](Operation operation, bool both) {
+        return name_of(choose(operation, s, get_threads(), both));
+    };
+    if (same_leading(x1, x2)) {
+        if (forward) return PyUnicode_FromString(name(Operation::forward, true));
+        const bool inputs = needed[0] || needed[1];
+        return PyUnicode_FromFormat(
+            "%s%s%s%s%s", inputs ? "inputs: " : "",
+            inputs ? name(Operation::inputs, needed[0] == needed[1]) : "",
+            inputs && needed[2] ? "; " : "", needed[2] ? "weight: " : "",
+            needed[2] ? name(Operation::weight, true) : "");
+    }
+    Layout layout;
+    if (!layout.find({{&x1}, {&x2}, {&shape}, {&x1}, {&x2}})) Py_RETURN_NONE;
+    const Pairs p = pairs_of(layout, s.outputs, s.features_1, s.features_2);
+    if (!takes(p, type, forward ? nullptr : needed)) Py_RETURN_NONE;
+    return PyUnicode_FromString("pairs, one input with the weight and then with the other");
 }
 
-// pair_gradients(g, x1, x2, weight, needed, shared, first outside[, threads])
-PyObject* pair_gradients(PyObject*, PyObject* const* arguments, Py_ssize_t count) {
-    bool needed[3];
-    if ((count != 7 && count != 8) || !flags_of(arguments[4], needed)) {
-        if (!PyErr_Occurred())
-            PyErr_SetString(PyExc_TypeError, "pair_gradients: takes g, x1, x2, weight, three flags …");
-        return nullptr;
-    }
-    const int type = type_of(arguments[0]);
-    if (type < 0) Py_RETURN_NONE;
-    PyArrayObject *dy = readable(arguments[0], type), *weight = nullptr;
-    Input x1, x2;
-    if (!dy || PyArray_NDIM(dy) == 0 || !PyArray_IS_C_CONTIGUOUS(dy) ||
-        !input_of(arguments[1], type, needed[1] || needed[2], x1) ||
-        !input_of(arguments[2], type, needed[0] || needed[2], x2))
-        Py_RETURN_NONE;
-    Shape shape;
-    shape_of(dy, shape);
-    Pairs p;
-    if (!pairs_of(arguments + 5, shape, x1.shape, x2.shape, p)) Py_RETURN_NONE;
-    if (needed[0] || needed[1]) {
-        weight = readable(arguments[3], type);
-        if (!fits(weight, p.outputs, p.features_1, p.features_2)) Py_RETURN_NONE;
-    }
-    const int threads = threads_for(operations(p), arguments + 7, count - 7);
-    if (PyErr_Occurred()) return nullptr;
-    PyObject* results[3];
-    PyObject* found = results_of(needed, type, x1.shape, x2.shape, p.outputs, results);
-    if (!found) return nullptr;
-    return released(operations(p), found, [&] {
-        if (type == NPY_FLOAT)
-            return kernel().in_float.pair_gradients(
-                p, data<float>(dy), matrix<float>(x1.rows), matrix<float>(x2.rows),
-                data<float>(weight), data<float>(results[0]), data<float>(results[1]),
-                data<float>(results[2]), threads);
-        return kernel().in_double.pair_gradients(
-            p, data<double>(dy), matrix<double>(x1.rows), matrix<double>(x2.rows),
-            data<double>(weight), data<double>(results[0]), data<double>(results[1]),
-            data<double>(results[2]), threads);
-    });
-}
-
-// ways(samples, outputs, features 1, features 2, itemsize): those that would be chosen
-PyObject* ways(PyObject*, PyObject* const* arguments, Py_ssize_t count) {
+// chosen(samples, outputs, features 1, features 2, itemsize): the names of the algorithms that would
+// be taken for the forward, for both inputs' gradients and for the weight's
+PyObject* chosen(PyObject*, PyObject* const* arguments, Py_ssize_t count) {
     if (count != 5) {
-        PyErr_SetString(PyExc_TypeError, "ways: takes four sizes and an itemsize");
+        PyErr_SetString(PyExc_TypeError, "chosen: takes four sizes and an itemsize");
         return nullptr;
     }
     Index numbers[5];
@@ -342,13 +425,33 @@ PyObject* ways(PyObject*, PyObject* const* arguments, Py_ssize_t count) {
         numbers[k] = PyLong_AsSsize_t(arguments[k]);
         if (numbers[k] < 1)
             return PyErr_Occurred() ? nullptr
-                                    : PyErr_Format(PyExc_ValueError, "ways: sizes are positive");
+                                    : PyErr_Format(PyExc_ValueError, "chosen: sizes are positive");
     }
     const Sizes s{numbers[0], numbers[1], numbers[2], numbers[3]};
-    Way chosen[3];
-    if (numbers[4] == 8) kernel().in_double.choose(s, get_threads(), chosen);
-    else kernel().in_float.choose(s, get_threads(), chosen);
-    return Py_BuildValue("iii", int(chosen[0]), int(chosen[1]), int(chosen[2]));
+    const auto choose = numbers[4] == 8 ? kernel().in_double.choose : kernel().in_float.choose;
+    const auto name = [&](Operation operation) {
+        return name_of(choose(operation, s, get_threads(), true));
+    };
+    return Py_BuildValue(
+        "sss", name(Operation::forward), name(Operation::inputs), name(Operation::weight));
+}
+
+// algorithms(): the names of all, by operation
+PyObject* algorithms(PyObject*, PyObject*) {
+    PyObject* found = PyDict_New();
+    for (int operation = 0; found && operation < 3; ++operation) {
+        const Algorithms all = algorithms_of(Operation(operation));
+        PyObject* names = PyTuple_New(all.count);
+        for (int k = 0; names && k < all.count; ++k) {
+            PyObject* name = PyUnicode_FromString(name_of(all.first[k]));
+            if (name) PyTuple_SET_ITEM(names, k, name);
+            else Py_CLEAR(names);
+        }
+        if (!names || PyDict_SetItemString(found, operation_names[operation], names) < 0)
+            Py_CLEAR(found);
+        Py_XDECREF(names);
+    }
+    return found;
 }
 
 PyObject* set_num_threads(PyObject*, PyObject* number) {
@@ -403,9 +506,9 @@ template <class Function> PyCFunction as_function(Function function) {
 PyMethodDef methods[] = {
     {"bilinear", as_function(bilinear), METH_FASTCALL, nullptr},
     {"gradients", as_function(gradients), METH_FASTCALL, nullptr},
-    {"pairs", as_function(pairs), METH_FASTCALL, nullptr},
-    {"pair_gradients", as_function(pair_gradients), METH_FASTCALL, nullptr},
-    {"ways", as_function(ways), METH_FASTCALL, nullptr},
+    {"plan", as_function(plan), METH_FASTCALL, nullptr},
+    {"algorithms", algorithms, METH_NOARGS, nullptr},
+    {"chosen", as_function(chosen), METH_FASTCALL, nullptr},
     {"set_num_threads", set_num_threads, METH_O, nullptr},
     {"get_num_threads", get_num_threads, METH_NOARGS, nullptr},
     {"instruction_set", instruction_set, METH_NOARGS, nullptr},
@@ -416,6 +519,9 @@ PyMethodDef methods[] = {
     {nullptr, nullptr, 0, nullptr},
 };
 
+// No slot for the GIL: where Python is free-threaded, importing this switches the lock on again. The
+// kernel itself would do without; the choices of threads and instruction set are atomic, but a shape
+// is looked at before an array is read, and nothing but the lock keeps others from changing it then.
 PyModuleDef definition = {
     PyModuleDef_HEAD_INIT, "_compiled", "The compiled bilinear kernel; see native/README.md.",
     -1, methods, nullptr, nullptr, nullptr, nullptr,

@@ -9,7 +9,8 @@ namespace {
 
 using lucid::Matrix;
 using lucid::Sizes;
-using lucid::Way;
+using lucid::Algorithm;
+using lucid::Operation;
 
 // `size` things cut into the fewest pieces of at most `most`, as evenly as they go:
 // 64 rows make tiles of 11, 11, 11, 11, 10 and 10, not five of 12 and one of 4.
@@ -31,8 +32,7 @@ inline Range share(Range range, Index chunk, Index count) {
     return {range.begin + length * chunk / count, range.begin + length * (chunk + 1) / count};
 }
 
-// Less work than this (in additions and multiplications) is not worth a chunk of its own.
-constexpr double least_operations = 4e5;
+using lucid::least_operations;
 
 // How many chunks for a number of dot products of some length: enough that a thread which comes late,
 // or loses its core for a while, holds up little.

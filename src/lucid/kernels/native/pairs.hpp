@@ -22,24 +22,27 @@
 namespace {
 
 using lucid::Pairs;
+using lucid::Positions;
+using lucid::Strided;
 
 constexpr Index middle_bytes = 256 * 1024;  // of T or U for one output, and one group of rows
 constexpr Index outputs_together = 4;       // so many outputs of one pair are moved together
 
-// `first` meets the weight; numbers of the result are `first_step` and `second_step` apart.
+// `first` meets the weight; numbers of the result are so many apart.
 template <class Real> struct PairsOf {
     Index shared, firsts, seconds, outputs, features_1, features_2;
-    Matrix<Real> first, second;
+    Strided<const Real> first, second;
     const Real* weight;
     Index step_1, step_2;  // of the weight, from one feature to the next
+    Positions positions;
     Index first_step, second_step;
+    bool is_exchanged = false;
 
-    PairsOf(const Pairs& p, Matrix<Real> x1, Matrix<Real> x2, const Real* weight)
+    PairsOf(const Pairs& p, Strided<const Real> x1, Strided<const Real> x2, const Real* weight)
         : shared(p.shared), firsts(p.firsts), seconds(p.seconds), outputs(p.outputs),
           features_1(p.features_1), features_2(p.features_2), first(x1), second(x2),
-          weight(weight), step_1(p.features_2), step_2(1),
-          first_step(p.first_outside ? p.seconds * p.outputs : p.outputs),
-          second_step(p.first_outside ? p.outputs : p.firsts * p.outputs) {}
+          weight(weight), step_1(p.features_2), step_2(1), positions(p.positions),
+          first_step(p.first_step), second_step(p.second_step) {}
 
     PairsOf exchanged() const {
         PairsOf c = *this;
@@ -48,11 +51,11 @@ template <class Real> struct PairsOf {
         c.first = second, c.second = first;
         c.step_1 = step_2, c.step_2 = step_1;
         c.first_step = second_step, c.second_step = first_step;
+        c.is_exchanged = !is_exchanged;
         return c;
     }
-    bool is_exchanged() const { return step_2 != 1; }
     Index position(Index s, Index a, Index b) const {
-        return s * firsts * seconds * outputs + a * first_step + b * second_step;
+        return positions.at(s) + a * first_step + b * second_step;
     }
     // Multiplications, empty lanes and the waiting of tiles of few rows included.
     double work() const {
@@ -185,7 +188,7 @@ bool pairs_forward_part(
         const Index rows = tiles.row(now.end - 1) + tiles.length(now.end - 1) - row_0;
         for (Index t = now.begin; t < now.end; ++t)
             transpose(
-                c.first.data + tiles.row(t) * c.first.step, c.first.step, tiles.length(t),
+                c.first.at(tiles.position(t), tiles.start(t)), c.first.step, tiles.length(t),
                 c.features_1, first + (tiles.row(t) - row_0) * c.features_1, tiles.length(t));
         for (Index b = 0; b < c.seconds; b += block) {
             const ColumnPanels<Real> others(smaller(block, c.seconds - b));
@@ -193,7 +196,7 @@ bool pairs_forward_part(
             for (Index s = s_0; s <= last; ++s)
                 for (Index q = 0; q < others.count; ++q)
                     pack_panel(
-                        c.second.data + (s * c.seconds + b) * c.second.step, 1, c.second.step,
+                        c.second.at(s, b), 1, c.second.step,
                         c.features_2, others, q, second + (s - s_0) * each);
             for (Index begin = outputs.begin; begin < outputs.end; begin += together) {
                 const Index count = smaller(together, outputs.end - begin);
@@ -265,7 +268,8 @@ void pack_cotangents(
 }
 
 template <class Real> struct PairGradients {
-    Real *d_first, *d_second, *d_weight;  // null where not wanted
+    Strided<Real> d_first, d_second;  // without data where not wanted
+    Real* d_weight;
     const Real *by_first, *by_second;     // W as [o][panel of i][j][lane] and [o][panel of j][i][lane]
 };
 
@@ -283,13 +287,16 @@ bool pairs_gradient_part(
     const Index room = most_bytes_each / Index(sizeof(Real)) /
                        larger(group_positions * features.padded, most_rows * outputs_together);
     const Index block = smaller(c.seconds, larger<Index>(panel<Real>, room));
-    const bool whole = block == c.seconds, with_u = to.d_first || to.d_weight;
+    const bool whole = block == c.seconds, with_u = to.d_first.data || to.d_weight;
     const Index together = whole ? smaller(outputs_together, c.outputs) : 1;
     const Index cotangents_size = together * most_rows * block;
     Scratch<Real> memory(
         most_rows * features.count * panel<Real> + group_positions * block * features.padded +
-        (to.d_second ? most_rows * c.features_1 + cotangents_size : 0) + cotangents_size);
-    if (!memory) return false;
+        (to.d_second.data ? most_rows * c.features_1 + cotangents_size : 0) + cotangents_size);
+    // The rows of `first` for dW, the same step from one to the next: where they are, or copied.
+    const bool copies_rows = to.d_weight && !c.first.is_even(c.shared, c.firsts);
+    Scratch<Real> rows_memory(copies_rows ? most_rows * c.features_1 : 0);
+    if (!memory || !rows_memory) return false;
     Real* const middle = memory.get();
     Real* const second = middle + most_rows * features.count * panel<Real>;
     Real* const by_a = second + group_positions * block * features.padded;
@@ -302,10 +309,19 @@ bool pairs_gradient_part(
         const Index s_end = tiles.position(now.end - 1) + 1;
         const Index rows = tiles.row(now.end - 1) + tiles.length(now.end - 1) - row_0;
         const Index each = block * features.padded;
-        for (Index t = now.begin; to.d_second && t < now.end; ++t)
+        for (Index t = now.begin; to.d_second.data && t < now.end; ++t)
             transpose(
-                c.first.data + tiles.row(t) * c.first.step, c.first.step, tiles.length(t),
+                c.first.at(tiles.position(t), tiles.start(t)), c.first.step, tiles.length(t),
                 c.features_1, first + (tiles.row(t) - row_0) * c.features_1, tiles.length(t));
+        Matrix<Real> by_row{c.first.at(s_0, row_0 - s_0 * c.firsts), c.first.step};
+        if (copies_rows) {
+            by_row = {rows_memory.get(), c.features_1};
+            for (Index row = 0; row < rows; ++row) {
+                const Real* from = c.first.at((row_0 + row) / c.firsts, (row_0 + row) % c.firsts);
+                for (Index i = 0; i < c.features_1; ++i)
+                    rows_memory.get()[row * c.features_1 + i] = from[i];
+            }
+        }
         for (Index o = 0; o < c.outputs; ++o) {
             const Index one_of = o % together, count = smaller(together, c.outputs - o);
             for (Index b = 0; with_u && b < c.seconds; b += block) {
@@ -314,8 +330,7 @@ bool pairs_gradient_part(
                     for (Index s = s_0; s < s_end; ++s)
                         for (Index q = 0; q < features.count; ++q)
                             pack_panel(
-                                c.second.data + (s * c.seconds + b) * c.second.step, c.second.step,
-                                Index(1), others, features, q, second + (s - s_0) * each);
+                                c.second.at(s, b), c.second.step, Index(1), others, features, q, second + (s - s_0) * each);
                 for (Index t = now.begin; one_of == 0 && t < now.end; ++t)
                     pack_cotangents(
                         c, g + c.position(tiles.position(t), tiles.start(t), b) + o,
@@ -334,28 +349,28 @@ bool pairs_gradient_part(
                             length, features.wide(q));
                     }
             }
-            for (Index q = 0; to.d_first && q < firsts.count; ++q)
+            for (Index q = 0; to.d_first.data && q < firsts.count; ++q)
                 for (Index t = now.begin; t < now.end; ++t) {
                     const Index row = tiles.row(t);
                     multiply_middle<Real>(
                         {c.features_2, middle + (row - row_0) * panel<Real>, rows * panel<Real>,
                          to.by_first + (o * firsts.padded + firsts.start(q)) * c.features_2,
                          firsts.width(q)},
-                        {to.d_first + row * c.features_1 + firsts.start(q), c.features_1,
-                         firsts.used(q), o > 0},
+                        {to.d_first.at(tiles.position(t), tiles.start(t)) + firsts.start(q),
+                         to.d_first.step, firsts.used(q), o > 0},
                         tiles.length(t), firsts.wide(q));
                 }
             for (Index q = 0; to.d_weight && q < features.count; ++q)
                 for (Index t = 0; t < first_tiles.count; ++t) {
                     const Index i = first_tiles.start(t);
                     multiply_pairs<Real>(
-                        {rows, c.first.data + row_0 * c.first.step + i, c.first.step,
+                        {rows, by_row.data + i, by_row.step,
                          middle + q * rows * panel<Real>, panel<Real>},
                         {to.d_weight + (o * c.features_1 + i) * c.features_2 + features.start(q),
                          c.features_2, features.used(q), from > tile_range.begin},
                         first_tiles.length(t), features.wide(q));
                 }
-            if (!to.d_second) continue;
+            if (!to.d_second.data) continue;
             make_middle(c, tiles, now, features, first, to.by_second, o, middle);
             for (Index b = 0; b < c.seconds; b += block) {
                 const Index others = smaller(block, c.seconds - b);
@@ -374,9 +389,8 @@ bool pairs_gradient_part(
                                 {mine.length(), packed + one_of * mine.length() * others + row,
                                  others, middle + (q * rows + mine.begin - row_0) * panel<Real>,
                                  panel<Real>},
-                                {to.d_second + (s * c.seconds + b + row) * c.features_2 +
-                                     features.start(q),
-                                 c.features_2, features.used(q), true},
+                                {to.d_second.at(s, b + row) + features.start(q),
+                                 to.d_second.step, features.used(q), true},
                                 other_tiles.length(t), features.wide(q));
                         }
                 }
@@ -391,45 +405,45 @@ bool pairs_gradient_part(
 // position is one chunk's own. Where the inputs are exchanged dW is transposed at the end.
 template <class Real>
 bool pairs_gradient(
-    const PairsOf<Real>& c, const Real* g, Real* d_first, Real* d_second, Real* d_weight,
+    const PairsOf<Real>& c, const Real* g, Strided<Real> d_first, Strided<Real> d_second, Real* d_weight,
     int threads) {
     const ColumnPanels<Real> features(c.features_2), firsts(c.features_1);
     const Index per_position = RowTiles(c.firsts).pieces.count, tiles = c.shared * per_position;
     const Index matrix = c.features_1 * c.features_2, size = c.outputs * matrix;
     const Index second_size = c.shared * c.seconds * c.features_2;
-    const bool turned = d_weight && c.is_exchanged();
+    const bool turned = d_weight && c.is_exchanged;
     const bool large = d_weight && size * Index(sizeof(Real)) > copied_bytes;
     Index chunks = smaller(
         Index(large ? threads : 2 * threads), threads == 1 ? 1 : chunks_for(Index(c.work()), 1, threads));
     const bool by_position = c.shared >= chunks;
-    const bool second_copies = d_second && !by_position;
+    const bool second_copies = d_second.data && !by_position;
     chunks = with_copies(
         smaller(chunks, tiles),
         Index(sizeof(Real)) * ((d_weight ? size : 0) + (second_copies ? second_size : 0)));
-    Scratch<Real> by_first(d_first ? c.outputs * c.features_2 * firsts.padded : 0);
-    Scratch<Real> by_second(d_second ? c.outputs * c.features_1 * features.padded : 0);
+    Scratch<Real> by_first(d_first.data ? c.outputs * c.features_2 * firsts.padded : 0);
+    Scratch<Real> by_second(d_second.data ? c.outputs * c.features_1 * features.padded : 0);
     Scratch<Real> weight_copies(d_weight ? (chunks - !turned) * size : 0);
     Scratch<Real> seconds(second_copies ? (chunks - 1) * second_size : 0);
     if (!by_first || !by_second || !weight_copies || !seconds) return false;
-    if (d_first) pack_weights(c, c.step_2, c.step_1, c.features_2, firsts, by_first.get(), threads);
-    if (d_second) {
+    if (d_first.data) pack_weights(c, c.step_2, c.step_1, c.features_2, firsts, by_first.get(), threads);
+    if (d_second.data) {
         pack_weights(c, c.step_1, c.step_2, c.features_1, features, by_second.get(), threads);
-        fill(d_second, second_size, Real(0));
+        fill(d_second.data, second_size, Real(0));
     }
     const bool done = parallel(threads, chunks, [&](Index chunk) {
         PairGradients<Real> to{d_first, d_second, d_weight, by_first.get(), by_second.get()};
         if (d_weight && (turned || chunk > 0))
             to.d_weight = weight_copies.get() + (chunk - !turned) * size;
         if (second_copies && chunk > 0) {
-            to.d_second = seconds.get() + (chunk - 1) * second_size;
-            fill(to.d_second, second_size, Real(0));
+            to.d_second.data = seconds.get() + (chunk - 1) * second_size;
+            fill(to.d_second.data, second_size, Real(0));
         }
         Range range = share({0, by_position ? c.shared : tiles}, chunk, chunks);
         if (by_position) range = {range.begin * per_position, range.end * per_position};
         return pairs_gradient_part(c, g, to, range);
     });
     if (!done) return false;
-    if (second_copies) add_copies(d_second, seconds.get(), chunks - 1, second_size, threads);
+    if (second_copies) add_copies(d_second.data, seconds.get(), chunks - 1, second_size, threads);
     if (d_weight && !turned) add_copies(d_weight, weight_copies.get(), chunks - 1, size, threads);
     if (!turned) return true;
     add_copies(weight_copies.get(), weight_copies.get() + size, chunks - 1, size, threads);

@@ -8,7 +8,7 @@ namespace {
 constexpr Index tiny_products = 256;
 
 inline bool is_tiny(const Sizes& s) {
-    return s.samples * s.outputs * s.features_1 * s.features_2 <= tiny_products;
+    return s.operations() <= 2 * tiny_products;
 }
 
 template <class Real>

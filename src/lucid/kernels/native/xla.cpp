@@ -16,6 +16,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <type_traits>
 
 #include "pool.hpp"
 #include "select.hpp"
@@ -157,16 +158,20 @@ template <class Real> bool compute(const Call& call, unsigned wanted) {
     const Operations<Real>& on = operations<Real>(kernel());
     const Index rows_1 = call.shared * call.firsts, rows_2 = call.shared * call.seconds;
     const Sizes s{call.shared, call.outputs, call.features_1, call.features_2};
-    const Pairs p{call.shared,     call.firsts,     call.seconds, call.outputs,
-                  call.features_1, call.features_2, true};
+    const Index row = call.seconds * s.outputs, all = call.firsts * row;
+    const Pairs p{
+        call.shared, call.firsts, call.seconds, s.outputs, s.features_1, s.features_2,
+        {call.shared, 0, all}, row, s.outputs};
     const bool pairs = call.firsts * call.seconds > 1;
     const Index matrix = s.features_1 * s.features_2;
     const Index steps[factors] = {
         rows_1 * call.seconds * s.outputs, rows_1 * s.features_1, rows_2 * s.features_2,
         s.outputs * matrix};
-    const Index fewer = rows_1 < rows_2 ? rows_1 : rows_2;
-    const double work = 2.0 * double(fewer) * double(steps[weight]);
-    const int threads = work < 4e5 ? 1 : get_threads();
+    const int threads = is_worth_threads(p.operations()) ? get_threads() : 1;
+    const auto strided = [&](auto* data, Index rows, Index features) {
+        return Strided<std::remove_pointer_t<decltype(data)>>{
+            data, {call.shared, 0, rows * features}, features};
+    };
     bool done = true;
     for (Index k = 0; done && k < call.groups; ++k) {
         const auto part = [&](void* const* data, int factor) {
@@ -178,23 +183,29 @@ template <class Real> bool compute(const Call& call, unsigned wanted) {
         const Real* w = part(call.given, weight);
         if (pairs) {
             if (is_in(wanted, result))
-                done = on.pairs(p, x1, x2, w, nullptr, part(call.found, result), threads);
+                done = on.pairs(
+                    p, strided(x1.data, call.firsts, s.features_1),
+                    strided(x2.data, call.seconds, s.features_2), w, nullptr,
+                    part(call.found, result), threads);
             if (done && wanted >> first)
                 done = on.pair_gradients(
-                    p, g.data, x1, x2, w, part(call.found, first), part(call.found, second),
+                    p, g.data, strided(x1.data, call.firsts, s.features_1),
+                    strided(x2.data, call.seconds, s.features_2), w,
+                    strided(part(call.found, first), call.firsts, s.features_1),
+                    strided(part(call.found, second), call.seconds, s.features_2),
                     part(call.found, weight), threads);
             continue;
         }
         if (is_in(wanted, result))
             done = on.forward(
-                s, x1, x2, w, nullptr, part(call.found, result), threads, Way::choose);
+                s, x1, x2, w, nullptr, part(call.found, result), threads, Algorithm::chosen);
         if (done && (is_in(wanted, first) || is_in(wanted, second)))
             done = on.input_gradients(
                 s, g, x1, x2, w, part(call.found, first), part(call.found, second), threads,
-                Way::choose);
+                Algorithm::chosen);
         if (done && is_in(wanted, weight))
             done = on.weight_gradient(
-                s, g, x1, x2, part(call.found, weight), threads, Way::choose);
+                s, g, x1, x2, part(call.found, weight), threads, Algorithm::chosen);
     }
     return done;
 }
