@@ -47,6 +47,8 @@ def _seen(tensor: Tensor) -> Any:
 def attempt(x1: Tensor, x2: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor | None:
     """The result by the compiled kernel, all sizes checked, or None where it cannot be had."""
     try:
+        if not x1.is_cpu:
+            return None
         given = _seen(x1), _seen(x2), _seen(weight), bias if bias is None else _seen(bias)
     except (AttributeError, BufferError, RuntimeError):  # no tensor, or none with memory to look at
         return None
@@ -58,6 +60,8 @@ def attempt_gradients(
     g: Tensor, x1: Tensor | Shape, x2: Tensor | Shape, weight: Tensor | None, needed: Any
 ) -> Gradients | None:
     """The gradients by the compiled kernel, or None where they cannot be had."""
+    if not g.is_cpu:
+        return None
     if not g.is_contiguous() and g.numel() <= _contiguous_gradient:
         g = g.contiguous()  # the gradient of a sum is one number, expanded
     try:
@@ -137,10 +141,9 @@ def _gradients_on_device(
 ) -> Gradients:
     programs = _triton()
     if programs is not None:
-        factors = [each for each in (g, x1, x2, weight) if isinstance(each, Tensor)]
-        shape_1, shape_2 = (each if isinstance(each, tuple) else each.shape for each in (x1, x2))
-        leading = (g.shape[:-1], shape_1[:-1], shape_2[:-1])
-        weight_shape = (g.shape[-1], shape_1[-1], shape_2[-1])
+        shapes = tuple(g.shape), shape_of(x1), shape_of(x2)
+        leading, weight_shape = [s[:-1] for s in shapes], tuple(s[-1] for s in shapes)
+        factors = [each for each in factors_of(g, x1, x2, weight, needed) if each is not None]
         if programs.takes(leading, weight_shape, factors, programs.LEAST_WORK_OF_GRADIENTS):
             found: Gradients = programs.gradients(g, x1, x2, weight, needed)
             return found

@@ -31,21 +31,22 @@ import triton.language as tl
 from torch import Tensor
 
 from .._shapes import Shape
+from ._arguments import Needed
 from ._layout import slices
-from ._plan import DEVICE_BLOCK, DEVICE_TILE, Needed
+from ._plan import DEVICE_BLOCK, DEVICE_TILE
 
 MULTIPLE = 16
 """What sizes of features are multiples of: then loads are wide, and no tile is mostly padding."""
 
 LEAST_ROWS = 64
-LEAST_WORK, LEAST_WORK_OF_GRADIENTS = 1 << 24, 1 << 31
+LEAST_WORK, LEAST_WORK_OF_GRADIENTS = 1 << 24, 1 << 30
 """Multiplications from which on this is faster than products of PyTorch (docs/gpu.md)."""
 
 # Tiles, and how they are computed: the fastest of those tried on an H200 (docs/gpu.md).
 ROWS, OUTPUTS, FEATURES = 128, 64, 64
 CONTRACT = {"num_warps": 4, "num_stages": 4}
 LEFT, RIGHT, SUMMED = 128, 128, 64
-CONTRACT_ROWS = {"num_warps": 8, "num_stages": 3}
+CONTRACT_ROWS = {"num_warps": 8, "num_stages": 4}
 
 PROGRAMS = 2
 """Programs that one multiprocessor is given, where there are steps enough."""
@@ -117,16 +118,16 @@ def _contracted(
     """out[n, a] = Σ_bc scale[n, b] · row[n, c] · W[a, b, c], W's strides given in that order."""
     (rows, size_b), size_c = scale.shape, row.shape[1]
     block_c = _power(size_c, FEATURES)
-    tiles = triton.cdiv(rows, ROWS), triton.cdiv(size_a, OUTPUTS)
-    shares = _shares(row.device, prod(tiles), size_b * triton.cdiv(size_c, block_c), rows * size_a)
+    tiles = _ceil(rows, ROWS), _ceil(size_a, OUTPUTS)
+    shares = _shares(row.device, prod(tiles), size_b * _ceil(size_c, block_c), rows * size_a)
     shares = min(shares, size_b)
     out = _empty((rows, size_a), shares, row)
     with _on(row.device):
         _contract[(*tiles, shares)](
-            scale, row, weight, out, rows, size_a, size_b, size_c, triton.cdiv(size_b, shares),
+            scale, row, weight, out, rows, size_a, size_b, size_c, _ceil(size_b, shares),
             *strides, ROWS, OUTPUTS, block_c, _INTERPRETED, **CONTRACT,
         )  # fmt: skip
-    return _summed(out, row.dtype)
+    return _summed(out, (rows, size_a)).to(row.dtype)
 
 
 def _weight_gradient(g: Any, x1: Any, x2: Any) -> Tensor:
@@ -136,17 +137,17 @@ def _weight_gradient(g: Any, x1: Any, x2: Any) -> Tensor:
     a, c = (axis for axis in range(3) if axis != b)
     room = DEVICE_TILE // (g.element_size() * (sizes[a] + sizes[b]))
     if len(g) <= room:
-        return _summed(_contracted_rows(factors, sizes, (a, b, c)), g.dtype)
+        return _contracted_rows(factors, sizes, (a, b, c)).to(g.dtype)
     total = torch.zeros(sizes, device=g.device)
     for part in slices(len(g), room):
-        total += _contracted_rows([x[part] for x in factors], sizes, (a, b, c)).sum(0)
+        total += _contracted_rows([x[part] for x in factors], sizes, (a, b, c))
     return total.to(g.dtype)
 
 
 def _contracted_rows(factors: Sequence[Any], sizes: Shape, axes: tuple[int, int, int]) -> Tensor:
-    """The shares of out[o, i, j] = Σ_n g[n, o] · x1[n, i] · x2[n, j], tiles along axes a and c."""
+    """out[o, i, j] = Σ_n g[n, o] · x1[n, i] · x2[n, j], in tiles along the axes a and c."""
     rows, (a, b, c) = len(factors[0]), axes
-    steps = triton.cdiv(rows, SUMMED)
+    steps = _ceil(rows, SUMMED)
     # Turned round, so that what is scaled together lies together, and filled up with zeros.
     turned, scale = (
         torch.nn.functional.pad(factors[axis].T, (0, steps * SUMMED - rows)).contiguous()
@@ -154,28 +155,30 @@ def _contracted_rows(factors: Sequence[Any], sizes: Shape, axes: tuple[int, int,
     )
     right = factors[c]
     block_a, block_c = _power(sizes[a], LEFT), _power(sizes[c], RIGHT)
-    tiles = triton.cdiv(sizes[a], block_a), triton.cdiv(sizes[c], block_c)
+    tiles = _ceil(sizes[a], block_a), _ceil(sizes[c], block_c)
     shares = _shares(right.device, prod(tiles) * sizes[b], steps, prod(sizes))
     out = _empty(sizes, shares, right)
-    stride = out.stride()
+    strides = out.stride()[-3:]
     with _on(right.device):
         _contract_rows[(*tiles, sizes[b] * shares)](
             turned, scale, right, out,
-            rows, sizes[a], sizes[b], sizes[c], steps, triton.cdiv(steps, shares),
-            stride[0], stride[1 + a], stride[1 + b], stride[1 + c],
+            rows, sizes[a], sizes[b], sizes[c], steps, _ceil(steps, shares),
+            prod(sizes), strides[a], strides[b], strides[c],
             block_a, block_c, SUMMED, _INTERPRETED, **CONTRACT_ROWS,
         )  # fmt: skip
-    return out
+    return _summed(out, sizes)
 
 
 def _empty(shape: Shape, shares: int, like: Tensor) -> Tensor:
     """Where programs write: the result, or the float32 sums of each share."""
-    dtype = like.dtype if shares == 1 else torch.float32
-    return torch.empty((shares, *shape), dtype=dtype, device=like.device)
+    if shares == 1:
+        return torch.empty(shape, dtype=like.dtype, device=like.device)
+    return torch.empty((shares, *shape), dtype=torch.float32, device=like.device)
 
 
-def _summed(out: Tensor, dtype: torch.dtype) -> Tensor:
-    return out[0] if len(out) == 1 else out.sum(0).to(dtype)
+def _summed(out: Tensor, shape: Shape) -> Tensor:
+    """The sum over shares, where there are several."""
+    return out if out.shape == shape else out.sum(0)
 
 
 def _shares(device: torch.device, tiles: int, steps: int, results: int) -> int:
@@ -184,8 +187,16 @@ def _shares(device: torch.device, tiles: int, steps: int, results: int) -> int:
     return max(1, min(wanted, steps // LEAST_STEPS, DEVICE_BLOCK // (4 * max(results, 1))))
 
 
+# Triton has both of these too, but takes longer for them than for all else here.
+
+
+def _ceil(size: int, step: int) -> int:
+    return -(-size // step)
+
+
 def _power(size: int, most: int) -> int:
-    return min(most, max(MULTIPLE, triton.next_power_of_2(size)))
+    """The power of two from `size` on, between what the multiplier takes and `most`."""
+    return min(most, max(MULTIPLE, 1 << (size - 1).bit_length()))
 
 
 @lru_cache
@@ -215,7 +226,9 @@ def _works(device: torch.device, dtype: torch.dtype) -> bool:
 
 def _on(device: torch.device) -> AbstractContextManager[Any]:
     """Programs are started on the current device."""
-    return nullcontext() if _INTERPRETED else torch.cuda.device(device)
+    if _INTERPRETED or device.index == torch.cuda.current_device():
+        return nullcontext()
+    return torch.cuda.device(device)
 
 
 # Sizes that say where loads end must be known to be multiples of 16; of the others it is not asked,
