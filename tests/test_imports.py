@@ -42,7 +42,7 @@ LAYERS = [
     ("kernels", "_threads"),
     ("_rules", "_anomaly", "_tape", "_call", "_op"),
     ("ops",),
-    ("_tensor", "_printing"),
+    ("_numpy", "_numpy_functions", "_tensor", "_printing"),
     ("ops._create", "_random", "_batches", "_files", "_safetensors", "autograd", "linalg"),
     ("nn", "optim", "torch", "jax"),
     ("testing",),

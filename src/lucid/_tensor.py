@@ -279,7 +279,17 @@ class Tensor(Tracked):
             )
         return np.array(self.numpy(), dtype=dtype, copy=copy)
 
-    __array_ufunc__ = None  # so that `array * tensor` comes to __rmul__
+    # What NumPy's functions and the operators of its arrays ask (imported by the first that does)
+
+    def __array_ufunc__(self, ufunc: Any, method: str, *inputs: Any, **options: Any) -> Any:
+        from . import _numpy
+
+        return _numpy.call_ufunc(ufunc, method, inputs, options)
+
+    def __array_function__(self, func: Any, types: Any, args: Any, kwargs: Any) -> Any:
+        from . import _numpy
+
+        return _numpy.call_function(func, types, args, kwargs)
 
     def __array_namespace__(self, /, *, api_version: str | None = None) -> Namespace:
         return _arrays.array_types[Tensor]
