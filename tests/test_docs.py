@@ -6,6 +6,7 @@ import doctest
 import importlib
 import importlib.util
 import inspect
+import itertools
 import pkgutil
 import re
 import sys
@@ -99,6 +100,20 @@ def namespace(value: Any) -> dict[str, Any]:
     return vars(sys.modules[value.__module__]) | public if hasattr(value, "__module__") else public
 
 
+# A page about one of these goes on with it; blocks about the others stand for themselves.
+FOR_THE_REST = {"array_api_strict", "jax", "torch"}
+NEEDS = {
+    name: rf">>> (import|from) {name}\b"
+    for name in (*sorted(FOR_THE_REST), "einops", "equinox", "flax", "opt_einsum")
+}
+
+
+def missing(text: str) -> str:
+    """A package that an example needs and that is not installed."""
+    found = (name for name, words in NEEDS.items() if re.search(words, text))
+    return next((name for name in found if importlib.util.find_spec(name) is None), "")
+
+
 EXAMPLES = {name: value for name, value in documented().items() if ">>>" in (value.__doc__ or "")}
 
 
@@ -107,6 +122,8 @@ def test_the_example_of_a_docstring_runs(
     name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
+    if package := missing(EXAMPLES[name].__doc__):
+        pytest.skip(f"{name} needs {package}")
     report = run(name, EXAMPLES[name].__doc__, namespace(EXAMPLES[name]))
     assert not report, "".join(report)
 
@@ -141,26 +158,13 @@ def blocks(page: Path) -> list[str]:
 def test_the_examples_of_a_page_run(
     page: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    found = blocks(page)
-    absent = [library for library in LIBRARIES if importlib.util.find_spec(library) is None]
-    shown = [library for library in absent if any(imports(block, library) for block in found)]
-    if WHOLE_PAGE & set(shown):
-        pytest.skip(f"{page.name} shows {', '.join(shown)}")
     monkeypatch.chdir(tmp_path)
-    rest = [block for block in found if not any(imports(block, each) for each in absent)]
-    report = run(page.name, "\n".join(rest), {})
+    found = blocks(page)
+    before = itertools.takewhile(lambda block: missing(block) not in FOR_THE_REST, found)
+    report = run(page.name, "\n".join(block for block in before if not missing(block)), {})
     assert not report, "".join(report)
-    if shown:
-        pytest.skip(f"{page.name} shows {', '.join(shown)}; its other examples run")
-
-
-# A page about one of these has no other examples; blocks about the others stand for themselves.
-WHOLE_PAGE = {"torch", "jax", "array_api_strict"}
-LIBRARIES = sorted({*WHOLE_PAGE, "flax", "equinox"})
-
-
-def imports(block: str, library: str) -> bool:
-    return re.search(rf">>> (import|from) {library}\b", block) is not None
+    if package := missing("\n".join(found)):
+        pytest.skip(f"the rest of {page.name} needs {package}")
 
 
 def test_every_python_block_of_a_page_is_an_example() -> None:

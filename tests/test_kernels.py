@@ -21,6 +21,7 @@ from lucid.kernels._plan import CPU, Order
 Array = Any
 ALL = (True, True, True)
 RNG = np.random.default_rng(20)
+START = RNG.bit_generator.state
 
 # Leading axes of the two inputs, with those of one, of the other and of both in every mixture.
 LEADING = [
@@ -39,6 +40,11 @@ LEADING = [
 ]
 # Past SMALL, so that the tiles are at work.
 FEATURES = [(3, 4, 5), (1, 1, 1), (0, 2, 3), (2, 0, 1), (4, 3, 0), (8, 2, 1), (60, 30, 20)]
+
+
+@pytest.fixture(autouse=True)
+def _the_same_numbers_in_any_order() -> None:
+    RNG.bit_generator.state = START
 
 
 def random(*shape: int, dtype: Any = np.float64) -> Array:
@@ -194,15 +200,6 @@ def test_bfloat16() -> None:
         mixed = bilinear(x1.astype(np.float16), x2, weight)
         assert mixed.dtype == np.float32
     assert bilinear(x1, x2.astype(np.float32), weight).dtype == np.float32
-
-
-def test_halves_sum_in_float32() -> None:
-    # 1 + 4096 · 2⁻¹² is 2; in float16 each addition of 2⁻¹² to 1 would be lost.
-    x1 = np.full((600, 64), 2.0**-6, np.float16)
-    x2 = np.full((600, 64), 2.0**-6, np.float16)
-    out = bilinear(x1, x2, np.ones((3, 64, 64), np.float16), np.ones(3, np.float16))
-    assert out.dtype == np.float16
-    assert (out == 2).all()
 
 
 def test_mixed_and_integer_dtypes() -> None:

@@ -200,7 +200,11 @@ ELEMENTWISE: list[tuple[Callable[..., Any], str, dict[str, Any]]] = [
 ]
 
 
-@pytest.mark.parametrize(("function", "name", "options"), ELEMENTWISE, ids=str)
+@pytest.mark.parametrize(
+    ("function", "name", "options"),
+    ELEMENTWISE,
+    ids=[f"{name}{more}" for _, name, more in ELEMENTWISE],
+)
 def test_an_activation_and_its_gradient_are_pytorchs(
     function: Callable[..., Any], name: str, options: dict[str, Any]
 ) -> None:
