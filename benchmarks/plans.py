@@ -16,7 +16,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator, Mapping
 from functools import partial
-from typing import Any, get_args
+from typing import get_args
 
 import numpy as np
 from _bilinear_sizes import Arrays, Size, values

@@ -11,6 +11,7 @@ from typing import Any
 
 from ._arrays import Array, namespace
 from ._errors import LibraryError, ShapeError
+from ._wide import reduced
 
 Shape = tuple[int, ...]
 
@@ -109,7 +110,7 @@ def unbroadcast(array: Array, shape: Shape) -> Array:
         *(axis + new for axis, size in enumerate(shape) if size == 1 != array.shape[axis + new]),
     )
     if axes:
-        array = namespace(array).sum(array, axis=axes, keepdims=True, dtype=array.dtype)
+        array = reduced("sum", array, axis=axes, keepdims=True, dtype=array.dtype)
     if new:
         array = namespace(array).reshape(array, shape)
     return array

@@ -7,11 +7,12 @@ from math import inf, isfinite
 from typing import Any
 
 from .._arguments import LIMIT, ORDER, TRUTH, check
-from .._arrays import Array, is_half, namespace
+from .._arrays import Array, namespace
 from .._errors import ArgumentError, ShapeError
 from .._recording import no_grad
 from .._tape import new_tensor
 from .._tensor import Tensor
+from .._wide import widened
 from ..ops._movement import concat, reshape
 
 __all__ = ["clip_grad_norm_", "clip_grad_value_", "parameters_to_vector", "vector_to_parameters"]
@@ -55,7 +56,8 @@ def clip_grad_norm_(
     factor = xp.minimum(max_norm / (norm + 1e-6), xp.ones_like(norm))
     for parameter in trained:
         gradient = _gradient(parameter)
-        parameter.grad = new_tensor(gradient * xp.astype(factor, gradient.dtype))
+        scaled = widened(gradient) * factor
+        parameter.grad = new_tensor(xp.astype(scaled, gradient.dtype))
     return new_tensor(norm)
 
 
@@ -142,8 +144,7 @@ def _gradient(parameter: Tensor) -> Array:
 
 def _norm(array: Array, norm_type: float) -> Array:
     xp = namespace(array)
-    # squares of halves leave their range, and long sums of them come to a standstill
-    size = xp.abs(xp.astype(array, xp.float32) if is_half(array.dtype) else array)
+    size = widened(xp.abs(array))  # the norm of many halves is no half
     if norm_type == inf:
         return xp.max(size) if 0 not in size.shape else xp.sum(size)
     if norm_type == 2:

@@ -13,8 +13,10 @@ import numpy as np
 from ..._arguments import SHARE, WHOLE, check
 from ..._arrays import (
     Array,
+    DType,
     device_of,
     is_differentiable,
+    is_half,
     is_traced_by_jax,
     namespace,
     scatter_add,
@@ -25,7 +27,7 @@ from ..._op import op
 from ..._tape import Tracked, beside, operand
 from ..._wide import in_float32, reduced
 from ...ops._comparison import where
-from ...ops._like import ones_like
+from ...ops._like import astype, ones_like
 from ...ops._movement import broadcast_to, permute_dims, reshape
 from ...ops._reduce import sum
 from ._checks import check_indices, check_real, check_reduction
@@ -112,6 +114,7 @@ def nll_loss(
 
 
 @op
+@in_float32
 def _losses(scores: Array, classes: Array, /) -> Array:
     """log Σ_m exp(x[n, m]) - x[n, t] for each row n and its class t."""
     xp = namespace(scores)
@@ -126,6 +129,7 @@ def _losses(scores: Array, classes: Array, /) -> Array:
 
 
 @op
+@in_float32
 def _slopes(shares: Array, scores: Array, losses: Array, classes: Array, /) -> Array:
     """share[n] · (p[n, c] - [c is the class of n]), p the probabilities: from the losses."""
     xp = namespace(scores)
@@ -158,8 +162,16 @@ _slopes.gradient(
 )
 
 
-# dx[n, c] = g[n] · (p[n, c] - [c is the class of n])
-_losses.gradient(scores=lambda g, y, scores, classes: _slopes(g, scores, y, classes))
+def _losses_gradient(
+    g: Array, y: Array, scores: Array, scores_dtype: DType, classes: Array
+) -> Array:
+    # dx[n, c] = g[n] · (p[n, c] - [c is the class of n])
+    if is_half(scores_dtype):  # y was rounded, and its exponential would be off by much
+        y = _losses(scores, classes)
+    return _slopes(g, scores, y, classes)
+
+
+_losses.gradient(scores=_losses_gradient)
 
 
 @op
@@ -215,12 +227,14 @@ class _Positions(NamedTuple):
             return reshape(losses, self.shape)
         if reduction == "mean" and self.weights is None and 0 not in self.shape:
             return _mean(losses)
-        total = sum(losses)
         if reduction == "sum" or self.weights is None:
-            return total
+            return sum(losses)
+        dtype = "float32" if is_half(losses.dtype) else None  # sums that a half cannot hold
         xp = namespace(self.weights)
-        whole = xp.sum(self.weights)
-        return total / xp.where(whole == 0, xp.ones_like(whole), whole)
+        whole = reduced("sum", self.weights, dtype=dtype)
+        total = sum(losses, dtype=dtype)
+        mean_loss = total / xp.where(whole == 0, xp.ones_like(whole), whole)
+        return astype(mean_loss, losses.dtype, copy=False)
 
 
 def _positions(

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from ..._arrays import Array, namespace
+from ..._arrays import Array, DType, is_half, namespace
 from ..._op import op
-from ..._wide import reduced
+from ..._wide import in_float32, reduced
 from ...ops._exponential import exp, expm1
 from ...ops._reduce import sum
 from ._checks import check_axis, check_real
 
 
 @op
+@in_float32
 def softmax(input: Array, axis: int = -1) -> Array:
     """Positive numbers that add up to 1 along an axis, in the proportions of eˣ.
 
@@ -41,6 +42,7 @@ softmax.gradient(input=_softmax_gradient)
 
 
 @op
+@in_float32
 def log_softmax(input: Array, axis: int = -1) -> Array:
     """The logarithm of softmax, exact where softmax itself would round to 0 or 1.
 
@@ -64,9 +66,13 @@ def log_softmax(input: Array, axis: int = -1) -> Array:
     return below_top - xp.log1p(others + (tops - 1))
 
 
-def _log_softmax_gradient(g: Array, y: Array, axis: int) -> Array:
+def _log_softmax_gradient(g: Array, y: Array, input_dtype: DType, axis: int) -> Array:
     # dx[k] = g[k] - softmax[k] · Σ_m g[m] = g[k] · (1 - softmax[k]) - softmax[k] · Σ_m≠k g[m]
-    return -g * expm1(y) - exp(y) * (sum(g, axis=axis, keepdims=True) - g)
+    softmax = exp(y)
+    total = sum(g, axis=axis, keepdims=True)
+    if is_half(input_dtype):  # y was rounded, and its exponential would be off by much
+        return g - softmax / sum(softmax, axis=axis, keepdims=True) * total
+    return -g * expm1(y) - softmax * (total - g)
 
 
 log_softmax.gradient(input=_log_softmax_gradient)
