@@ -156,6 +156,50 @@ def test_expanded_views(leads: Any, dtype: str) -> None:
                 right.check_gradients((*next(rows), first, second), needed, threads)
 
 
+def test_any_order_of_leading_axes_and_any_strides() -> None:
+    random = np.random.default_rng(0)
+    taken = 0
+    for _ in range(300):
+        leading = [int(size) for size in random.integers(1, 5, random.integers(1, 5))]
+        i, j, o = (int(size) for size in random.integers(1, 9, 3))
+
+        def layout(sizes: Any, features: int) -> Any:
+            order = random.permutation(len(sizes))
+            wide = [sizes[k] + int(random.integers(0, 3)) for k in order]
+            x = random.standard_normal((*wide, features + int(random.integers(0, 3))))
+            x = x.transpose(*np.argsort(order), len(sizes))
+            return x[(*map(slice, sizes), slice(features))]
+
+        some = [[size if random.random() < 0.7 else 1 for size in leading] for _ in range(2)]
+        x1, x2 = layout(some[0], i), layout(some[1], j)
+        whole = np.broadcast_shapes(x1.shape[:-1], x2.shape[:-1])
+        for expand in random.random(2) < 0.3:
+            x1, x2 = x2, np.broadcast_to(x1, (*whole, x1.shape[-1])) if expand else x1
+        weight, g = random.standard_normal((o, i, j)), layout(list(whole), o)
+        out = compiled.bilinear(x1, x2, weight, None, None, 2)
+        found = compiled.gradients(g, x1, x2, weight, ALL, None, None, 2)
+        # The same with no axis broadcast and nothing to be seen in the strides.
+        rows = [
+            np.broadcast_to(x, (*whole, x.shape[-1])).reshape(-1, x.shape[-1]) for x in (x1, x2)
+        ]
+        d_out = g.reshape(-1, o)
+        if out is not None:
+            taken += 1
+            right = np.einsum("ni,oij,nj->no", rows[0], weight, rows[1])
+            np.testing.assert_allclose(out, right.reshape(out.shape), 1e-9, 1e-9)
+        if found is not None:
+            taken += 1
+            rights = (
+                np.einsum("no,oij,nj->ni", d_out, weight, rows[1]).reshape(*whole, i),
+                np.einsum("no,oij,ni->nj", d_out, weight, rows[0]).reshape(*whole, j),
+                np.einsum("no,ni,nj->oij", d_out, *rows),
+            )
+            for gradient, exact, like in zip(found, rights, (x1, x2, weight), strict=True):
+                assert gradient.shape == like.shape
+                np.testing.assert_allclose(gradient, unbroadcast(exact, like.shape), 1e-9, 1e-9)
+    assert taken > 300
+
+
 def test_leading_axes_that_do_not_fit_are_declined() -> None:
     x1, x2, weight = np.ones((2, 5, 1, 3)), np.ones((2, 1, 6, 4)), np.ones((7, 3, 4))
     good: tuple[Any, ...] = (x1, x2, weight, None, None, 1)

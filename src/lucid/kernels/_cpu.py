@@ -80,9 +80,10 @@ def gradients(
     factors = factors_of(g, x1, x2, weight, needed)
     dtype = promoted(np, factors)
 
-    def run(*arguments: Any) -> Gradients:
-        found = prepared_gradients(NUMPY, *arguments, dtype, _working(dtype))
-        return _portable.gradients(*arguments) if found is None else found
+    def run(g: Array, x1: Any, x2: Any, weight: Array | None, needed: Needed) -> Gradients:
+        given = g, x1, x2, weight, needed
+        found = prepared_gradients(NUMPY, *given, dtype, _working(dtype))
+        return _portable.gradients(*given) if found is None else found
 
     return apart(NUMPY, run, *factors, *shapes, needed)
 
@@ -103,6 +104,8 @@ def distinct(library: Arrays, x1: Array, x2: Array) -> tuple[Array, Array]:
 def _once(library: Arrays, x: Array, other: Shape) -> Array:
     """An input without the rows that are there again where the other has several."""
     strides = library.strides(x)
+    if 0 not in strides:
+        return x
     index = tuple(
         slice(0, 1) if size > 1 and strides[axis] == 0 and _size(other, axis - x.ndim) > 1
         else slice(None)
@@ -245,7 +248,8 @@ def prepared_gradients(
             d_weight = found[2] if d_weight is None else np.add(d_weight, found[2], out=d_weight)
     if d_weight is not None:
         d_weight = library.astype(library.own(d_weight), dtype)
-    return (*results, d_weight)
+    d_1, d_2 = results
+    return d_1, d_2, d_weight
 
 
 def _is_large(weight_shape: Shape, dtype: DType) -> bool:
@@ -258,10 +262,11 @@ def _steps(leading: Shape, shapes: Sequence[Sequence[int]], itemsize: int) -> Sh
     room, steps = COPIED // itemsize, list(leading)
 
     def numbers() -> int:
-        return sum(
-            shape[-1] * prod(map(min, steps[len(steps) + 1 - len(shape) :], shape[:-1]))
-            for shape in shapes
-        )
+        total = 0
+        for shape in shapes:
+            own = map(min, steps[len(steps) + 1 - len(shape) :], shape[:-1])
+            total += shape[-1] * prod(own)
+        return total
 
     for axis in range(len(steps)):
         while steps[axis] > 1 and numbers() > room:
