@@ -114,20 +114,11 @@ class Node:
     ) -> None:
         self.saving = saving
         self.inputs: Sequence[Any] = inputs
-        self.saved: tuple[Any, ...] | Deferred | None = saved
+        self.saved: Iterable[Any] | None = saved  # a checkpoint computes them when iterated over
         self.shape = shape  # of several outputs: a tuple of shapes, and one of dtypes
         self.dtype = dtype
         self.hooks: Hooks | None = None
         self._birth = _birth()
-
-
-class Deferred:
-    """What a Node saved, to be computed when its rules run."""
-
-    __slots__ = ()
-
-    def values(self) -> tuple[Any, ...]:
-        raise NotImplementedError
 
 
 class Output:
@@ -307,10 +298,7 @@ def _apply_rules(
         widen = not saving.halves and any(map(is_half, dtypes))
     if conjugate:
         g = _conjugated(g)
-    saved = node.saved or ()
-    if type(saved) is not tuple:
-        saved = saved.values()  # type: ignore[union-attr]
-    given = (g, *(_on_tape(node, saved) if create_graph else saved))
+    given = (g, *(_on_tape(node) if create_graph else node.saved or ()))
     if widen:
         given = widened(given)
     for rule in saving.rules:
@@ -463,11 +451,11 @@ def _wide_total(before: Tracked, gradient: Any, keeper: Any) -> Any:
     return result
 
 
-def _on_tape(node: Node, saved: tuple[Any, ...]) -> list[Any]:
+def _on_tape(node: Node) -> list[Any]:
     """The saved values as Tensors on their places: for rules that are themselves recorded."""
     return [
         value if origin is None else _recorded(value, node if origin == -1 else node.inputs[origin])
-        for value, origin in zip(saved, node.saving.origins, strict=True)
+        for value, origin in zip(node.saved or (), node.saving.origins, strict=True)
     ]
 
 

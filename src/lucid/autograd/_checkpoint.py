@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from functools import wraps
 from itertools import zip_longest
 from operator import attrgetter
@@ -13,7 +13,7 @@ from .._errors import ArgumentError, GraphError
 from .._pytree import replaced, take_apart
 from .._random import states_of_use
 from .._recording import enable_grad, mode
-from .._tape import Deferred, Leaf, Node, _birth as next_birth, new_tensor
+from .._tape import Leaf, Node, _birth as next_birth, new_tensor
 from .._tensor import Tensor
 
 
@@ -108,8 +108,8 @@ class _Segment:
         self.saved = dict(enumerate(node.saved for node in nodes))
 
 
-class _Again(Deferred):
-    """What a node of a segment saved, to be computed when a rule asks for it."""
+class _Again:
+    """What a node of a segment saved: iterated over by the tape when its rules run."""
 
     __slots__ = ("number", "segment")
 
@@ -117,14 +117,12 @@ class _Again(Deferred):
         self.segment = segment
         self.number = number
 
-    def values(self) -> tuple[Any, ...]:
+    def __iter__(self) -> Iterator[Any]:
         saved = self.segment.saved
         if self.number not in saved:
             self.segment.again()
             saved = self.segment.saved
-        found = saved.pop(self.number)
-        # a checkpoint within this one deferred it in turn
-        return found.values() if isinstance(found, Deferred) else found
+        return iter(saved.pop(self.number))  # a checkpoint within this one runs again in turn
 
 
 class _Kept:
@@ -166,4 +164,4 @@ def _nodes_since(start: int, result: Any) -> list[Node]:
 def _holds_arrays(saved: Any) -> bool:
     if isinstance(saved, (tuple, list)):
         return any(map(_holds_arrays, saved))
-    return isinstance(saved, Deferred) or is_array(saved)
+    return isinstance(saved, _Again) or is_array(saved)
