@@ -34,6 +34,7 @@ TITLES = {
     "_op": "Operations of your own",
     "_anomaly": "Finding a NaN",
     "_random": "Random numbers",
+    "_batches": "Batches",
     "_files": "Files",
     "_threads": "Threads and configuration",
     "_create": "Creation",

@@ -193,7 +193,8 @@ def test_the_names_are_those_of_the_array_api_standard() -> None:
     ours = {name for module, name in public_functions() if module == "lucid"}
     beyond = ours - set(dir(strict)) - set(ERRORS)
     assert beyond == {
-        "Generator", "LucidError", "Tensor", "batches", "detect_anomaly", "einsum", "enable_grad", "grad",
+        "Generator", "LucidError", "Tensor", "batches", "detect_anomaly", "einsum", "enable_grad",
+        "grad",
         "get_num_threads", "set_num_threads", "show_config",
         "is_grad_enabled", "load", "logsumexp", "manual_seed", "no_grad", "op", "rand", "randint",
         "randn", "randperm", "save", "sigmoid",

@@ -1,7 +1,7 @@
 """Wrong calls: each is refused by its words, at once, and nothing has changed."""
 
 # ruff: noqa: E501, ARG005 (a message stands on one line, as it is printed; calls are wrong on purpose)
-# mypy: disable-error-code="arg-type, list-item, dict-item, type-var, return-value, misc"
+# mypy: disable-error-code="arg-type, call-overload, list-item, dict-item, type-var, return-value, misc"
 
 from __future__ import annotations
 
@@ -511,6 +511,220 @@ def test_a_wrong_call(call: Callable[[], Any], kind: type[Exception], message: s
     with pytest.raises(kind) as caught:
         call()
     assert str(caught.value) == message
+
+
+# Operations: axes, shapes and dtypes
+
+MATRIX = lucid.ones((2, 3))
+OUTSIDE_MATRIX = "axis 2 is outside x (2, 3), which has 2 axes"
+
+OPERATIONS: list[tuple[Callable[[], Any], type[Exception], str]] = [
+    *(
+        (
+            lambda call=call: call(MATRIX, axis=2),
+            lucid.OutOfRangeError,
+            f"{call.__name__}: {OUTSIDE_MATRIX}",
+        )
+        for call in (
+            lucid.sum,
+            lucid.mean,
+            lucid.max,
+            lucid.min,
+            lucid.prod,
+            lucid.var,
+            lucid.std,
+            lucid.all,
+            lucid.any,
+            lucid.argmax,
+            lucid.argmin,
+            lucid.argsort,
+            lucid.cumulative_sum,
+            lucid.cumulative_prod,
+            lucid.flip,
+            lucid.logsumexp,
+            lucid.squeeze,
+            lucid.unstack,
+        )
+    ),
+    (lambda: lucid.sort(MATRIX, axis=2), lucid.OutOfRangeError, f"argsort: {OUTSIDE_MATRIX}"),
+    (
+        lambda: lucid.take_along_axis(MATRIX, MATRIX > 0, axis=2),
+        lucid.OutOfRangeError,
+        f"take_along_axis: {OUTSIDE_MATRIX}",
+    ),
+    (lambda: MATRIX.sum(axis=(0, 0)), lucid.ArgumentError, "sum: axis (0, 0) names an axis twice"),
+    (
+        lambda: MATRIX.mean(axis=(1, -1)),
+        lucid.ArgumentError,
+        "mean: axis (1, -1) names an axis twice",
+    ),
+    (lambda: MATRIX.sum(axis="a"), lucid.ArgumentError, "sum: axis is 'a', expected whole numbers"),
+    (lambda: MATRIX.sum(axis=1.0), lucid.ArgumentError, "sum: axis is 1.0, expected whole numbers"),
+    (
+        lambda: lucid.zeros((0, 3)).max(),
+        lucid.ShapeError,
+        "max: x (0, 3) has no elements, there is no result",
+    ),
+    (
+        lambda: lucid.zeros((0, 3)).min(axis=0),
+        lucid.ShapeError,
+        "min: x (0, 3) has no elements along axis 0, there is no result",
+    ),
+    (
+        lambda: lucid.zeros(0).argmax(),
+        lucid.ShapeError,
+        "argmax: x (0,) has no elements, there is no result",
+    ),
+    (
+        lambda: lucid.stack([MATRIX, MATRIX], axis=7),
+        lucid.OutOfRangeError,
+        "stack: axis 7 is outside arrays[0] (2, 3), which has 2 axes",
+    ),
+    (
+        lambda: lucid.concat([MATRIX, MATRIX], axis=2),
+        lucid.OutOfRangeError,
+        "concat: axis 2 is outside arrays[0] (2, 3), which has 2 axes",
+    ),
+    (
+        lambda: lucid.expand_dims(MATRIX, axis=4),
+        lucid.OutOfRangeError,
+        "expand_dims: axis 4 is outside x (2, 3), which has 2 axes",
+    ),
+    (
+        lambda: MATRIX.squeeze(0),
+        lucid.ShapeError,
+        "squeeze: axis 0 of x (2, 3) has size 2, and only an axis of size 1 can be left out",
+    ),
+    (
+        lambda: lucid.broadcast_to(MATRIX, (4, 4)),
+        lucid.ShapeError,
+        "broadcast_to: x (2, 3) does not broadcast to (4, 4); aligned at the right, each size of x must be that of the shape, or 1",
+    ),
+    (
+        lambda: lucid.broadcast_to(MATRIX, 3),
+        lucid.ShapeError,
+        "broadcast_to: x (2, 3) does not broadcast to (3,); aligned at the right, each size of x must be that of the shape, or 1",
+    ),
+    (
+        lambda: lucid.broadcast_to(MATRIX, "a"),
+        lucid.ShapeError,
+        f"broadcast_to: shape is 'a', {NO_SHAPE}",
+    ),
+    (
+        lambda: MATRIX.permute(0, 0),
+        lucid.ShapeError,
+        "permute_dims: axes (0, 0) do not name each of the 2 axes of x (2, 3) once",
+    ),
+    (
+        lambda: MATRIX.permute(0, 5),
+        lucid.ShapeError,
+        "permute_dims: axes (0, 5) do not name each of the 2 axes of x (2, 3) once",
+    ),
+    (
+        lambda: MATRIX.permute(0),
+        lucid.ShapeError,
+        "permute_dims: axes (0,) do not name each of the 2 axes of x (2, 3) once",
+    ),
+    (
+        lambda: MATRIX.permute(0, "a"),
+        lucid.ArgumentError,
+        "permute_dims: axes is 'a', expected a whole number",
+    ),
+    (
+        lambda: MATRIX.reshape("a"),
+        lucid.ArgumentError,
+        "reshape: shape is 'a', expected a whole number",
+    ),
+    (
+        lambda: MATRIX.reshape(2.0, 3),
+        lucid.ArgumentError,
+        "reshape: shape is 2.0, expected a whole number",
+    ),
+    (
+        lambda: lucid.matrix_transpose(lucid.ones(3)),
+        lucid.ShapeError,
+        "matrix_transpose: x has shape (3,), expected two axes or more",
+    ),
+    *(
+        (
+            lambda call=call, dtype=dtype: call(dtype),
+            lucid.DTypeError,
+            f"there is no dtype {dtype!r} of numbers, such as lucid.float32",
+        )
+        for call in (
+            lambda dtype: lucid.Tensor([1.0], dtype=dtype),
+            lambda dtype: lucid.zeros(2, dtype=dtype),
+            lambda dtype: MATRIX.astype(dtype),
+            lambda dtype: lucid.rand(2, dtype=dtype),
+        )
+        for dtype in ("float99", "str", object)
+    ),
+    *(
+        (
+            lambda call=call, shape=shape: call(shape),
+            lucid.ShapeError,
+            f"{call.__name__}: shape is {shape!r}, {NO_SHAPE}",
+        )
+        for call in (lucid.zeros, lucid.ones)
+        for shape in (-1, "a", None, (2, 1.5))
+    ),
+    (lambda: lucid.full(-1, 2.0), lucid.ShapeError, f"full: shape is -1, {NO_SHAPE}"),
+    (lambda: lucid.full(3, "a"), lucid.ArgumentError, "full: fill_value is 'a', expected a number"),
+    (
+        lambda: lucid.arange(0, 1, 0),
+        lucid.ArgumentError,
+        "arange: step is 0, which never comes from 0 to 1",
+    ),
+    (
+        lambda: lucid.arange("a"),
+        lucid.ArgumentError,
+        "arange: stop is 'a', expected a finite number",
+    ),
+    (
+        lambda: lucid.arange(inf),
+        lucid.ArgumentError,
+        "arange: stop is inf, expected a finite number",
+    ),
+    (
+        lambda: lucid.linspace(0, 1, -3),
+        lucid.ArgumentError,
+        "linspace: num is -3, expected a whole number, 0 or more",
+    ),
+    (
+        lambda: lucid.linspace(0, nan, 3),
+        lucid.ArgumentError,
+        "linspace: stop is nan, expected a finite number",
+    ),
+    (
+        lambda: lucid.eye(-1),
+        lucid.ArgumentError,
+        "eye: n_rows is -1, expected a whole number, 0 or more",
+    ),
+    (
+        lambda: lucid.eye(2, 1.5),
+        lucid.ArgumentError,
+        "eye: n_cols is 1.5, expected a whole number, 0 or more",
+    ),
+]
+
+
+@pytest.mark.parametrize(
+    ("call", "kind", "message"), OPERATIONS, ids=[message for _, _, message in OPERATIONS]
+)
+def test_a_wrong_operation(call: Callable[[], Any], kind: type[Exception], message: str) -> None:
+    with pytest.raises(kind) as caught:
+        call()
+    assert str(caught.value) == message
+
+
+@pytest.mark.parametrize("library", ["torch", "jax.numpy", "array_api_strict"])
+def test_a_wrong_axis_in_other_libraries(library: str) -> None:
+    xp = pytest.importorskip(library)
+    matrix = lucid.asarray(xp.ones((2, 3)))
+    for call in (lucid.sum, lucid.mean, lucid.max, lucid.argmax, lucid.logsumexp):
+        with pytest.raises(lucid.OutOfRangeError) as caught:
+            call(matrix, axis=2)
+        assert str(caught.value) == f"{call.__name__}: {OUTSIDE_MATRIX}"
 
 
 # Nothing has changed

@@ -269,9 +269,13 @@ def native_dtype(xp: Namespace, dtype: DType | None) -> DType | None:
     name = name or dtype_name(dtype)
     if isinstance(dtype, type) and issubclass(dtype, np.generic):
         name = np.dtype(dtype).name
-    if xp is np:
-        return np.dtype(name)
-    return getattr(xp, name)
+    try:
+        found = np.dtype(name) if xp is np else getattr(xp, name)
+    except (TypeError, AttributeError):
+        found = None
+    if found is None or getattr(found, "kind", "f") in "OSUMm":
+        raise DTypeError(f"there is no dtype {dtype!r} of numbers, such as lucid.float32") from None
+    return found
 
 
 def like_tuple(like: tuple[Any, ...], values: Iterable[Any]) -> tuple[Any, ...]:

@@ -32,7 +32,7 @@ from ._call import write_out
 from ._errors import LibraryError, LucidError, ShapeError
 from ._recording import mode
 from ._rules import RESERVED, Rule, Rules, shape_of
-from ._shapes import broadcast_shapes
+from ._shapes import axis_error, broadcast_shapes
 from ._tape import Node, Output, new_tensor
 
 if TYPE_CHECKING:
@@ -280,6 +280,14 @@ class _Operation:
                     f"{self.name}: the shapes of {told} do not broadcast; aligned at the right, "
                     "each pair of sizes must be equal or contain a 1"
                 )
+        if not isinstance(error, LucidError) and "axis" in self.names:
+            name, value = next(iter(zip(self.names, arguments, strict=True)))
+            if isinstance(value, (list, tuple)) and value:  # several arrays: of the first
+                name, value = f"{name}[0]", value[0]
+            axis = arguments[self.names.index("axis")]
+            wrong = axis_error(self.name, name, shape_of(value), axis)
+            if wrong is not None:
+                return wrong
         if not isinstance(error, LucidError):
             error.add_note(f"In {self.name}({told}).")
         return error

@@ -8,9 +8,11 @@ from typing import Any, cast
 import numpy as np
 
 from .. import _arrays
+from .._arguments import ANY, COUNT, NUMBER, WHOLE, check
 from .._arrays import Array, Device, DType, namespace, native_dtype
 from .._errors import ArgumentError
 from .._hints import one_shape
+from .._shapes import check_shape
 from .._tape import Tracked, new_tensor
 from .._tensor import Tensor
 from ._like import astype, copy_of
@@ -25,7 +27,7 @@ def zeros(shape: Shape, *, dtype: DType | None = None, device: Device | None = N
     >>> lucid.zeros((2, 2))
     Tensor([[0.0, 0.0], [0.0, 0.0]])
     """
-    return new_tensor(np.zeros(shape, _dtype(dtype), device=device))
+    return new_tensor(np.zeros(check_shape("zeros", shape), _dtype(dtype), device=device))
 
 
 @one_shape
@@ -35,7 +37,7 @@ def ones(shape: Shape, *, dtype: DType | None = None, device: Device | None = No
     >>> lucid.ones(3)
     Tensor([1.0, 1.0, 1.0])
     """
-    return new_tensor(np.ones(shape, _dtype(dtype), device=device))
+    return new_tensor(np.ones(check_shape("ones", shape), _dtype(dtype), device=device))
 
 
 def full(
@@ -50,8 +52,10 @@ def full(
     >>> lucid.full(3, 2.5)
     Tensor([2.5, 2.5, 2.5])
     """
+    if type(fill_value) not in (bool, complex):
+        check("full", ANY, fill_value=fill_value)
     dtype = _arrays.asarray(fill_value).dtype if dtype is None else _dtype(dtype)
-    return new_tensor(np.full(shape, fill_value, dtype, device=device))
+    return new_tensor(np.full(check_shape("full", shape), fill_value, dtype, device=device))
 
 
 def eye(
@@ -68,6 +72,8 @@ def eye(
     >>> lucid.eye(2)
     Tensor([[1.0, 0.0], [0.0, 1.0]])
     """
+    check("eye", COUNT, n_rows=n_rows, n_cols=n_rows if n_cols is None else n_cols)
+    check("eye", WHOLE, k=k)
     return new_tensor(np.eye(n_rows, n_cols, k=k, dtype=_dtype(dtype), device=device))
 
 
@@ -87,6 +93,9 @@ def arange(
     """
     if stop is None:
         start, stop = 0, start
+    check("arange", NUMBER, start=start, stop=stop, step=step)
+    if step == 0:
+        raise ArgumentError(f"arange: step is 0, which never comes from {start} to {stop}")
     if dtype is None:
         dtype = _arrays.asarray([start, stop, step]).dtype
     numbers: Array = np.arange(start, stop, step, _dtype(dtype), device=device)  # type: ignore[call-overload]
@@ -108,6 +117,8 @@ def linspace(
     >>> lucid.linspace(0, 1, 3)
     Tensor([0.0, 0.5, 1.0])
     """
+    check("linspace", NUMBER, start=start, stop=stop)
+    check("linspace", COUNT, num=num)
     values = np.linspace(start, stop, num, endpoint=endpoint, dtype=_dtype(dtype), device=device)
     return new_tensor(values)
 

@@ -6,6 +6,7 @@ from typing import Any
 
 from .._arrays import Array, device_of, namespace
 from .._op import op
+from .._shapes import axis_error
 from .._tape import operand, plain
 from ._index import getitem
 
@@ -68,6 +69,9 @@ def take_along_axis(x: Any, indices: Any, /, *, axis: int = -1) -> Any:
     numbers = plain(operand(indices))
     xp = namespace(numbers)
     rank = len(x.shape)
+    wrong = None if -rank <= axis < rank else axis_error("take_along_axis", "x", x.shape, axis)
+    if wrong is not None:
+        raise wrong
     grid = [
         xp.reshape(xp.arange(size, device=device_of(numbers)), (-1,) + (1,) * (rank - 1 - k))
         for k, size in enumerate(x.shape)
