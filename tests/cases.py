@@ -521,5 +521,6 @@ NOT_OPERATIONS: dict[str, set[str]] = {
         "OutOfRangeError", "ShapeError",
     },
     "reads or writes a file: test_files.py": {"load", "save"},
+    "is many operations, or no operation: test_einsum.py, test_batches.py": {"batches", "einsum"},
     "is a setting: test_native.py": {"get_num_threads", "set_num_threads", "show_config"},
 }  # fmt: skip

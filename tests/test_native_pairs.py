@@ -11,6 +11,8 @@ import pytest
 from layouts import Array
 from native_helpers import ALL, check, compiled, some_apart
 
+from lucid._shapes import unbroadcast
+
 NEEDED = [needed for needed in itertools.product((True, False), repeat=3) if any(needed)]
 
 # S, A, B, I, J, O: around the same edges, and inputs too large to be packed in one block
