@@ -12,8 +12,9 @@ from ._compute import autocasts
 
 
 def bilinear(
-    input_1: Tensor, input_2: Tensor, weight: Tensor, bias: Tensor | None = None
-) -> Tensor:
+    input_1: Array = None, input_2: Array = None, weight: Array = None, bias: Array = None,
+    *, input1: Array = None, input2: Array = None,
+) -> Tensor:  # fmt: skip
     """Weigh every product of a feature of `input_1` with a feature of `input_2`, under PyTorch.
 
         out[..., o] = Σ_ij input_1[..., i] · weight[o, i, j] · input_2[..., j] + bias[o]
@@ -22,7 +23,7 @@ def bilinear(
     in1_features, in2_features), `bias` (out_features,) or (1, out_features) or None; the result is
     (..., out_features). Where `torch.nn.functional.bilinear` is defined, this is the same; beyond
     it, leading axes broadcast, without ever being expanded: (B, T, 1, in1) with (B, 1, T, in2)
-    scores all pairs.
+    scores all pairs. `input1` and `input2`, PyTorch's own names, are taken as well.
 
     Every dtype works, mixed ones promote as elsewhere in PyTorch, float16 and bfloat16 add up in
     float32, and autocast converts the arguments as it does for `torch.nn.functional.linear`.
@@ -40,6 +41,8 @@ def bilinear(
     >>> bilinear(words, others, torch.ones(5, 8, 9)).shape
     torch.Size([2, 30, 30, 5])
     """
+    if input1 is not None or input2 is not None:
+        input_1, input_2 = _one_of("1", input_1, input1), _one_of("2", input_2, input2)
     if has_torch_function_variadic(input_1, input_2, weight, bias):
         arguments = (input_1, input_2, weight, bias)
         result: Tensor = handle_torch_function(bilinear, arguments, *arguments)
@@ -48,6 +51,13 @@ def bilinear(
     if torch.compiler.is_compiling() or torch._C._is_any_autocast_enabled():
         return _recorded.bilinear(*_autocast(input_1, input_2, weight, bias))
     return _recorded.bilinear(input_1, input_2, weight, bias)
+
+
+def _one_of(which: str, ours: Array, theirs: Array) -> Array:
+    """An argument that has two names."""
+    if ours is not None and theirs is not None:
+        raise TypeError(f"bilinear: got both input_{which} and input{which}, which are the same")
+    return theirs if ours is None else ours
 
 
 def _autocast(first: Tensor, *others: Tensor | None) -> tuple[Array, ...]:
