@@ -8,7 +8,7 @@ from torch.overrides import handle_torch_function, has_torch_function_variadic
 
 from .._arrays import Array
 from . import _operators as _operators, _recorded
-from ._compute import autocasts
+from ._compute import autocasts, refuse_kinds
 
 
 def bilinear(
@@ -45,6 +45,8 @@ def bilinear(
         input_1, input_2 = _one_of("1", input_1, input1), _one_of("2", input_2, input2)
     if has_torch_function_variadic(input_1, input_2, weight, bias):
         arguments = (input_1, input_2, weight, bias)
+        if any(isinstance(each, Tensor) and each.is_nested for each in arguments):
+            refuse_kinds(input_1=input_1, input_2=input_2, weight=weight, bias=bias)
         result: Tensor = handle_torch_function(bilinear, arguments, *arguments)
         return result
     # torch.jit.script cannot compile this function; use torch.compile or torch.export

@@ -15,6 +15,7 @@ import torch
 from torch._C._functorch import is_legacy_batchedtensor
 
 from .._arrays import Array
+from .._errors import DTypeError
 from .._shapes import Shape, broadcast_shapes
 from ..kernels import _torch as kernels
 from ..kernels._arguments import Gradients, check
@@ -31,9 +32,54 @@ def bilinear(x1: Array, x2: Array, weight: Array, bias: Array | None, each: bool
         return out
     if _are_batched(x1, x2, weight, bias):
         return torch.ops.lucid.bilinear(x1, x2, weight, bias, each)
+    refuse_kinds(input_1=x1, input_2=x2, weight=weight, bias=bias)
     check(x1, x2, weight, bias)
     with _no_autocast(x1):
         return kernels.otherwise(x1, x2, weight, bias)
+
+
+def written_out(x1: Array, x2: Array, weight: Array, bias: Array | None) -> Array:
+    """The same in PyTorch's own operations: x1 · W for each row of x1, then the sum with x2.
+
+    For programs that run elsewhere (`torch.export`, ONNX): rows × out × in2 numbers are held.
+    """
+    if not torch.compiler.is_dynamo_compiling():  # which would go through every line of it
+        check(x1, x2, weight, bias)
+    dtype = kernels.promoted([each for each in (x1, x2, weight, bias) if each is not None])
+    x1, x2, weight = (each.to(dtype) for each in (x1, x2, weight))
+    out_features, _, features_2 = weight.shape
+    with_first = (x1 @ weight.permute(1, 0, 2).flatten(1)).unflatten(-1, (out_features, features_2))
+    out: Array = torch.einsum("...oj,...j->...o", with_first, x2)
+    return out if bias is None else out + bias.reshape(-1)
+
+
+def refuse_kinds(**arguments: Array | None) -> None:
+    """Raise DTypeError, with what to do, for a tensor whose numbers do not lie in a dense array."""
+    for name, tensor in arguments.items():
+        if tensor is None:
+            continue
+        if tensor.is_nested:
+            kind, remedy = "a nested tensor", "torch.nested.to_padded_tensor makes"
+        elif tensor.is_quantized:
+            kind, remedy = f"quantized ({tensor.dtype})", f"{name}.dequantize() makes"
+        elif tensor.is_mkldnn:
+            kind, remedy = "an mkldnn tensor", f"{name}.to_dense() makes"
+        elif tensor.layout is not torch.strided:
+            kind, remedy = f"sparse ({tensor.layout})", f"{name}.to_dense() makes"
+        elif tensor.dtype not in _DTYPES:
+            kind, remedy = f"of {tensor.dtype}", f"{name}.to(torch.float32) makes"
+        else:
+            continue
+        raise DTypeError(
+            f"bilinear: {name} is {kind}, expected a dense tensor of a dtype that PyTorch computes "
+            f"with; {remedy} one"
+        )
+
+
+_DTYPES = {
+    torch.bool, torch.uint8, torch.int8, torch.int16, torch.int32, torch.int64, torch.float16,
+    torch.bfloat16, torch.float32, torch.float64, torch.complex64, torch.complex128,
+}  # fmt: skip
 
 
 def gradients(
