@@ -124,10 +124,8 @@ def test_any_order_of_leading_axes_and_any_strides() -> None:
             x = x.transpose(*np.argsort(order), len(sizes))
             return x[(*map(slice, sizes), slice(features))]
 
-        def part() -> list[int]:
-            return [size if random.random() < 0.7 else 1 for size in leading]
-
-        x1, x2 = layout(part(), i), layout(part(), j)
+        some = [[size if random.random() < 0.7 else 1 for size in leading] for _ in range(2)]
+        x1, x2 = layout(some[0], i), layout(some[1], j)
         whole = np.broadcast_shapes(x1.shape[:-1], x2.shape[:-1])
         for expand in random.random(2) < 0.3:
             x1, x2 = x2, np.broadcast_to(x1, (*whole, x1.shape[-1])) if expand else x1
@@ -135,7 +133,9 @@ def test_any_order_of_leading_axes_and_any_strides() -> None:
         out = compiled.bilinear(x1, x2, weight, None, None, 2)
         found = compiled.gradients(g, x1, x2, weight, ALL, None, None, 2)
         # The same with no axis broadcast and nothing to be seen in the strides.
-        rows = [np.broadcast_to(x, (*whole, x.shape[-1])).reshape(-1, x.shape[-1]) for x in (x1, x2)]
+        rows = [
+            np.broadcast_to(x, (*whole, x.shape[-1])).reshape(-1, x.shape[-1]) for x in (x1, x2)
+        ]
         d_out = g.reshape(-1, o)
         if out is not None:
             taken += 1

@@ -176,8 +176,8 @@ def plain_array(function: str, name: str, array: Array) -> Array:
         return array
     if type(array).__module__.startswith("numpy.ma") and hasattr(array, "filled"):
         raise LibraryError(
-            f"{function}: {name} is a masked array, and what is masked has no value to compute with; "
-            f"give it one, as in {name}.filled(0)"
+            f"{function}: {name} is a masked array, and what is masked has no value to compute "
+            f"with; give it one, as in {name}.filled(0)"
         )
     return np.asarray(array) if isinstance(array, np.ndarray) else array
 

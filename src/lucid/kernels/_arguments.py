@@ -1,4 +1,4 @@
-"""What every integration asks of the arguments: their shapes, in words, and what they promote to."""
+"""What every integration asks of arguments: their shapes, in words, and what they promote to."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def shape_of(x: Array | Shape) -> Shape:
 def factors_of(
     g: Array, x1: Array | Shape, x2: Array | Shape, weight: Array | None, needed: Needed
 ) -> tuple[Array, Array | None, Array | None, Array | None]:
-    """The factors of the gradients, None for those whose values none of the needed ones asks for."""
+    """The factors of the gradients, None for those that none of the needed ones asks for."""
     return (
         g,
         x1 if needed[1] or needed[2] else None,
