@@ -512,6 +512,12 @@ def test_cumulative_prod_of_nothing_and_one() -> None:
     assert gradient_of(lambda x: lucid.cumulative_prod(x, include_initial=True), []) == [[]]
 
 
+@pytest.mark.parametrize("function", [lucid.expm1, F.elu])
+def test_a_small_slope_is_not_0(function: Callable[..., Tensor]) -> None:
+    x = Tensor([-20.0], requires_grad=True)
+    assert_same(lucid.grad(function(x), x), [np.exp(np.float32(-20))], atol=0)
+
+
 def test_std_of_equal_elements_has_gradient_0() -> None:
     assert gradient_of(lucid.std, [2.0, 2.0]) == [[0.0, 0.0]]
 

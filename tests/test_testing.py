@@ -210,6 +210,25 @@ def test_other_arguments_are_passed_as_they_are() -> None:
     gradcheck(lambda x, n: x**n, [np.array([1.5]), 3], order=3)
 
 
+def test_gradcheck_says_that_all_is_well() -> None:
+    assert gradcheck(lucid.exp, [np.ones(2)], order=2) is True
+
+
+def test_a_rule_in_numpy_is_named_at_order_2() -> None:
+    @lucid.op(gradient=lambda g, x: g * np.cos(x))
+    def sine(x: Any) -> Any:
+        return np.sin(x)
+
+    assert gradcheck(sine, [np.ones(2)])
+    message = (
+        r"^sine: the gradient rule for 'x' raised TypeError: .*\n"
+        r"The gradient is itself being recorded .*, and so the rule is given Tensors\.\n"
+        r"Compute in it with operators and lucid's functions, such as lucid\.exp, not with NumPy's"
+    )
+    with pytest.raises(lucid.GraphError, match=message):
+        gradcheck(sine, [np.ones(2)], order=2)
+
+
 def test_the_inputs_are_left_alone() -> None:
     x = Tensor([1.0, 2.0], requires_grad=True)
     gradcheck(lucid.exp, x)

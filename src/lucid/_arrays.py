@@ -9,7 +9,7 @@ reached through the package `array-api-compat`, imported when their first array 
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Iterable, Mapping
 from enum import IntEnum
 from functools import cache, lru_cache
 from math import prod
@@ -60,7 +60,9 @@ def is_array(value: object) -> bool:
         return True
     if kind in _SCALARS or kind in (list, tuple, str):
         return False
-    return kind.__module__.partition(".")[0] in _SPELT or _lookup(value) is not None
+    if kind.__module__.partition(".")[0] in _SPELT:  # they have dtypes, devices and sizes too
+        return hasattr(value, "__dlpack__")
+    return _lookup(value) is not None
 
 
 def library(array: Array) -> str:
@@ -251,6 +253,12 @@ def native_dtype(xp: Namespace, dtype: DType | None) -> DType | None:
     return getattr(xp, name)
 
 
+def like_tuple(like: tuple[Any, ...], values: Iterable[Any]) -> tuple[Any, ...]:
+    """A tuple of values, with the names that a named tuple has."""
+    make: Callable[[Iterable[Any]], tuple[Any, ...]] = getattr(type(like), "_make", tuple)
+    return make(values)
+
+
 def is_traced_by_jax(array: Array) -> bool:
     """Whether this stands for an array under `jax.jit`, so that no value is there to check."""
     return any(each.__name__ == "Tracer" for each in type(array).__mro__)
@@ -296,6 +304,9 @@ def scatter_add(values: Array, index: Any, shape: tuple[int, ...], *, repeats: b
     if not repeats:
         zeros = xp.zeros(shape, dtype=values.dtype, device=device_of(values))
         return set_item(zeros, index, values)
+    if is_half(values.dtype):  # too coarse to add up in
+        wide = xp.astype(values, xp.float32)
+        return xp.astype(scatter_add(wide, index, shape, repeats=True), values.dtype)
     if hasattr(values, "at"):
         return xp.zeros(shape, dtype=values.dtype).at[index].add(values)
     device = values.device

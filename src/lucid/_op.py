@@ -19,7 +19,7 @@ from __future__ import annotations
 import inspect
 import re
 import sys
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from functools import update_wrapper
 from importlib import import_module
 from typing import TYPE_CHECKING, Any, ParamSpec, Protocol, cast, overload
@@ -27,7 +27,7 @@ from typing import TYPE_CHECKING, Any, ParamSpec, Protocol, cast, overload
 import numpy as np
 
 from . import _anomaly
-from ._arrays import asarray_like, is_array, is_differentiable, library, mixture
+from ._arrays import asarray_like, is_array, is_differentiable, library, like_tuple, mixture
 from ._call import write_out
 from ._errors import LibraryError, LucidError, ShapeError
 from ._recording import mode
@@ -72,7 +72,7 @@ _LATER: Any = object()  # the rules are registered later
 def op(function: Callable[P, Any], /) -> Op[P]: ...
 @overload
 def op(
-    *, gradient: Rule | None = ..., holomorphic: bool = ...
+    *, gradient: Rule | None = ..., holomorphic: bool = ..., halves: bool = ...
 ) -> Callable[[Callable[P, Any]], Op[P]]: ...
 def op(
     function: Callable[P, Any] | None = None,
@@ -80,6 +80,7 @@ def op(
     *,
     gradient: Rule | None = _LATER,
     holomorphic: bool = True,
+    halves: bool = False,
 ) -> Any:
     """Make a function on arrays an operation that the tape records.
 
@@ -87,7 +88,9 @@ def op(
     arrays. `gradient` is the rule of its one array argument, or None where the result is constant
     in all of them; others are registered with its method `gradient`. With `holomorphic=False` the
     rules of an operation on complex numbers follow the convention of the conjugate Wirtinger
-    derivative by themselves; otherwise the tape conjugates around them.
+    derivative by themselves; otherwise the tape conjugates around them. Where the result is float16
+    or bfloat16 the rules get float32, and the tape rounds what they return; with `halves=True` they
+    get the halves, and see to it themselves that their sums are wide.
 
     Which arguments are arrays is told by the signature: those annotated as `Array`, `ndarray` or
     `Tensor`, also with `| None`, and as a `Sequence` of them; where none is, all positional-only
@@ -107,7 +110,7 @@ def op(
     """
 
     def make(function: Callable[P, Any]) -> Op[P]:
-        operation = _Operation(function, holomorphic)
+        operation = _Operation(function, holomorphic, halves)
         if gradient is not _LATER:
             operation.gradient_of_all(gradient)
         call: Any = update_wrapper(write_out(operation), function)
@@ -148,7 +151,7 @@ def _arrays_of(signature: inspect.Signature) -> tuple[list[str], list[str]]:
 class _Operation:
     """The function of an operation, its arguments and its rules."""
 
-    def __init__(self, function: Callable[..., Any], holomorphic: bool) -> None:
+    def __init__(self, function: Callable[..., Any], holomorphic: bool, halves: bool) -> None:
         self.function = function
         self.name = function.__name__
         self.signature = inspect.signature(function)
@@ -166,7 +169,7 @@ class _Operation:
                 )
         one, several = _arrays_of(self.signature)
         self.arrays = frozenset([*one, *several])
-        self.rules = Rules(self.name, self.names, several, holomorphic)
+        self.rules = Rules(self.name, self.names, several, holomorphic, halves)
         self.others: dict[str, str] = {}
 
     def gradient(self, **rules: Rule | None) -> None:
@@ -308,7 +311,7 @@ class _Operation:
             _anomaly.mark(node)
         if not several:
             return new_tensor(y, node)
-        return _like_tuple(
+        return like_tuple(
             y,
             [
                 new_tensor(part, Output(node, k) if is_differentiable(part.dtype) else None)
@@ -322,10 +325,4 @@ def _unchanged(y: Any) -> Any:
 
 
 def _as_tensors(y: Any) -> Any:
-    return _like_tuple(y, map(new_tensor, y)) if isinstance(y, tuple) else new_tensor(y)
-
-
-def _like_tuple(y: Any, values: Iterable[Any]) -> Any:
-    """A tuple of values, with the names that a named tuple has."""
-    make: Callable[[Iterable[Any]], Any] = getattr(type(y), "_make", tuple)
-    return make(values)
+    return like_tuple(y, map(new_tensor, y)) if isinstance(y, tuple) else new_tensor(y)

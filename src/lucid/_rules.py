@@ -30,12 +30,18 @@ class Rules:
     """The gradient rules that were registered for an operation."""
 
     def __init__(
-        self, operation: str, arguments: Sequence[str], sequences: Iterable[str], conjugates: bool
+        self,
+        operation: str,
+        arguments: Sequence[str],
+        sequences: Iterable[str],
+        conjugates: bool,
+        halves: bool,
     ) -> None:
         self.operation = operation
         self.arguments = arguments
         self.sequences = frozenset(sequences)
-        self.conjugates = conjugates
+        self.conjugates = conjugates  # the tape conjugates around them
+        self.halves = halves  # they get float16 and bfloat16 as they are
         self.of: dict[str, Rule | None] = {}
         self.joint: Rule | None = None
         self.needs: Mapping[str, Sequence[str]] = {}  # of the joint rule, for each argument
@@ -89,7 +95,7 @@ class Saving:
     Made once for each set of arguments that require a gradient, then looked up.
     """
 
-    __slots__ = ("conjugates", "facts", "operation", "origins", "pick", "rules")
+    __slots__ = ("conjugates", "facts", "halves", "operation", "origins", "pick", "rules")
 
     def __init__(self, registered: Rules, tracked: int) -> None:
         arguments = registered.arguments
@@ -102,6 +108,7 @@ class Saving:
             needs += [need for need in asked if need not in (*needs, "g", "needed")]
         self.operation = registered.operation
         self.conjugates = registered.conjugates
+        self.halves = registered.halves
         self.facts, known = self._resolve(arguments, needs)
         self.pick = _picker([known.index(need) for need in needs])
         # where a saved value stood: the argument's number, -1 for the output, None for neither

@@ -9,6 +9,7 @@ from math import prod
 
 from ._arrays import Array, namespace
 from ._errors import LibraryError, ShapeError
+from ._wide import reduced
 
 Shape = tuple[int, ...]
 
@@ -107,7 +108,7 @@ def unbroadcast(array: Array, shape: Shape) -> Array:
         *(axis + new for axis, size in enumerate(shape) if size == 1 != array.shape[axis + new]),
     )
     if axes:
-        array = namespace(array).sum(array, axis=axes, keepdims=True, dtype=array.dtype)
+        array = reduced("sum", array, axis=axes, keepdims=True, dtype=array.dtype)
     if new:
         array = namespace(array).reshape(array, shape)
     return array

@@ -23,6 +23,8 @@ from operator import attrgetter
 from typing import TYPE_CHECKING, Any, ClassVar, TypeAlias
 from weakref import ref
 
+import numpy as np
+
 from . import _anomaly
 from ._arrays import (
     Array,
@@ -32,17 +34,23 @@ from ._arrays import (
     device_of,
     is_array,
     is_complex,
+    is_half,
+    like_tuple,
     namespace,
 )
 from ._errors import GraphError
 from ._recording import mode
 from ._rules import Saving
 from ._shapes import Shape, unbroadcast
+from ._wide import converted, widened
 
 if TYPE_CHECKING:
     from ._tensor import Tensor
 
 Hook: TypeAlias = "Callable[[Tensor], Tensor | None]"
+
+# A quick look at the dtypes that are nearly always there, and need neither conj nor more room.
+_FLOAT32, _FLOAT64 = np.dtype(np.float32), np.dtype(np.float64)
 
 _birth = count().__next__
 _accumulating = threading.Lock()
@@ -67,12 +75,13 @@ class Hooks(dict[object, Hook]):
     """
 
     keep: Callable[[Tensor], None] | None = None
+    total: tuple[Any, Any] = (None, None)  # what `add_gradient` remembers for it
 
 
 class Leaf:
     """The place of a Tensor whose gradient the user asked for."""
 
-    __slots__ = ("_birth", "dtype", "hooks", "inputs", "owner", "shape")
+    __slots__ = ("_birth", "dtype", "hooks", "inputs", "owner", "shape", "total")
 
     def __init__(self, owner: Tracked) -> None:
         self.owner = ref(owner)
@@ -187,13 +196,15 @@ def _propagate(
     gradients: dict[Place, Any] = {}
     for place, gradient in roots:
         before = gradients.get(place)
-        gradients[place] = gradient if before is None else before + gradient
+        gradients[place] = gradient if before is None else _sum(before, gradient)
     order, useful = _youngest_first(gradients, targets)
     results: dict[Place, Any] = {}
     for place in order:
         g: Any = gradients.pop(place, None)
         if g is None:  # reached only through rules that said "no gradient"
             continue
+        if place.dtype is not _FLOAT32 and place.dtype is not _FLOAT64:
+            g = _rounded(g, place.dtype)
         if place.hooks is not None:
             g = _run_hooks(place, place.hooks, g)
         if targets is not None and place in targets:
@@ -209,7 +220,7 @@ def _propagate(
             node = place.inputs[0]
             parts = gradients.setdefault(node, [None] * len(node.shape))
             before = parts[place.index]
-            parts[place.index] = g if before is None else before + g
+            parts[place.index] = g if before is None else _sum(before, g)
         elif targets is None:
             results[place] = g
     return results
@@ -241,11 +252,14 @@ def _youngest_first(
                 f"(at the operation {place.saving.operation}).\n"
                 "Call the first one with retain_graph=True to go through it twice."
             )
-        for edge in place.inputs:
-            for source in edge if type(edge) is tuple else (edge,):
-                if source is not None and source not in found:
-                    found.add(source)
-                    waiting.append(source)
+        for source in place.inputs:
+            if type(source) is tuple:  # the places of a sequence of arrays
+                fresh = set(source) - found - {None}
+                found |= fresh
+                waiting += fresh
+            elif source is not None and source not in found:
+                found.add(source)
+                waiting.append(source)
     order = sorted(found, key=_by_birth, reverse=True)
     if not everything:
         found = _leading_to(is_wanted, order)
@@ -276,13 +290,17 @@ def _apply_rules(
     saving = node.saving
     if type(g) is list:
         g = _fill(g, node)
-    dtype = node.dtype  # of several outputs: a tuple
-    conjugate = saving.conjugates and (
-        any(map(is_complex, dtype)) if type(dtype) is tuple else is_complex(dtype)
-    )
+    conjugate = widen = False
+    dtype = node.dtype
+    if dtype is not _FLOAT32 and dtype is not _FLOAT64:
+        dtypes = dtype if type(dtype) is tuple else (dtype,)
+        conjugate = saving.conjugates and any(map(is_complex, dtypes))
+        widen = not saving.halves and any(map(is_half, dtypes))
     if conjugate:
         g = _conjugated(g)
     given = (g, *(_on_tape(node) if create_graph else node.saved or ()))
+    if widen:
+        given = widened(given)
     for rule in saving.rules:
         try:
             found = rule.run(node.inputs, given, useful)
@@ -320,7 +338,22 @@ def _add(
     if shape != place.shape or (dtype is not place.dtype and dtype != place.dtype):
         gradient = _fit(gradient, place, node.saving.operation)
     before = gradients.get(place)
-    gradients[place] = gradient if before is None else before + gradient
+    if before is not None:
+        usual = dtype is _FLOAT32 or dtype is _FLOAT64
+        gradient = before + gradient if usual else _sum(before, gradient)
+    gradients[place] = gradient
+
+
+def _sum(before: Any, gradient: Any) -> Any:
+    """Two gradients of one place: halves add up in float32, and are rounded when all are there."""
+    return widened(before) + widened(gradient)
+
+
+def _rounded(gradient: Any, dtype: DType) -> Any:
+    """A gradient in the dtype of its place, where it was added up in a wider one."""
+    if type(gradient) is list or gradient.dtype == dtype:
+        return gradient
+    return converted(gradient, dtype)
 
 
 def _conjugated(gradient: Any) -> Any:
@@ -349,7 +382,7 @@ def _fill(gradients: list[Any], node: Node) -> tuple[Any, ...]:
 
 
 def _fit(gradient: Any, place: Place, name: str) -> Any:
-    """A gradient in the shape and dtype of its argument; raises if it cannot be that."""
+    """A gradient in the shape and dtype of its place; raises if it cannot be that."""
     if tuple(gradient.shape) != place.shape:
         summed = len(gradient.shape) >= len(place.shape) and all(
             size in (1, given)
@@ -361,12 +394,11 @@ def _fit(gradient: Any, place: Place, name: str) -> Any:
                 f"for an argument of shape {place.shape}"
             )
         gradient = unbroadcast(gradient, place.shape)
-    if gradient.dtype != place.dtype:
-        xp = namespace(gradient)
-        if is_complex(gradient.dtype) and not is_complex(place.dtype):
-            gradient = xp.real(gradient)
-        gradient = xp.astype(gradient, place.dtype)
-    return gradient
+    if is_complex(gradient.dtype) and not is_complex(place.dtype):
+        gradient = namespace(gradient).real(gradient)
+    if gradient.dtype == place.dtype or is_half(place.dtype):  # rounded when all are added up
+        return gradient
+    return namespace(gradient).astype(gradient, place.dtype)
 
 
 def _run_hooks(place: Place, hooks: Hooks, gradient: Any) -> Any:
@@ -393,16 +425,30 @@ def accumulate(leaf: Place, gradient: Any) -> None:
     if tensor is None:
         return
     with _accumulating:
-        add_gradient(tensor, gradient)
+        add_gradient(tensor, gradient, leaf)
 
 
-def add_gradient(tensor: Tracked, gradient: Any) -> None:
+def add_gradient(tensor: Tracked, gradient: Any, keeper: Any) -> None:
+    """Add to the `.grad` of a Tensor; its `keeper` remembers the total where that is wider."""
     before = tensor._grad
-    if isinstance(gradient, Tracked):
-        tensor._grad = gradient if before is None else before + gradient  # type: ignore[assignment]
+    if before is None:
+        total = gradient
+    elif is_half(tensor._array.dtype):
+        total = _wide_total(before, gradient, keeper)
     else:
-        total = gradient if before is None else before._array + gradient
-        tensor._grad = new_tensor(total)
+        total = (before if isinstance(gradient, Tracked) else before._array) + gradient
+    tensor._grad = total if isinstance(total, Tracked) else new_tensor(total)  # type: ignore[assignment]
+
+
+def _wide_total(before: Tracked, gradient: Any, keeper: Any) -> Any:
+    """The sum of half gradients over several backward passes, which float32 keeps for the next."""
+    known: Any = before if isinstance(gradient, Tracked) else before._array
+    rounded, total = getattr(keeper, "total", (None, None))
+    # unless the gradient was set or changed in between
+    total = _sum(total if rounded is before._array else known, gradient)
+    result = _rounded(total, before._array.dtype)
+    keeper.total = plain(result), total
+    return result
 
 
 def _on_tape(node: Node) -> list[Any]:
@@ -418,7 +464,9 @@ def _recorded(value: Any, place: Any) -> Any:
     if isinstance(place, tuple):
         return tuple(map(_recorded, value, place))
     if isinstance(value, tuple) and type(place) is Node:  # all the results of an operation
-        return tuple(new_tensor(part, Output(place, k)) for k, part in enumerate(value))
+        return like_tuple(
+            value, [new_tensor(part, Output(place, k)) for k, part in enumerate(value)]
+        )
     if place is None and not is_array(value):
         return value
     return new_tensor(value, place)

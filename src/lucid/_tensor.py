@@ -210,16 +210,17 @@ class Tensor(Tracked):
         place = self._require_place("retain_grad")
         if self.is_leaf:
             return
-        tensor = ref(self)
+        if place.hooks is None:
+            place.hooks = Hooks()
+        tensor, hooks = ref(self), place.hooks
 
         def keep(gradient: Tensor) -> None:
             owner = tensor()
             if owner is not None:
-                add_gradient(owner, gradient if gradient.requires_grad else gradient._array)
+                given = gradient if gradient.requires_grad else gradient._array
+                add_gradient(owner, given, hooks)
 
-        if place.hooks is None:
-            place.hooks = Hooks()
-        place.hooks.keep = keep
+        hooks.keep = keep
 
     def register_hook(self, hook: Hook) -> Callable[[], None]:
         """Call `hook(gradient)` when a backward pass has the gradient of this Tensor.
@@ -466,11 +467,11 @@ class Tensor(Tracked):
         return self._become("**=", _exponential.pow(self, other))
 
     def __getitem__(self, index: Any) -> Tensor:
-        return _index.getitem(self, _index.plain_index(index))
+        return _index.getitem(self, _index.plain_index(index, self._array))
 
     def __setitem__(self, index: Any, value: Any) -> None:
         self._refuse_to_overwrite("[] =")
-        self._become("[] =", _index.setitem(self, _index.plain_index(index), value))
+        self._become("[] =", _index.setitem(self, _index.plain_index(index, self._array), value))
 
     def copy_(self, values: Any) -> Self:
         """Give this Tensor other values, of its shape, converted to its dtype; returns itself.

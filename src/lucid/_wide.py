@@ -1,13 +1,13 @@
-"""Halves add up in float32: the one place for what is too coarse to be a sum in itself.
+"""float16 and bfloat16 add up in float32: the one place for what is too coarse to be a sum.
 
-A running total in float16 stands still at 2048 and in bfloat16 at 256, if it adds ones, and a count
-overflows float16 from 65520 on. So
+A running total of ones in float16 stands still at 2048, in bfloat16 at 256, and a count overflows
+float16 from 65520 on. So these compute in float32 where they are given halves, and the result is
+rounded once, to the dtype of the argument:
 
-    `reduced`     has a reduction of the array's library add up in float32,
-    `in_float32`  has a whole function compute in float32,
-    `widened`     is what the tape gives to gradient rules, and adds gradients up in;
-
-the result is rounded once, to the dtype of the argument.
+    `reduced`     a reduction of an array library
+    `product`     a product of matrices or vectors
+    `in_float32`  a whole function
+    `widened`     what the tape gives to gradient rules, and adds gradients up in
 """
 
 from __future__ import annotations
@@ -16,33 +16,65 @@ from collections.abc import Callable
 from functools import wraps
 from typing import Any, ParamSpec
 
-from ._arrays import Array, DType, is_array, is_differentiable, is_half, namespace, native_dtype
+import numpy as np
+
+from ._arrays import (
+    Array,
+    DType,
+    is_array,
+    is_differentiable,
+    is_half,
+    like_tuple,
+    namespace,
+    native_dtype,
+)
 
 P = ParamSpec("P")
 
 
 def widened(value: Any) -> Any:
     """An array (or Tensor) in float32 if it is half; of a tuple or list, each; all else as is."""
-    if isinstance(value, (tuple, list)):
-        return type(value)(map(widened, value)) if type(value) in (tuple, list) else value
+    if isinstance(value, tuple):
+        return like_tuple(value, map(widened, value))
+    if isinstance(value, list):
+        return list(map(widened, value))
     if not is_array(value) or not is_half(value.dtype):
         return value
-    xp = namespace(value)
-    return xp.astype(value, xp.float32)
+    return converted(value, namespace(value).float32)
+
+
+def converted(x: Array, dtype: DType) -> Array:
+    """An array (or Tensor) in another dtype; what was broadcast is converted before it."""
+    if type(x) is np.ndarray and 0 in x.strides:
+        once = x[tuple(slice(None if stride else 1) for stride in x.strides)]
+        return np.broadcast_to(once.astype(dtype), x.shape)
+    return namespace(x).astype(x, dtype)
 
 
 def reduced(name: str, x: Array, *, dtype: DType | None = None, **options: Any) -> Array:
-    """`sum`, `prod` or a running total of the array's library, adding up in float32 for a half.
+    """A sum, mean, product or running total of the array's library, in float32 for a half.
 
-    NumPy converts some thousands of elements at a time; there is no copy of the whole in float32.
+    NumPy converts some thousands of elements at a time: there is no copy of the whole in float32.
     """
     xp = namespace(x)
     function = getattr(xp, name)
-    dtype = native_dtype(xp, dtype)
-    result = x.dtype if dtype is None else dtype
-    if not is_half(result):
-        return function(x, dtype=dtype, **options)
-    return xp.astype(function(x, dtype=xp.float32, **options), result)
+    result = x.dtype if dtype is None else native_dtype(xp, dtype)
+    if is_half(result):
+        return xp.astype(function(x, dtype=xp.float32, **options), result)
+    return function(x, **options) if dtype is None else function(x, dtype=result, **options)
+
+
+def product(name: str, x1: Array, x2: Array, **options: Any) -> Array:
+    """`matmul`, `tensordot` or `vecdot` of the arrays' library, in float32 for a half of NumPy.
+
+    The other libraries add up in float32 by themselves, and have instructions for halves. NumPy
+    has a slow loop for float16, and none for bfloat16.
+    """
+    xp = namespace(x1, x2)
+    function = getattr(xp, name)
+    if xp is np and is_half(x1.dtype):
+        function = in_float32(function)
+    return function(x1, x2, **options)
 
 
 def in_float32(function: Callable[P, Array]) -> Callable[P, Array]:

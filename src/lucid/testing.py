@@ -58,8 +58,8 @@ def gradcheck(
     step: float = _STEP,
     seed: int = 0,
     name: str | None = None,
-) -> None:
-    """Compare the gradients that the tape gives with central differences.
+) -> bool:
+    """Compare the gradients that the tape gives with central differences; True if they agree.
 
     `inputs` are the arguments of `function`: Tensors, arrays of any library, sequences of them,
     and anything else, which is passed as it is. If a Tensor among them requires a gradient, those
@@ -105,6 +105,7 @@ def gradcheck(
         if level:
             call, values, titles, called = _derived(call, values, titles, called, random)
         _Check(call, values, titles, called, random, every_element, rtol, atol, step).run()
+    return True
 
 
 _Call = Callable[[Sequence[Tensor]], list[Tensor]]

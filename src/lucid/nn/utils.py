@@ -11,6 +11,7 @@ from .._errors import ArgumentError, ShapeError
 from .._recording import no_grad
 from .._tape import new_tensor
 from .._tensor import Tensor
+from .._wide import widened
 from ..ops._movement import concat, reshape
 
 __all__ = ["clip_grad_norm_", "clip_grad_value_", "parameters_to_vector", "vector_to_parameters"]
@@ -52,7 +53,8 @@ def clip_grad_norm_(
     factor = xp.minimum(max_norm / (norm + 1e-6), xp.ones_like(norm))
     for parameter in trained:
         gradient = _gradient(parameter)
-        parameter.grad = new_tensor(gradient * xp.astype(factor, gradient.dtype))
+        scaled = widened(gradient) * factor
+        parameter.grad = new_tensor(xp.astype(scaled, gradient.dtype))
     return new_tensor(norm)
 
 
@@ -118,7 +120,7 @@ def _gradient(parameter: Tensor) -> Array:
 
 def _norm(array: Array, norm_type: float) -> Array:
     xp = namespace(array)
-    size = xp.abs(array)
+    size = widened(xp.abs(array))  # the norm of many halves is no half
     if norm_type == inf:
         return xp.max(size) if 0 not in size.shape else xp.sum(size)
     if norm_type == 2:

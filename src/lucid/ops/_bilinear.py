@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 
 from .. import kernels
-from .._arrays import Array
+from .._arrays import Array, is_half
 from .._errors import ShapeError
 from .._op import op
 from .._shapes import bind_axes
@@ -27,7 +27,7 @@ from ._reduce import sum
 Shape = tuple[int, ...]
 
 
-@op
+@op(halves=True)
 def bilinear(input_1: Array, input_2: Array, weight: Array, bias: Array | None = None) -> Array:
     """Weigh every product of a feature of `input_1` with a feature of `input_2`.
 
@@ -90,12 +90,12 @@ def _bilinear_gradients(
 
 
 def _sum_rows(g: Array, shape: Shape) -> Array:
-    if type(g) is np.ndarray and g.ndim == 2:
+    if type(g) is np.ndarray and g.ndim == 2 and not is_half(g.dtype):
         return np.add.reduce(g, axis=0).reshape(shape)
     return reshape(sum(g, axis=tuple(range(len(g.shape) - 1))), shape)
 
 
-@op
+@op(halves=True)
 def _contractions(
     dy: Array,
     x1: Array | None,

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from .._arrays import Array, DType, namespace, native_dtype
+from .._arrays import Array, DType, namespace
 from .._op import op
+from .._wide import in_float32, reduced
 from ._like import astype, zeros_like
 from ._movement import concat, flip
 
@@ -21,10 +22,8 @@ def cumulative_sum(
     >>> lucid.cumulative_sum(lucid.Tensor([1.0, 2.0, 3.0]))
     Tensor([1.0, 3.0, 6.0])
     """
-    xp = namespace(x)
-    return xp.cumulative_sum(
-        x, axis=axis, dtype=native_dtype(xp, dtype), include_initial=include_initial
-    )
+    options = {"axis": axis, "include_initial": include_initial}
+    return reduced("cumulative_sum", x, dtype=dtype, **options)
 
 
 def _cumulative_sum_gradient(g: Array, axis: int | None, include_initial: bool) -> Array:
@@ -52,10 +51,8 @@ def cumulative_prod(
     >>> lucid.cumulative_prod(lucid.Tensor([1.0, 2.0, 3.0]))
     Tensor([1.0, 2.0, 6.0])
     """
-    xp = namespace(x)
-    return xp.cumulative_prod(
-        x, axis=axis, dtype=native_dtype(xp, dtype), include_initial=include_initial
-    )
+    options = {"axis": axis, "include_initial": include_initial}
+    return reduced("cumulative_prod", x, dtype=dtype, **options)
 
 
 def _cumulative_prod_gradient(g: Array, x: Array, axis: int | None, include_initial: bool) -> Array:
@@ -79,6 +76,7 @@ def product_before(x: Array, axis: int) -> Array:
 
 
 @op
+@in_float32
 def _nested(factors: Array, terms: Array, axis: int, /) -> Array:
     """s[j] = terms[j] + factors[j] · s[j + 1] along an axis: Horner's rule, at every place.
 

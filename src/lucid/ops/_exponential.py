@@ -18,7 +18,7 @@ def exp(x: Array, /) -> Array:
     return namespace(x).exp(x)
 
 
-@op(gradient=lambda g, y: g * (y + 1))
+@op(gradient=lambda g, x: g * exp(x))  # not y + 1, which is 0 where eˣ is small
 def expm1(x: Array, /) -> Array:
     """eˣ - 1 of each element, exact also for small x.
 

@@ -9,6 +9,7 @@ from .._arrays import (
     Array,
     Numbers,
     asarray,
+    asarray_like,
     is_array,
     kind,
     namespace,
@@ -22,14 +23,14 @@ from ._comparison import where
 from ._like import zeros_like
 
 
-def plain_index(index: Any) -> Any:
-    """An index with the arrays of its Tensors."""
+def plain_index(index: Any, like: Array) -> Any:
+    """An index with the arrays of its Tensors, and arrays of the library of `like` for lists."""
     if isinstance(index, tuple):
-        return tuple(map(plain_index, index))
+        return tuple(plain_index(part, like) for part in index)
     if isinstance(index, Tracked):
         return index._array
     if isinstance(index, list):  # an empty list means no elements, not a float array
-        return asarray(index) if index else asarray([0])[:0]
+        return asarray_like(like, index) if index else asarray_like(like, [0])[:0]
     return index
 
 
@@ -122,7 +123,7 @@ def take(x: Array, indices: Array, /, *, axis: int | None = None) -> Array:
 
 def _take_gradient(g: Array, indices: Array, axis: int | None, x_shape: tuple[int, ...]) -> Array:
     where_from = (slice(None),) * (0 if axis is None else axis % len(x_shape))
-    return _scatter(g, (*where_from, plain_index(indices)), x_shape)
+    return _scatter(g, (*where_from, plain_index(indices, plain(g))), x_shape)
 
 
 take.gradient(x=_take_gradient, indices=None)

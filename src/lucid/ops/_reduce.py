@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from math import inf
 
-from .._arrays import Array, DType, namespace, native_dtype
+from .._arrays import Array, DType, is_half, namespace
 from .._op import op
+from .._wide import in_float32, reduced
 from ._axes import Axis, axes_of, count, kept, spread
 from ._comparison import equal, isnan, logical_or, where
 from ._cumulative import product_before
@@ -21,8 +22,7 @@ def sum(x: Array, /, *, axis: Axis = None, dtype: DType = None, keepdims: bool =
     >>> lucid.sum(lucid.Tensor([[1.0, 2.0], [3.0, 4.0]]), axis=0)
     Tensor([4.0, 6.0])
     """
-    xp = namespace(x)
-    return xp.sum(x, axis=axis, dtype=native_dtype(xp, dtype), keepdims=keepdims)
+    return reduced("sum", x, axis=axis, dtype=dtype, keepdims=keepdims)
 
 
 @op
@@ -48,7 +48,7 @@ def min(x: Array, /, *, axis: Axis = None, keepdims: bool = False) -> Array:
 def _extreme_gradient(g: Array, y: Array, x: Array, axis: Axis, keepdims: bool) -> Array:
     extreme = logical_or(equal(x, kept(y, x.shape, axis, keepdims)), isnan(x))
     chosen = astype(extreme, g.dtype)
-    ties = sum(chosen, axis=axis, keepdims=True)
+    ties = astype(sum(astype(extreme, "int32"), axis=axis, keepdims=True), g.dtype)
     return kept(g, x.shape, axis, keepdims) * chosen / ties
 
 
@@ -63,8 +63,7 @@ def prod(x: Array, /, *, axis: Axis = None, dtype: DType = None, keepdims: bool 
     >>> lucid.prod(lucid.Tensor([[1.0, 2.0], [3.0, 4.0]]), axis=0)
     Tensor([3.0, 8.0])
     """
-    xp = namespace(x)
-    return xp.prod(x, axis=axis, dtype=native_dtype(xp, dtype), keepdims=keepdims)
+    return reduced("prod", x, axis=axis, dtype=dtype, keepdims=keepdims)
 
 
 def _prod_gradient(g: Array, x: Array, axis: Axis, keepdims: bool) -> Array:
@@ -85,6 +84,7 @@ prod.gradient(x=_prod_gradient)
 
 
 @op
+@in_float32
 def logsumexp(x: Array, /, *, axis: Axis = None, keepdims: bool = False) -> Array:
     """log Σ eˣ over `axis`; no x overflows.
 
@@ -102,12 +102,16 @@ def logsumexp(x: Array, /, *, axis: Axis = None, keepdims: bool = False) -> Arra
     return result if keepdims else xp.squeeze(result, axis=axes_of(axis, len(x.shape)))
 
 
-logsumexp.gradient(
-    x=lambda g, y, x, axis, keepdims: (
-        kept(g, x.shape, axis, keepdims)
-        * exp(x - kept(where(equal(y, -inf), zeros_like(y), y), x.shape, axis, keepdims))
-    )
-)
+def _logsumexp_gradient(
+    g: Array, y: Array, x: Array, x_dtype: DType, axis: Axis, keepdims: bool
+) -> Array:
+    if is_half(x_dtype):  # y was rounded, and its exponential would be off by much
+        y = logsumexp(x, axis=axis, keepdims=keepdims)
+    y = where(equal(y, -inf), zeros_like(y), y)
+    return kept(g, x.shape, axis, keepdims) * exp(x - kept(y, x.shape, axis, keepdims))
+
+
+logsumexp.gradient(x=_logsumexp_gradient)
 
 
 @op(gradient=None)

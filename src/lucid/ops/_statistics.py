@@ -6,6 +6,7 @@ from math import nan
 
 from .._arrays import Array, namespace
 from .._op import op
+from .._wide import in_float32, reduced
 from ._axes import Axis, count, kept, spread
 from ._comparison import equal, where
 from ._like import ones_like, zeros_like
@@ -18,7 +19,7 @@ def mean(x: Array, /, *, axis: Axis = None, keepdims: bool = False) -> Array:
     >>> lucid.mean(lucid.Tensor([[1.0, 2.0], [3.0, 4.0]]), axis=0)
     Tensor([2.0, 3.0])
     """
-    return namespace(x).mean(x, axis=axis, keepdims=keepdims)
+    return reduced("mean", x, axis=axis, keepdims=keepdims)
 
 
 mean.gradient(
@@ -29,6 +30,7 @@ mean.gradient(
 
 
 @op
+@in_float32
 def var(
     x: Array, /, *, axis: Axis = None, correction: float = 0.0, keepdims: bool = False
 ) -> Array:
@@ -50,6 +52,7 @@ var.gradient(x=_var_gradient)
 
 
 @op
+@in_float32
 def std(
     x: Array, /, *, axis: Axis = None, correction: float = 0.0, keepdims: bool = False
 ) -> Array:

@@ -7,8 +7,9 @@ from math import pi, sqrt
 from ..._arrays import Array, namespace
 from ..._errors import ArgumentError
 from ..._op import op
+from ...ops._arithmetic import minimum
 from ...ops._comparison import greater, less_equal, where
-from ...ops._exponential import sigmoid, square
+from ...ops._exponential import exp, sigmoid, square
 from ...ops._trigonometry import tanh
 from ._checks import check_real
 from ._normal import normal_cdf, normal_density
@@ -43,7 +44,7 @@ leaky_relu.gradient(
 )
 
 
-@op(gradient=lambda g, y, input, alpha: where(greater(input, 0), g, g * (y + alpha)))
+@op
 def elu(input: Array, alpha: float = 1.0) -> Array:
     """x where x > 0, and α · (eˣ - 1) elsewhere (Clevert et al., 2016).
 
@@ -53,6 +54,14 @@ def elu(input: Array, alpha: float = 1.0) -> Array:
     check_real("elu", input=input)
     xp = namespace(input)
     return xp.where(input > 0, input, alpha * xp.expm1(xp.minimum(input, 0)))
+
+
+def _elu_gradient(g: Array, input: Array, alpha: float) -> Array:
+    # α · eˣ, not out + α, which is 0 where eˣ is small
+    return where(greater(input, 0), g, g * (alpha * exp(minimum(input, 0))))
+
+
+elu.gradient(input=_elu_gradient)
 
 
 @op(gradient=lambda g, input, beta: g * sigmoid(beta * input))

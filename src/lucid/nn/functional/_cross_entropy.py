@@ -10,8 +10,10 @@ from typing import Any, NamedTuple
 
 from ..._arrays import (
     Array,
+    DType,
     device_of,
     is_differentiable,
+    is_half,
     is_traced_by_jax,
     namespace,
     scatter_add,
@@ -20,7 +22,9 @@ from ..._arrays import (
 from ..._errors import ArgumentError, GraphError, OutOfRangeError, ShapeError
 from ..._op import op
 from ..._tape import Tracked, beside, operand
+from ..._wide import in_float32, reduced
 from ...ops._comparison import where
+from ...ops._like import astype
 from ...ops._movement import expand_dims, permute_dims, reshape
 from ...ops._reduce import sum
 from ...ops._statistics import mean
@@ -112,6 +116,7 @@ def nll_loss(
 
 
 @op
+@in_float32
 def _losses(scores: Array, classes: Array, /) -> Array:
     """log Σ_m exp(x[n, m]) - x[n, t] for each row n and its class t."""
     xp = namespace(scores)
@@ -123,6 +128,7 @@ def _losses(scores: Array, classes: Array, /) -> Array:
 
 
 @op
+@in_float32
 def _error(scores: Array, losses: Array, classes: Array, /) -> Array:
     """The probabilities, less 1 at the class of each row; from the scores and the losses."""
     xp = namespace(scores)
@@ -146,10 +152,16 @@ def _error_gradient_losses(g: Array, y: Array, classes: Array) -> Array:
 _error.gradient(scores=_error_gradient_scores, losses=_error_gradient_losses)
 
 
-# dx[n, c] = g[n] · (p[n, c] - [c is the class of n])
-_losses.gradient(
-    scores=lambda g, y, scores, classes: expand_dims(g, axis=1) * _error(scores, y, classes)
-)
+def _losses_gradient(
+    g: Array, y: Array, scores: Array, scores_dtype: DType, classes: Array
+) -> Array:
+    # dx[n, c] = g[n] · (p[n, c] - [c is the class of n])
+    if is_half(scores_dtype):  # y was rounded, and its exponential would be off by much
+        y = _losses(scores, classes)
+    return expand_dims(g, axis=1) * _error(scores, y, classes)
+
+
+_losses.gradient(scores=_losses_gradient)
 
 
 @op
@@ -198,12 +210,14 @@ class _Positions(NamedTuple):
             return reshape(losses, self.shape)
         if reduction == "mean" and self.weights is None and 0 not in self.shape:
             return mean(losses)
-        total = sum(losses)
         if reduction == "sum" or self.weights is None:
-            return total
+            return sum(losses)
+        dtype = "float32" if is_half(losses.dtype) else None  # sums that a half cannot hold
         xp = namespace(self.weights)
-        whole = xp.sum(self.weights)
-        return total / xp.where(whole == 0, xp.ones_like(whole), whole)
+        whole = reduced("sum", self.weights, dtype=dtype)
+        total = sum(losses, dtype=dtype)
+        mean_loss = total / xp.where(whole == 0, xp.ones_like(whole), whole)
+        return astype(mean_loss, losses.dtype, copy=False)
 
 
 def _positions(

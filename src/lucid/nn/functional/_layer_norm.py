@@ -8,6 +8,7 @@ from ..._arrays import Array, namespace
 from ..._errors import ShapeError
 from ..._op import op
 from ..._tape import beside, operand, plain
+from ..._wide import in_float32
 from ...ops._exponential import sqrt
 from ...ops._statistics import mean, var
 from ._checks import check_real
@@ -54,6 +55,7 @@ def layer_norm(
 
 
 @op
+@in_float32
 def _standardise(x: Array, axes: tuple[int, ...], eps: float, /) -> Array:
     xp = namespace(x)
     centred = x - xp.mean(x, axis=axes, keepdims=True)

@@ -10,8 +10,9 @@ from __future__ import annotations
 
 from math import pi, sqrt
 
-from ..._arrays import Array, is_half, namespace
+from ..._arrays import Array, namespace
 from ..._op import op
+from ..._wide import in_float32
 from ...ops._exponential import exp, square
 
 _NUMERATOR = (
@@ -40,16 +41,14 @@ _DENOMINATOR = (
 
 
 @op(gradient=lambda g, input: g * normal_density(input))
+@in_float32
 def normal_cdf(input: Array, /) -> Array:
     """The share of the normal distribution of mean 0 and variance 1 that is below x."""
     xp = namespace(input)
-    narrow = is_half(input.dtype)
-    x = xp.astype(input, xp.float32) if narrow else input
-    size = xp.minimum(xp.abs(x), 40.0)  # exp(-800) is 0; larger powers would overflow
+    size = xp.minimum(xp.abs(input), 40.0)  # exp(-800) is 0; larger powers would overflow
     quotient = _polynomial(_NUMERATOR, size) / _polynomial(_DENOMINATOR, size)
     tail = xp.exp(-0.5 * size * size) * quotient
-    share = xp.where(x < 0, tail, 1 - tail)
-    return xp.astype(share, input.dtype) if narrow else share
+    return xp.where(input < 0, tail, 1 - tail)
 
 
 def normal_density(x: Array) -> Array:

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from ..._arrays import Array, namespace
+from ..._arrays import Array, DType, is_half, namespace
 from ..._op import op
+from ..._wide import in_float32
 from ...ops._exponential import exp
 from ...ops._reduce import sum
 from ._checks import check_axis, check_real
 
 
 @op
+@in_float32
 def softmax(input: Array, axis: int = -1) -> Array:
     """Positive numbers that add up to 1 along an axis, in the proportions of eˣ.
 
@@ -39,6 +41,7 @@ softmax.gradient(input=_softmax_gradient)
 
 
 @op
+@in_float32
 def log_softmax(input: Array, axis: int = -1) -> Array:
     """The logarithm of softmax, exact where softmax itself would round to 0 or 1.
 
@@ -58,9 +61,12 @@ def log_softmax(input: Array, axis: int = -1) -> Array:
     return below_top - xp.log(xp.sum(xp.exp(below_top), axis=axis, keepdims=True))
 
 
-def _log_softmax_gradient(g: Array, y: Array, axis: int) -> Array:
+def _log_softmax_gradient(g: Array, y: Array, input_dtype: DType, axis: int) -> Array:
     # dx[k] = g[k] - softmax[k] · Σ_m g[m]
-    return g - exp(y) * sum(g, axis=axis, keepdims=True)
+    softmax = exp(y)
+    if is_half(input_dtype):  # y was rounded, and its exponential would be off by much
+        softmax = softmax / sum(softmax, axis=axis, keepdims=True)
+    return g - softmax * sum(g, axis=axis, keepdims=True)
 
 
 log_softmax.gradient(input=_log_softmax_gradient)
