@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import operator
+import os
 import subprocess
 import sys
 from collections.abc import Callable
@@ -470,6 +471,22 @@ def test_who_does_not_use_it_does_not_import_it() -> None:
         [sys.executable, "-c", code], capture_output=True, text=True, check=True
     )
     assert done.stdout.split() == ["False", "True"]
+
+
+def test_scipy_s_functions_of_the_standard_give_gradients() -> None:
+    pytest.importorskip("scipy")
+    code = (
+        "import lucid, numpy as np; from scipy import cluster, integrate, special;"
+        "from lucid.testing import gradcheck; x = np.array([[0.1, 0.5, 0.2], [1.0, 0.3, 0.9]]);"
+        "functions = [special.softmax, special.log_softmax, integrate.cumulative_trapezoid,"
+        " cluster.vq.whiten];"
+        "[gradcheck(f, [lucid.Tensor(x, requires_grad=True)]) for f in functions]; print('right')"
+    )
+    done = subprocess.run(  # noqa: S603 (our own code)
+        [sys.executable, "-c", code],
+        capture_output=True, text=True, check=True, env={**os.environ, "SCIPY_ARRAY_API": "1"},
+    )  # fmt: skip
+    assert done.stdout.split() == ["right"]
 
 
 # Programs that know nothing of lucid

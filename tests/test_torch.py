@@ -369,7 +369,9 @@ def test_swap_says_where_there_was_nothing_to_do() -> None:
     model = swap(torch.nn.Sequential(torch.nn.Bilinear(3, 4, 5)))
     assert swap(model) is model  # twice is once, without a word
     for function in (swap, unswap):
-        with pytest.raises(lucid.LibraryError, match="module is int, expected a torch.nn.Module"):
+        with pytest.raises(
+            lucid.LibraryError, match=r"module is int, expected a torch\.nn\.Module"
+        ):
             function(3)
 
 

@@ -48,13 +48,11 @@ def test_no_storage_is_locked(shapes: Any, dtype: Any) -> None:
 def test_saved_tensors_move_away_and_come_back() -> None:
     """Activation offloading packs what is saved, frees it, and makes it anew."""
 
-    def pack(x: Any) -> Any:
-        kept = x.detach().clone()
-        return kept
-
     arguments = [each.requires_grad_() for each in tensors(SHAPES)]
     expected = torch.autograd.grad(bilinear(*arguments).sum(), arguments)
-    with torch.autograd.graph.saved_tensors_hooks(pack, lambda x: x.clone()):
+    with torch.autograd.graph.saved_tensors_hooks(
+        lambda x: x.detach().clone(), lambda x: x.clone()
+    ):
         out = bilinear(*arguments)
     found = torch.autograd.grad(out.sum(), arguments)
     for one, other in zip(found, expected, strict=True):
@@ -217,7 +215,9 @@ def other_kinds() -> dict[str, tuple[Any, str]]:
 
 
 @pytest.mark.filterwarnings("ignore")  # PyTorch's, that these are experimental
-@pytest.mark.parametrize("kind", ["sparse", "csr", "quantized", "float8", "complex32", "mkldnn", "nested", "jagged"])  # fmt: skip
+@pytest.mark.parametrize(
+    "kind", ["sparse", "csr", "quantized", "float8", "complex32", "mkldnn", "nested", "jagged"]
+)
 @pytest.mark.parametrize("place", [0, 1, 2, 3])
 def test_kinds_of_tensors_that_it_has_not(kind: str, place: int) -> None:
     weight, bias = tensors(SHAPES)[2], torch.ones(3)
