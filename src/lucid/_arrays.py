@@ -225,7 +225,7 @@ def asarray(value: Any, *, narrow: bool = True) -> Array:
     """
     if is_array(value):
         _refuse_no_numbers(value, value.dtype)
-        return value
+        return plain_array("asarray", "value", value)
     try:
         array = np.asarray(value)
     except ValueError as error:
