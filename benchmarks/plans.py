@@ -100,7 +100,7 @@ def _algorithms(
 ) -> dict[str, Callable[[], object]]:
     """The compiled kernel's own algorithms, if it takes this; `call` gets one's name, or None.
 
-    Its choice among them is called as they are: a microsecond of Python is no algorithm's advantage.
+    Its choice among them is called as they are: a microsecond of Python is nobody's advantage.
     """
     compiled = sys.modules.get("lucid.kernels._compiled")
     if compiled is None or call(None) is None:
