@@ -25,7 +25,7 @@ from lucid.nn import functional as F
 ROOT = Path(__file__).parent.parent
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
 
-OPTIONAL = {"torch", "jax"}  # modules named after them are imported by who wants them
+OPTIONAL = {"torch", "jax", "triton"}  # modules named after them are imported by who wants them
 
 
 def modules() -> Iterator[ModuleType]:
