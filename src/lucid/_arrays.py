@@ -143,10 +143,15 @@ def _compat(library: str) -> Namespace:
 _cache_by_type = lru_cache(maxsize=None, typed=True)
 
 
+def _name(dtype: DType) -> str:
+    """What a dtype is called; of NumPy's without the byte order, which its text begins with."""
+    return dtype.name if isinstance(dtype, np.dtype) else str(dtype)
+
+
 @_cache_by_type
 def is_complex(dtype: DType) -> bool:
     """Whether numbers of this dtype have an imaginary part."""
-    return "complex" in str(dtype)
+    return "complex" in _name(dtype)
 
 
 @_cache_by_type
@@ -154,20 +159,20 @@ def kind(dtype: DType) -> int:
     """What numbers a dtype has: 0 truth values, 1 integers, 2 real, 3 complex numbers."""
     if is_differentiable(dtype):
         return 3 if is_complex(dtype) else 2
-    return int("int" in str(dtype))
+    return int("int" in _name(dtype))
 
 
 @_cache_by_type
 def is_differentiable(dtype: DType) -> bool:
     """Whether numbers of this dtype can have a gradient: real or complex floating point."""
-    name = str(dtype)
+    name = _name(dtype)
     return "float" in name or "complex" in name
 
 
 @_cache_by_type
 def is_half(dtype: DType) -> bool:
     """Whether this is float16 or bfloat16: too coarse to compute in."""
-    return "float16" in str(dtype)
+    return "float16" in _name(dtype)
 
 
 def plain_array(function: str, name: str, array: Array) -> Array:
@@ -189,7 +194,7 @@ def asarray(value: Any, *, narrow: bool = True) -> Array:
     """
     if is_array(value):
         _refuse_no_numbers(value, value.dtype)
-        return value
+        return plain_array("asarray", "value", value)
     try:
         array = np.asarray(value)
     except ValueError as error:

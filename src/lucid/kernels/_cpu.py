@@ -14,10 +14,10 @@ from typing import Any
 
 import numpy as np
 
-from .._arrays import Array, DType, plain_array
+from .._arrays import Array, DType, is_half, plain_array
 from .._shapes import Shape, broadcast_shapes
 from . import _native, _portable
-from ._arguments import Gradients, Needed, factors_of, is_half, promoted, shape_of
+from ._arguments import Gradients, Needed, factors_of, promoted, shape_of
 from ._layout import Box, slices
 
 COPIED = 16 << 20
@@ -201,11 +201,11 @@ def prepared_gradients(
         wanted and any(_size(shape, axis - len(leading) - 1) == 1 for axis in cut)
         for shape, wanted in zip(shapes, needed, strict=False)
     ]
-    is_half = dtype != library.empty((0,), working).dtype
-    if is_half and any(summed):
+    rounds = dtype != library.empty((0,), working).dtype
+    if rounds and any(summed):
         return None  # the sums would be rounded part by part
     if _is_large(weight_shape, working) and (
-        (needed[2] and (is_half or cut)) or not (weight is None or library.fits(weight, working))
+        (needed[2] and (rounds or cut)) or not (weight is None or library.fits(weight, working))
     ):
         return None
     weight = None if weight is None else library.ready(weight, working)
