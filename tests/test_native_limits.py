@@ -75,7 +75,8 @@ def test_little_memory_is_an_error_at_worst(more: int) -> None:
 DRAINED = """
     import ctypes
     malloc, free = ctypes.CDLL(None).malloc, ctypes.CDLL(None).free
-    malloc.restype, malloc.argtypes, free.argtypes = ctypes.c_void_p, [ctypes.c_size_t], [ctypes.c_void_p]
+    malloc.restype, malloc.argtypes = ctypes.c_void_p, [ctypes.c_size_t]
+    free.argtypes = [ctypes.c_void_p]
 
     def drain():
         spare = [malloc(1 << 17), malloc(1 << 17)]

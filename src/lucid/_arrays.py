@@ -161,6 +161,18 @@ def is_half(dtype: DType) -> bool:
     return "float16" in str(dtype)
 
 
+def plain_array(function: str, name: str, array: Array) -> Array:
+    """An array of a subclass of NumPy's as one of NumPy's own; masked ones are refused."""
+    if type(array) is np.ndarray:
+        return array
+    if type(array).__module__.startswith("numpy.ma") and hasattr(array, "filled"):
+        raise LibraryError(
+            f"{function}: {name} is a masked array, and what is masked has no value to compute with; "
+            f"give it one, as in {name}.filled(0)"
+        )
+    return np.asarray(array) if isinstance(array, np.ndarray) else array
+
+
 def asarray(value: Any, *, narrow: bool = True) -> Array:
     """Numbers and nested lists as a NumPy array: floats become float32, complex complex64.
 

@@ -10,7 +10,7 @@ import jax
 import jax.numpy as jnp
 
 from .._shapes import broadcast_shapes
-from ..nn.functional._bilinear import _check
+from ..kernels._arguments import check
 from ._form import contract
 
 Array = Any
@@ -38,7 +38,7 @@ def bilinear(input_1: Array, input_2: Array, weight: Array, bias: Array | None =
     (2, 5)
     """
     given = [input_1, input_2, weight] if bias is None else [input_1, input_2, weight, bias]
-    _check(input_1, input_2, weight, bias)
+    check(input_1, input_2, weight, bias)
     return _compiled(*given)
 
 

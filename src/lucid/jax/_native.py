@@ -9,7 +9,7 @@ from typing import Any
 import jax
 import numpy as np
 
-from ..kernels._native import FORWARD_COST, GRADIENT_COST, compiled, takes_pairs
+from ..kernels import _native
 
 Array = Any
 
@@ -17,10 +17,10 @@ Array = Any
 @functools.cache
 def is_there() -> bool:
     """Whether this XLA takes the functions of the compiled kernel; it is asked once."""
-    if compiled is None:
+    if _native.compiled is None:
         return False
     try:
-        for number, handler in compiled.xla_handlers().items():
+        for number, handler in _native.compiled.xla_handlers().items():
             jax.ffi.register_ffi_target(f"lucid_contract_{number}", handler, platform="cpu")
     except Exception:  # another version of its interface: any error means that it does not
         return False
@@ -33,9 +33,11 @@ def takes(dtype: Any, wanted: tuple[int, ...], size: Mapping[str, int]) -> bool:
         return False
     if size["A"] == size["B"] == 1:
         return True
-    shared, firsts, seconds, *weight = (size[name] for name in "SABOIJ")
-    cost = FORWARD_COST if wanted == (0,) else GRADIENT_COST
-    return takes_pairs((shared, firsts, seconds), tuple(weight), cost)
+    s, a, b, *weight = (size[name] for name in "SABOIJ")
+    needed = None if wanted == (0,) else tuple(k in wanted for k in (1, 2, 3))
+    itemsize = 8 if np.dtype(dtype) == np.float64 else 4
+    shapes = (s, a, 1, size["I"]), (s, 1, b, size["J"]), tuple(weight)
+    return _native.plan(*shapes, needed, itemsize) is not None
 
 
 def contract(

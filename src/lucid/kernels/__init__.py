@@ -8,7 +8,7 @@ results a call needs at most 64 MiB. `README.md` derives the plans and measures 
 
 from __future__ import annotations
 
-from ._native import bilinear as bilinear
-from ._native import gradients as gradients
-from ._native import plan as plan
+from ._dispatch import bilinear as bilinear
+from ._dispatch import gradients as gradients
+from ._dispatch import plan as plan
 from ._plan import Plan as Plan

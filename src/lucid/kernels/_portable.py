@@ -9,14 +9,11 @@ import numpy as np
 
 from .._arrays import Array, DType, Namespace, namespace
 from .._shapes import Shape
+from ._arguments import ALL, Gradients, Needed, factors_of, is_half, promoted, shape_of
 from ._layout import Layout, boxes, layout, permuted
 from ._orders import Problem, outer_forward, outer_gradients, sided_forward, sided_gradients
-from ._plan import BLOCK, Needed, Order, Sizes, Tiles, choose
+from ._plan import BLOCK, Order, Sizes, Tiles, choose
 from ._workspace import NumPyWorkspace, Result, Workspace, result
-
-Gradients = tuple[Array, Array, Array]
-
-ALL: Needed = (True, True, True)
 
 SMALL = 1 << 14
 """Elements up to which one product in one piece is faster than any planning."""
@@ -25,17 +22,10 @@ SMALL = 1 << 14
 def bilinear(
     x1: Array, x2: Array, weight: Array, bias: Array | None = None, *, order: Order | None = None
 ) -> Array:
-    """Contract two inputs with a weight.
-
-        out[..., o] = Σ_ij x1[..., i] · W[o, i, j] · x2[..., j] + bias[o]
-
-    Shapes: `x1` (*L1, I), `x2` (*L2, J), `weight` (O, I, J), `bias` (O,) or (1, O); the result is
-    (*L, O), where L1 and L2 broadcast to L. The caller has checked them, and that the arrays are
-    of one library. `order` overrules the plan (pairs have no outer order).
-    """
+    """Contract two inputs with a weight; see `lucid.kernels.bilinear`."""
     factors = (x1, x2, weight) if bias is None else (x1, x2, weight, bias)
     xp = namespace(*factors)
-    dtype = _promoted(xp, factors)
+    dtype = promoted(xp, factors)
     if order is None and _is_small(dtype, factors, x1.shape, x2.shape, weight.shape):
         return _small_bilinear(xp, x1, x2, weight, bias)
     work = _workspace(xp, dtype)
@@ -77,25 +67,13 @@ def gradients(
     *,
     order: Order | None = None,
 ) -> Gradients:
-    """The gradients of `bilinear`, given that of its result; None for those not needed.
-
-        dx1[..., i] = Σ_oj g[..., o] · W[o, i, j] · x2[..., j]
-        dx2[..., j] = Σ_oi g[..., o] · W[o, i, j] · x1[..., i]
-        dW[o, i, j] = Σ_...  g[..., o] · x1[..., i] · x2[..., j]
-
-    dx1 and dx2 have the shapes of `x1` and `x2`: they are summed over broadcast leading axes.
-    An input whose values no needed gradient asks for may be given as its shape, a tuple; the
-    weight may then be None.
-    """
-    shape_1 = x1 if isinstance(x1, tuple) else tuple(x1.shape)
-    shape_2 = x2 if isinstance(x2, tuple) else tuple(x2.shape)
+    """The gradients of `bilinear`; see `lucid.kernels.gradients`."""
+    shape_1, shape_2 = shape_of(x1), shape_of(x2)
     weight_shape = (g.shape[-1], shape_1[-1], shape_2[-1])
-    first = x1 if needed[1] or needed[2] else None
-    second = x2 if needed[0] or needed[2] else None
-    weight = weight if needed[0] or needed[1] else None
-    factors = tuple(factor for factor in (g, first, second, weight) if factor is not None)
+    _, first, second, weight = given = factors_of(g, x1, x2, weight, needed)
+    factors = tuple(factor for factor in given if factor is not None)
     xp = namespace(*factors)
-    dtype = _promoted(xp, factors)
+    dtype = promoted(xp, factors)
     if order is None and _is_small(dtype, factors, shape_1, shape_2, weight_shape):
         return _small_gradients(xp, g, first, second, weight, weight_shape, needed)
     work = _workspace(xp, dtype)
@@ -139,7 +117,7 @@ def _is_small(
         and products * outputs <= SMALL
         and products * prod(shape_1[:-1]) <= SMALL
         and all(factor.dtype == dtype for factor in factors)
-        and not _is_half(dtype)
+        and not is_half(dtype)
     )
 
 
@@ -274,24 +252,7 @@ def _problem(
     )  # fmt: skip
 
 
-def _promoted(xp: Namespace, factors: tuple[Array, ...]) -> DType:
-    """The dtype that the standard promotes to; float16 with bfloat16 gives float32."""
-    dtype = factors[0].dtype
-    for factor in factors[1:]:
-        if factor.dtype != dtype:
-            halves = _is_half(dtype) and _is_half(factor.dtype)
-            dtype = xp.float32 if halves else xp.result_type(dtype, factor.dtype)
-    if xp is np and not np.dtype(dtype).isnative:
-        dtype = dtype.newbyteorder("=")
-    return dtype
-
-
-def _is_half(dtype: DType) -> bool:
-    # Names, because ml_dtypes' bfloat16 is not at hand; sizes first, because names are slow.
-    return getattr(dtype, "itemsize", 0) == 2 and str(dtype).endswith("float16")
-
-
 def _workspace(xp: Namespace, dtype: DType) -> Workspace:
     """Where sums have this dtype, or float32 if it is a half."""
-    total = xp.float32 if _is_half(dtype) else dtype
+    total = xp.float32 if is_half(dtype) else dtype
     return NumPyWorkspace.borrow(np.dtype(total)) if xp is np else Workspace(xp, total)

@@ -1,9 +1,9 @@
-"""Tensors of PyTorch: on the CPU the kernels read them where they are.
+"""Tensors of PyTorch: on the CPU the compiled kernel reads them where they are.
 
-Their memory is NumPy's to look at, and the results become PyTorch's: nothing is copied. bfloat16,
-which NumPy lacks, is converted in parts, as float16 is. On other devices the portable plans run, in
-products of PyTorch. Never do more threads work than `torch.get_num_threads()` says, nor more than
-`lucid.get_num_threads()`.
+It sees them by DLPack: nothing is copied, and a tensor's storage stays free to be resized. What the
+kernel declines is prepared as NumPy's arrays are, with PyTorch's conversions, so that bfloat16,
+which NumPy lacks, needs nothing of its own. On other devices the portable plans run, in products of
+PyTorch. At most `min(torch.get_num_threads(), lucid.get_num_threads())` threads are used.
 
 Nothing here is recorded by any autograd; `lucid.torch` is.
 """
@@ -12,41 +12,42 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from functools import reduce
-from math import prod
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor
+from torch.utils.dlpack import to_dlpack
 
-from .._arrays import Array
+from .._arrays import Array, DType
 from .._shapes import Shape
-from . import _native, _portable
-from ._plan import BLOCK, Needed
-from ._portable import ALL, Gradients
+from . import _cpu, _native, _portable
+from ._arguments import ALL, Gradients, Needed, factors_of, shape_of
 
-_COMPILED = (torch.float32, torch.float64)
-_HALVES = (torch.float16, torch.bfloat16)
-_ALONE = 1 << 18  # multiplications up to which one thread is fastest
+_COMPILED = {torch.float32: np.dtype(np.float32), torch.float64: np.dtype(np.float64)}
+_WORKING = {torch.float16: np.dtype(np.float32), torch.bfloat16: np.dtype(np.float32), **_COMPILED}
+_TORCH = {dtype: own for own, dtype in _COMPILED.items()}
 
 _lucid_threads: Any = _native.compiled.get_num_threads if _native.compiled else (lambda: 1)
 
+_contiguous_gradient = 1 << 16
+"""Numbers of a gradient that is no matrix, up to which a copy is cheaper than preparing."""
 
-def attempt(x1: Tensor, x2: Tensor, weight: Tensor, bias: Array | None) -> Tensor | None:
+
+def _seen(tensor: Tensor) -> Any:
+    """A tensor as the kernel sees it: dtype, device, shape and memory, in one."""
+    if tensor.is_neg():  # DLPack does not know of the sign
+        tensor = tensor.resolve_neg()
+    return to_dlpack(tensor)  # type: ignore[no-untyped-call]
+
+
+def attempt(x1: Tensor, x2: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor | None:
     """The result by the compiled kernel, all sizes checked, or None where it cannot be had."""
-    dtype = x1.dtype
-    if dtype not in _COMPILED or x2.dtype is not dtype or weight.dtype is not dtype:
+    try:
+        given = _seen(x1), _seen(x2), _seen(weight), bias if bias is None else _seen(bias)
+    except (AttributeError, BufferError, RuntimeError):  # no tensor, or none with memory to look at
         return None
-    if not (x1.is_cpu and x2.is_cpu and weight.is_cpu):
-        return None
-    if bias is not None:
-        if bias.dtype is not dtype or not bias.is_cpu:
-            return None
-        bias = bias.numpy(force=True)
-    # force: also where a gradient is required
-    out = _native.attempt(
-        x1.numpy(force=True), x2.numpy(force=True), weight.numpy(force=True), bias,
-        *(_limit(x1.shape, weight.shape) if torch.get_num_threads() < _lucid_threads() else ()),
-    )  # fmt: skip
+    out = _native.bilinear(*given, torch.get_num_threads())
     return None if out is None else torch.from_numpy(out)
 
 
@@ -54,75 +55,69 @@ def attempt_gradients(
     g: Tensor, x1: Tensor | Shape, x2: Tensor | Shape, weight: Tensor | None, needed: Any
 ) -> Gradients | None:
     """The gradients by the compiled kernel, or None where they cannot be had."""
-    dtype = g.dtype
-    if dtype not in _COMPILED or not g.is_cpu:
-        return None
-    if not g.is_contiguous() and g.numel() <= BLOCK // 2:
+    if not g.is_contiguous() and g.numel() <= _contiguous_gradient:
         g = g.contiguous()  # the gradient of a sum is one number, expanded
-    views: list[Any] = [g.numpy(force=True)]
-    for each in (x1, x2, weight):
-        if isinstance(each, Tensor):
-            if each.dtype is not dtype or not each.is_cpu:
-                return None
-            views.append(each.numpy(force=True))
-        else:
-            views.append(each)
-    limit: tuple[None, int] | tuple[()] = ()
-    if torch.get_num_threads() < _lucid_threads():
-        limit = _limit(g.shape, (1, _features(x1), _features(x2)))
-    return _tensors(_native.attempt_gradients(*views, needed, *limit[:1], *limit))
+    try:
+        given = [
+            _seen(each) if isinstance(each, Tensor) else each for each in (g, x1, x2, weight)
+        ]
+    except (BufferError, RuntimeError):
+        return None
+    found = _native.gradients(*given, needed, torch.get_num_threads())
+    return None if found is None else _tensors(found)
 
 
 def bilinear(x1: Tensor, x2: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
     """Contract two inputs with a weight; see `lucid.kernels.bilinear`."""
     out = attempt(x1, x2, weight, bias)
-    if out is not None:
-        return out
+    return otherwise(x1, x2, weight, bias) if out is None else out
+
+
+def otherwise(x1: Tensor, x2: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
+    """The same, of arguments that the compiled kernel has declined."""
+    x1, x2, weight = x1.detach(), x2.detach(), weight.detach()
+    bias = bias if bias is None else bias.detach()
     factors = tuple(each for each in (x1, x2, weight, bias) if each is not None)
     if not all(each.is_cpu for each in factors):
         return _portable.bilinear(x1, x2, weight, bias)
-    if not _are_numpys(factors):
-        dtype = promoted(factors)
-        alike = x1.shape[:-1] == x2.shape[:-1]
-        if alike and weight.numel() <= BLOCK and dtype in (*_COMPILED, *_HALVES):
-            return _converted(dtype, x1, x2, weight, bias)
-        return _portable.bilinear(x1, x2, weight, bias)
-    limit = _limit(x1.shape, weight.shape)
-    first, second, matrices, row = map(_view, (x1, x2, weight, bias))
-    found = _native.prepared(first, second, matrices, row, limit)
-    if found is None and limit:  # the products of NumPy know no limit
-        return _portable.bilinear(x1, x2, weight, bias)
-    if found is None:
-        found = _portable.bilinear(first, second, matrices, row)
-    return torch.from_numpy(found)
+    dtype, library = promoted(factors), Tensors()
+    x1, x2 = _cpu.distinct(library, x1, x2)
+    out = _cpu.prepared(library, x1, x2, weight, bias, dtype, _WORKING.get(dtype))
+    if out is None and _are_numpys(factors):
+        arrays = map(_array, (x1, x2, weight, bias))
+        out = torch.from_numpy(_portable.bilinear(*arrays))
+    return _portable.bilinear(x1, x2, weight, bias) if out is None else out
 
 
 def gradients(
     g: Tensor, x1: Tensor | Shape, x2: Tensor | Shape, weight: Tensor | None, needed: Any = ALL
 ) -> Gradients:
     """The gradients of `bilinear`; see `lucid.kernels.gradients`."""
-    tried = attempt_gradients(g, x1, x2, weight, needed)
-    if tried is not None:
-        return tried
-    factors = tuple(each for each in (g, x1, x2, weight) if isinstance(each, Tensor))
+    found = attempt_gradients(g, x1, x2, weight, needed)
+    return gradients_otherwise(g, x1, x2, weight, needed) if found is None else found
+
+
+def gradients_otherwise(
+    g: Tensor, x1: Tensor | Shape, x2: Tensor | Shape, weight: Tensor | None, needed: Needed
+) -> Gradients:
+    """The same, of arguments that the compiled kernel has declined."""
+    given = (each.detach() if isinstance(each, Tensor) else each for each in (g, x1, x2, weight))
+    g, x1, x2, weight = given
+    every = factors_of(g, x1, x2, weight, needed)
+    factors = tuple(each for each in every if each is not None)
     if not all(each.is_cpu for each in factors):
         return _portable.gradients(g, x1, x2, weight, needed)
-    shape_1, shape_2 = (each if isinstance(each, tuple) else each.shape for each in (x1, x2))
-    if not _are_numpys(factors):
-        dtype = promoted(factors)
-        alike = shape_1[:-1] == shape_2[:-1] == g.shape[:-1]
-        small = g.shape[-1] * shape_1[-1] * shape_2[-1] <= BLOCK
-        if alike and small and dtype in (*_COMPILED, *_HALVES):
-            return _converted_gradients(dtype, g, x1, x2, weight, needed)
-        return _portable.gradients(g, x1, x2, weight, needed)
-    limit = _limit(g.shape, (1, shape_1[-1], shape_2[-1]))
-    start, first, second, matrices = map(_view, (g, x1, x2, weight))
-    found = _native.prepared_gradients(start, first, second, matrices, needed, limit)
-    if found is None and limit:
-        return _portable.gradients(g, x1, x2, weight, needed)
-    if found is None:
-        found = _portable.gradients(start, first, second, matrices, needed)
-    return _tensors(found)
+    dtype, library = promoted(factors), Tensors()
+
+    def run(*arguments: Any) -> Gradients:
+        working = _WORKING.get(dtype)
+        found = _cpu.prepared_gradients(library, *arguments, dtype, working)
+        if found is None and _are_numpys(factors):
+            *arrays, needed = arguments
+            found = _tensors(_portable.gradients(*map(_array, arrays), needed))
+        return _portable.gradients(*arguments) if found is None else found
+
+    return _cpu.apart(library, run, *every, shape_of(x1), shape_of(x2), needed)
 
 
 def promoted(factors: Sequence[Tensor]) -> torch.dtype:
@@ -130,73 +125,48 @@ def promoted(factors: Sequence[Tensor]) -> torch.dtype:
     return reduce(torch.promote_types, (each.dtype for each in factors))
 
 
+class Tensors(_cpu.Arrays):
+    """What preparing asks of PyTorch."""
+
+    def __init__(self) -> None:
+        self.most = (torch.get_num_threads(),)
+
+    def strides(self, x: Tensor) -> Sequence[int]:
+        return x.stride()
+
+    def fits(self, x: Tensor, dtype: DType) -> bool:
+        return x.dtype is _TORCH[dtype] and x.is_contiguous()
+
+    def ready(self, x: Tensor, dtype: DType) -> Any:
+        return _seen(x.to(_TORCH[dtype]).contiguous())
+
+    def empty(self, shape: Shape, dtype: DType) -> Tensor:
+        return torch.empty(shape, dtype=_TORCH.get(dtype, dtype))
+
+    def own(self, found: Array) -> Tensor:
+        return torch.from_numpy(found)
+
+    def astype(self, x: Tensor, dtype: torch.dtype) -> Tensor:
+        return x.to(dtype)
+
+
 def _are_numpys(factors: Sequence[Tensor]) -> bool:
-    """Whether NumPy has these numbers, and nothing is to be promoted."""
+    """Whether products of NumPy do: it has these numbers, and as many threads as PyTorch."""
     dtype = factors[0].dtype
-    return dtype not in _HALVES and all(each.dtype is dtype for each in factors)
-
-
-def _converted(
-    dtype: torch.dtype, x1: Tensor, x2: Tensor, weight: Tensor, bias: Tensor | None
-) -> Tensor:
-    """The same where dtypes differ or are halves: computed in float32 or wider, in parts."""
-    wide = torch.float32 if dtype in _HALVES else dtype
-    weight, bias = weight.to(wide), None if bias is None else bias.to(wide)
-    shape = (*x1.shape[:-1], weight.shape[0])
-    out = torch.empty(shape, dtype=dtype)
-    for part in _native.parts(shape[:-1], x1.shape[-1] + x2.shape[-1] + shape[-1]):
-        out[part] = bilinear(x1[part].to(wide), x2[part].to(wide), weight, bias)
-    return out
-
-
-def _converted_gradients(
-    dtype: torch.dtype, g: Tensor, x1: Tensor | Shape, x2: Tensor | Shape, weight: Tensor | None,
-    needed: Needed,
-) -> Gradients:  # fmt: skip
-    wide = torch.float32 if dtype in _HALVES else dtype
-    weight = None if weight is None else weight.to(wide)
-    shapes = [each if isinstance(each, tuple) else tuple(each.shape) for each in (x1, x2)]
-    d_1, d_2 = (
-        torch.empty(shape, dtype=dtype) if wanted else None
-        for shape, wanted in zip(shapes, needed, strict=False)
+    return (
+        dtype not in (torch.float16, torch.bfloat16, torch.complex32)
+        and all(each.dtype is dtype for each in factors)
+        and torch.get_num_threads() >= _lucid_threads()
     )
-    d_weight = None
-    if needed[2]:
-        d_weight = torch.zeros((g.shape[-1], shapes[0][-1], shapes[1][-1]), dtype=wide)
-    features = 2 * (shapes[0][-1] + shapes[1][-1]) + g.shape[-1]
-    for part in _native.parts(g.shape[:-1], features):
-        of_part = g[part].to(wide)
-        first, second = (
-            (*of_part.shape[:-1], x[-1]) if isinstance(x, tuple) else x[part].to(wide)
-            for x in (x1, x2)
-        )
-        found = gradients(of_part, first, second, weight, needed)
-        if d_1 is not None:
-            d_1[part] = found[0]
-        if d_2 is not None:
-            d_2[part] = found[1]
-        if d_weight is not None:
-            d_weight += found[2]
-    return d_1, d_2, None if d_weight is None else d_weight.to(dtype)
 
 
-def _limit(rows: Shape, weight: Shape) -> tuple[None, int] | tuple[()]:
-    """What the compiled kernel is told where PyTorch has fewer threads than it."""
-    threads = torch.get_num_threads()
-    if threads >= _lucid_threads():
-        return ()
-    return None, 1 if prod(rows[:-1]) * prod(weight) <= _ALONE else threads
+def _array(value: Tensor | Shape | None) -> Any:
+    """A tensor as NumPy reads it; by DLPack, which leaves the storage free to be resized."""
+    if not isinstance(value, Tensor):
+        return value
+    return np.from_dlpack(value.resolve_conj().resolve_neg())
 
 
-def _features(x: Tensor | Shape) -> int:
-    return (x if isinstance(x, tuple) else x.shape)[-1]
-
-
-def _view(value: Tensor | Shape | None) -> Array:
-    return value.numpy(force=True) if isinstance(value, Tensor) else value
-
-
-def _tensors(found: Gradients | None) -> Any:
-    if found is None:
-        return None
-    return tuple(each if each is None else torch.from_numpy(each) for each in found)
+def _tensors(found: Gradients) -> Gradients:
+    d_1, d_2, d_weight = (each if each is None else torch.from_numpy(each) for each in found)
+    return d_1, d_2, d_weight

@@ -17,9 +17,8 @@ from torch._C._functorch import is_legacy_batchedtensor
 from .._arrays import Array
 from .._shapes import Shape, broadcast_shapes
 from ..kernels import _torch as kernels
+from ..kernels._arguments import Gradients, check
 from ..kernels._plan import BLOCK
-from ..kernels._portable import Gradients
-from ..nn.functional._bilinear import _check
 
 
 def bilinear(x1: Array, x2: Array, weight: Array, bias: Array | None, each: bool = False) -> Array:
@@ -27,17 +26,14 @@ def bilinear(x1: Array, x2: Array, weight: Array, bias: Array | None, each: bool
     if each:
         with _no_autocast(x1):
             return _bilinear_each(x1, x2, weight)
-    try:
-        out = kernels.attempt(x1, x2, weight, bias)
-    except (AttributeError, RuntimeError):  # no tensor, or none with memory to look at: see below
-        out = None
+    out = kernels.attempt(x1, x2, weight, bias)
     if out is not None:
         return out
     if _are_batched(x1, x2, weight, bias):
         return torch.ops.lucid.bilinear(x1, x2, weight, bias, each)
-    _check(x1, x2, weight, bias)
+    check(x1, x2, weight, bias)
     with _no_autocast(x1):
-        return kernels.bilinear(x1, x2, weight, bias)
+        return kernels.otherwise(x1, x2, weight, bias)
 
 
 def gradients(
@@ -49,10 +45,7 @@ def gradients(
         with _no_autocast(g):
             return _gradients_each(g, x1, x2, weight, shape_1, shape_2, needed)
     first, second = shape_1 if x1 is None else x1, shape_2 if x2 is None else x2
-    try:
-        found = kernels.attempt_gradients(g, first, second, weight, needed)
-    except RuntimeError:
-        found = None
+    found = kernels.attempt_gradients(g, first, second, weight, needed)
     if found is not None:
         return found
     if _are_batched(g, x1, x2, weight):
@@ -64,7 +57,7 @@ def gradients(
         )
         return d_1, d_2, d_weight
     with _no_autocast(g):
-        return kernels.gradients(g, first, second, weight, needed)
+        return kernels.gradients_otherwise(g, first, second, weight, needed)
 
 
 def _are_batched(*factors: Array | None) -> bool:

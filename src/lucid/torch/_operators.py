@@ -14,8 +14,8 @@ import torch
 from torch.library import custom_op, register_autograd, register_fake, register_vmap
 
 from .._arrays import Array
+from ..kernels._arguments import check
 from ..kernels._torch import promoted
-from ..nn.functional._bilinear import _check
 from . import _compute
 from ._recorded import Form, Gradients
 
@@ -34,7 +34,7 @@ def _form(input_1: Array, input_2: Array, weight: Array, bias: Array | None, eac
 @register_fake(FORM)
 def _(input_1: Array, input_2: Array, weight: Array, bias: Array | None, each: bool) -> Array:
     if not each:
-        _check(input_1, input_2, weight, bias)
+        check(input_1, input_2, weight, bias)
     factors = [x for x in (input_1, input_2, weight, bias) if x is not None]
     leading = torch.broadcast_shapes(input_1.shape[:-1], input_2.shape[:-1])
     if each:

@@ -30,7 +30,7 @@ from torch.nn import Parameter
 from .._arrays import Array, is_array, mixture
 from .._errors import LibraryError
 from .._shapes import Shape
-from ..nn.functional._bilinear import _check
+from ..kernels._arguments import check
 from . import _compute, _vmap
 
 _PLAIN = (Tensor, Parameter)
@@ -48,7 +48,7 @@ def bilinear(
         return torch.ops.lucid.bilinear(x1, x2, weight, bias, each)
     if _is_watched():
         if not each:  # in the caller's terms, before `vmap` puts axes together
-            _check(x1, x2, weight, bias)
+            check(x1, x2, weight, bias)
         return Form.apply(x1, x2, weight, bias, each)
     if torch.is_grad_enabled() and (
         x1.requires_grad or x2.requires_grad or weight.requires_grad
@@ -78,7 +78,7 @@ def gradients(
 def _refuse_others(**arguments: Any) -> None:
     for name, value in arguments.items():
         if value is None and name != "bias":
-            _check(*arguments.values())  # which says which axes were expected
+            check(*arguments.values())  # which says which axes were expected
         elif value is not None and not isinstance(value, Tensor):
             mixed = mixture("bilinear", arguments) if is_array(value) else None
             raise mixed or LibraryError(

@@ -12,7 +12,7 @@ from typing import Any
 
 from .._arrays import Array
 from .._shapes import Shape
-from ..kernels._plan import Needed
+from ..kernels._arguments import Needed
 
 Dim = int | None
 

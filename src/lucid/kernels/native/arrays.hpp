@@ -78,7 +78,8 @@ inline bool view_of(const Tensor& tensor, View& view) {
         return false;
     view.type = tensor.bits == 32 ? NPY_FLOAT : NPY_DOUBLE;
     view.data = static_cast<const char*>(tensor.data) + tensor.offset;
-    if (reinterpret_cast<std::uintptr_t>(view.data) % (tensor.bits / 8) != 0) return false;
+    // where nothing is stored there are only zeros by name, or no numbers
+    if (!tensor.data || reinterpret_cast<std::uintptr_t>(view.data) % (tensor.bits / 8) != 0) return false;
     view.axes = tensor.axes;
     Index step = 1;
     for (int axis = view.axes - 1; axis >= 0; --axis) {

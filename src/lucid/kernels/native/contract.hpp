@@ -16,16 +16,9 @@ template <class Real> struct Contraction {
     Real* out;
 };
 
-constexpr Index outputs_at_once = 48;  // results kept as panels before they are transposed
-
-// Bytes of a weight that do not stay in the second-level cache beside a group of panels.
-constexpr Index large_weight = 512 * 1024;
-
-// Bytes of a group's panels: they stay in the second-level cache while all of w passes by.
-constexpr Index group_bytes = 384 * 1024;
-
-template <class Real> Index panels_in_group(const Contraction<Real>& c) {
-    return larger<Index>(1, group_bytes / Index(sizeof(Real)) / panel<Real> / (c.sizes.features_1 + c.sizes.features_2));
+template <class Real> Index panels_in_forward_group(const Sizes& s) {
+    const Index each = Index(sizeof(Real)) * panel<Real> * (s.features_1 + s.features_2);
+    return larger<Index>(1, forward_group_bytes() / each);
 }
 
 template <class Real>
@@ -34,7 +27,7 @@ bool contract_part(const Contraction<Real>& c, Range panel_range, Range output_r
     const Sizes& s = c.sizes;
     const Panels<Real> panels(s.samples);
     const Pieces tiles(s.features_2, tile_rows);
-    const Index group = smaller(panels_in_group(c), panel_range.length());
+    const Index group = smaller(panels_in_forward_group<Real>(s), panel_range.length());
     const Index first_size = s.features_1 * step, second_size = s.features_2 * step;
     const Index out_size = outputs_at_once * step, matrix_size = s.features_1 * s.features_2;
     Scratch<Real> scratch(group * (first_size + second_size + out_size));
@@ -89,8 +82,8 @@ template <class Real> bool contract(const Contraction<Real>& c, int threads) {
     const Sizes& s = c.sizes;
     const Index panels = Panels<Real>(s.samples).count, matrix = s.features_1 * s.features_2;
     const Index wanted = chunks_for(s.samples * s.outputs, matrix, threads);
-    const bool large = s.outputs * matrix * Index(sizeof(Real)) > large_weight;
-    const Index panels_each = large ? panels_in_group(c) : 4;
+    const bool large = s.outputs * matrix * Index(sizeof(Real)) > large_weight_bytes();
+    const Index panels_each = large ? panels_in_forward_group<Real>(s) : panels_in_chunk;
     const Index least = divided_up(smaller(wanted, Index(threads)), s.outputs);
     const Index along_samples = smaller(panels, larger(least, smaller(wanted, panels / panels_each)));
     const Index along_outputs = smaller(divided_up(wanted, along_samples), s.outputs);

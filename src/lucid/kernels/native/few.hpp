@@ -69,7 +69,7 @@ bool few_forward(
     const Index matrix = sizes.features_1 * sizes.features_2, n_out = sizes.samples * sizes.outputs;
     const Index wanted = chunks_for(n_out, matrix, threads);
     const Index along_outputs = smaller(wanted, sizes.outputs);
-    const Index along_rows = smaller(divided_up(wanted, along_outputs), divided_up(sizes.features_1, 16));
+    const Index along_rows = smaller(divided_up(wanted, along_outputs), divided_up(sizes.features_1, rows_in_chunk));
     Scratch<Real> partial((along_rows - 1) * n_out);
     if (!partial) return false;
     const bool done = parallel(threads, along_outputs * along_rows, [&](Index chunk) {
@@ -125,7 +125,7 @@ bool few_input_gradients(
     const Index wanted = chunks_for(
         sizes.samples * sizes.outputs, sizes.features_1 * sizes.features_2, threads);
     const Index chunks = with_copies(
-        smaller(wanted, divided_up(sizes.features_1, 16)), n_second * Index(sizeof(Real)));
+        smaller(wanted, divided_up(sizes.features_1, rows_in_chunk)), n_second * Index(sizeof(Real)));
     Scratch<Real> partial((chunks - 1) * n_second);
     if (!partial) return false;
     const bool done = parallel(threads, chunks, [&](Index chunk) {

@@ -17,19 +17,16 @@
 
 namespace {
 
-constexpr Index flat_bytes = 512 * 1024;  // of a block: P, or D and the part of W that it meets
-constexpr Index flat_samples = 256;       // of a block
-
 // Features 1 in a block, where each feature f takes so many numbers.
 template <class Real> Index flat_features(const Sizes& s, Range mine, Index numbers) {
-    const Index room = flat_bytes / Index(sizeof(Real)) / (numbers * s.features_2);
+    const Index room = block_bytes() / Index(sizeof(Real)) / (numbers * s.features_2);
     return smaller(mine.length(), larger<Index>(1, room));
 }
 
 // W is read where it lies by the only tile of few samples, while the caches hold it.
 template <class Real> bool flat_in_place(const Sizes& s) {
     const Index bytes = s.outputs * s.features_1 * s.features_2 * Index(sizeof(Real));
-    return s.samples <= tile_rows && bytes <= most_bytes / 2;
+    return s.samples <= tile_rows && bytes <= near_weight_bytes();
 }
 
 // Chunks of features 1, each of some panels, or the last one of each would be a large part.
@@ -93,7 +90,7 @@ template <class Real>
 bool flat_weight_gradient(
     const Sizes& s, Matrix<Real> g, const Samples<Real>& x, Real* d_weight, int threads) {
     const Index size = s.features_1 * s.features_2;
-    const Pieces blocks(s.samples, flat_samples), tiles(s.outputs, tile_rows);
+    const Pieces blocks(s.samples, depth_at_once), tiles(s.outputs, tile_rows);
     const Index depth = divided_up(s.samples, blocks.count);
     const Index wanted = chunks_for(s.outputs * size, s.samples, threads);
     const Index along_features = flat_chunks<Real>(s, wanted);
@@ -154,7 +151,7 @@ bool flat_input_gradients(
         const Index part = chunk / along_samples;
         const Range mine = share({0, s.features_1}, part, along_features);
         const Range samples = share({0, s.samples}, chunk % along_samples, along_samples);
-        const Pieces blocks(samples.length(), flat_samples);
+        const Pieces blocks(samples.length(), depth_at_once);
         const Index most = divided_up(samples.length(), blocks.count);
         const Index at_once = flat_features<Real>(s, mine, most + s.outputs);
         const Index step = flat_step<Real>(at_once * s.features_2);

@@ -22,8 +22,6 @@ template <class Real> struct InputGradients {
 };
 
 constexpr int column_rows = tile_rows / 2;            // d2 takes as many registers as D
-constexpr Index gradient_group_bytes = 512 * 1024;    // panels that stay in the second-level cache
-constexpr Index group_of_features = 384 * 1024;         // bytes of W that are packed at once
 
 // What one chunk has a share in: some panels, and the rows of both gradients that it makes of them.
 template <class Real> struct Part {
@@ -86,8 +84,8 @@ template <class Real> Index most_panels(const Sizes& s, Index bytes) {
     return larger<Index>(1, bytes / Index(sizeof(Real)) / GradientPanels<Real>::size(s));
 }
 
-template <class Real> Index panels_in_group(const Sizes& s) {
-    return smaller<Index>(8, most_panels<Real>(s, gradient_group_bytes));
+template <class Real> Index panels_in_block(const Sizes& s) {
+    return smaller(panels_in_group, most_panels<Real>(s, gradient_group_bytes()));
 }
 
 // How threads divide the work: into ranges of panels, or each range of panels into ranges of the rows
@@ -108,7 +106,7 @@ template <class Real> Cut cut_of(const Sizes& s, Index rows, bool rows_first, in
     if (rows >= used && !(even && (small || !rows_first))) {
         cut.along_rows = used;
     } else {
-        const Index groups = panels / panels_in_group<Real>(s);
+        const Index groups = panels / panels_in_block<Real>(s);
         cut.along_samples = smaller(panels, smaller(wanted, larger<Index>(1, groups / used) * used));
     }
     return cut;
@@ -178,20 +176,20 @@ void contract_block(
 template <class Real> bool gradients_by_feature(const InputGradients<Real>& c, int threads) {
     const Sizes& s = c.sizes;
     const Pieces tiles(s.features_2, tile_rows);
-    const Index matrix = s.outputs * s.features_2, group = panels_in_group<Real>(s);
+    const Index matrix = s.outputs * s.features_2, group = panels_in_block<Real>(s);
     const bool room = has_room<Real>(s.features_1 * matrix, most_bytes);
     const Cut cut = cut_of<Real>(s, s.features_1, true, threads);
     const Index panels = Panels<Real>(s.samples).count;
-    const bool once = room && (cut.along_samples > 1 || panels > most_panels<Real>(s, 4 * gradient_group_bytes));
+    const bool once = room && (cut.along_samples > 1 || panels > most_panels<Real>(s, gradient_block_bytes()));
     const Index row = s.outputs * tile_rows * Index(sizeof(Real));  // bytes of one tile of one i
     const Index tiles_at_once = smaller(tiles.count, larger<Index>(1, most_bytes_each / row));
     const Index columns = smaller(s.features_2, tiles_at_once * tile_rows);
-    const Index room_for = group_of_features / Index(sizeof(Real)) / (s.outputs * columns);
-    const Index at_once = larger<Index>(1, smaller<Index>(8, room_for));
+    const Index room_for = packed_weight_bytes() / Index(sizeof(Real)) / (s.outputs * columns);
+    const Index at_once = larger<Index>(1, smaller(features_in_group, room_for));
     Scratch<Real> packed(once ? s.features_1 * matrix : 0);
     if (!packed) return false;
     if (once) {
-        const Index parts = smaller(s.features_1, chunks_for(s.features_1 * matrix, 8, threads));
+        const Index parts = smaller(s.features_1, chunks_for(s.features_1 * matrix, copy_operations, threads));
         parallel(threads, parts, [&](Index part) {
             const Range features = share({0, s.features_1}, part, parts);
             pack_by_feature(
@@ -229,7 +227,7 @@ template <class Real> bool gradients_by_column(const InputGradients<Real>& c, in
     const Pieces tiles(s.features_2, column_rows);
     Scratch<Real> packed(s.outputs * s.features_1 * s.features_2);
     if (!packed) return false;
-    const Index parts = smaller(tiles.count, chunks_for(s.outputs * s.features_1, s.features_2 * 8, threads));
+    const Index parts = smaller(tiles.count, chunks_for(s.outputs * s.features_1, s.features_2 * copy_operations, threads));
     parallel(threads, parts, [&](Index part) {
         const Range some = share({0, tiles.count}, part, parts);
         Real* to = packed.get() + tiles.start(some.begin) * s.features_1 * s.outputs;
@@ -245,7 +243,7 @@ template <class Real> bool gradients_by_column(const InputGradients<Real>& c, in
     return in_parts(c, cut, c.d_first, threads, [&](Part<Real> part, Index k) {
         const Range some = share({0, tiles.count}, k, cut.along_rows);
         part.second = {tiles.start(some.begin), tiles.start(some.end)};
-        return over_panels(c, part, panels_in_group<Real>(s), [&](Index members, const auto& member) {
+        return over_panels(c, part, panels_in_block<Real>(s), [&](Index members, const auto& member) {
             for (Index tile = some.begin; tile < some.end; ++tile)
                 for (Index p = 0; p < members; ++p)
                     member(p, [&](const GradientPanels<Real>& at, bool wide) {
@@ -290,7 +288,7 @@ template <class Real> bool gradients_apart(const InputGradients<Real>& c, int th
         const Range others = share({0, second.count}, k, cut.along_rows);
         part.first = {first.start(some.begin), first.start(some.end)};
         part.second = {second.start(others.begin), second.start(others.end)};
-        return over_panels(c, part, panels_in_group<Real>(s), [&](Index members, const auto& member) {
+        return over_panels(c, part, panels_in_block<Real>(s), [&](Index members, const auto& member) {
             for (Index o = 0; o < s.outputs; ++o) {
                 for (Index tile = some.begin; c.d_first && tile < some.end; ++tile)
                     for (Index p = 0; p < members; ++p)

@@ -8,11 +8,19 @@
 #include "outer.hpp"
 #include "pairs.hpp"
 #include "pairs_choice.hpp"
+#include "report.hpp"
 #include "spread.hpp"
 #include "tiny.hpp"
 #include "weight_gradient.hpp"
 
+#define LUCID_QUOTE_(name) #name
+#define LUCID_QUOTE(name) LUCID_QUOTE_(name)
+#define LUCID_JOIN_(a, b) a##b
+#define LUCID_JOIN(a, b) LUCID_JOIN_(a, b)
+
 namespace {
+
+constexpr const char* name_of_set = LUCID_QUOTE(LUCID_SET);
 
 template <class Value> void exchange(Value& a, Value& b) {
     const Value before = a;
@@ -30,9 +38,13 @@ template <class Real> void exchange(Sizes& s, Matrix<Real>& x1, Matrix<Real>& x2
 template <class Real> Algorithm choose(Operation operation, Sizes s, int threads, bool both) {
     if (is_tiny(s)) return Algorithm::reference;
     if (is_one_column(s)) exchange(s.features_1, s.features_2);
-    if (operation == Operation::forward) return forward_choice<Real>(s);
-    if (operation == Operation::inputs) return inputs_choice<Real>(s, threads, both);
-    return weight_choice<Real>(s, threads);
+    return cheapest<Real>(operation, s, threads, both);
+}
+
+template <class Real> Work work_of(Operation operation, Algorithm algorithm, const Sizes& sizes) {
+    Sizes s = sizes;
+    if (is_one_column(s)) exchange(s.features_1, s.features_2);
+    return estimate(operation, algorithm, Counts<Real>(s)).work;
 }
 
 template <class Real>
@@ -49,6 +61,7 @@ bool forward(
     if (is_one_column(s)) exchange(s, x1, x2);
     if (algorithm == Algorithm::chosen)
         algorithm = choose<Real>(Operation::forward, s, threads, true);
+    const Report report(name_of_set, Operation::forward, s, sizeof(Real), algorithm, threads);
     if (algorithm == Algorithm::reference)
         return tiny_forward(s, x1, x2, weight, bias, out), true;
     if (algorithm == Algorithm::stream_weight) return few_forward<Real>(s, {x1, x2}, weight, bias, out, threads);
@@ -64,6 +77,7 @@ bool gradient_of_weight(
     if (is_one_column(s)) exchange(s, x1, x2);
     if (algorithm == Algorithm::chosen)
         algorithm = choose<Real>(Operation::weight, s, threads, true);
+    const Report report(name_of_set, Operation::weight, s, sizeof(Real), algorithm, threads);
     if (algorithm == Algorithm::reference)
         return tiny_weight_gradient(s, g, x1, x2, d_weight), true;
     if (algorithm == Algorithm::flat_features) return flat_weight_gradient<Real>(s, g, {x1, x2}, d_weight, threads);
@@ -102,6 +116,7 @@ bool gradients_of_inputs(
     if (is_one_column(s)) exchange(s, x1, x2), exchange(d_first, d_second);
     if (algorithm == Algorithm::chosen)
         algorithm = choose<Real>(Operation::inputs, s, threads, both);
+    const Report report(name_of_set, Operation::inputs, s, sizeof(Real), algorithm, threads);
     if (algorithm == Algorithm::reference)
         return tiny_input_gradients(s, g, x1, x2, weight, d_first, d_second), true;
     if (algorithm == Algorithm::stream_weight || algorithm == Algorithm::flat_features) {
@@ -146,20 +161,15 @@ bool pair_gradients(
 
 }  // namespace
 
-#define LUCID_QUOTE_(name) #name
-#define LUCID_QUOTE(name) LUCID_QUOTE_(name)
-#define LUCID_JOIN_(a, b) a##b
-#define LUCID_JOIN(a, b) LUCID_JOIN_(a, b)
-
 namespace lucid {
 
 extern const Kernel LUCID_JOIN(kernel_, LUCID_SET);
 const Kernel LUCID_JOIN(kernel_, LUCID_SET) = {
-    LUCID_QUOTE(LUCID_SET),
+    name_of_set,
     {forward<float>, gradient_of_weight<float>, gradients_of_inputs<float>, pairs<float>,
-     pair_gradients<float>, takes_pairs<float>, choose<float>, is_suited<float>},
+     pair_gradients<float>, takes_pairs<float>, choose<float>, is_suited<float>, work_of<float>},
     {forward<double>, gradient_of_weight<double>, gradients_of_inputs<double>, pairs<double>,
-     pair_gradients<double>, takes_pairs<double>, choose<double>, is_suited<double>},
+     pair_gradients<double>, takes_pairs<double>, choose<double>, is_suited<double>, work_of<double>},
 };
 
 }  // namespace lucid

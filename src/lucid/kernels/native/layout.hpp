@@ -42,6 +42,14 @@ struct Layout {
         return {axes[shared][0].size, axes[shared][1].steps[array], axes[shared][0].steps[array]};
     }
 
+    // Where only shared axes are left: the numbers from one row to the next, 0 where they are no matrix.
+    // Rows never overlap: the kernel may read beyond the end of any but the last.
+    Index row_step(int array, const Shape& of) const {
+        if (size(shared) == 1) return of.features();
+        const Index step = axes[shared][0].steps[array];
+        return counts[shared] == 1 && step >= of.features() ? step : 0;
+    }
+
     // Finds the axes of these arrays, of which `out` has all; false where shapes do not broadcast or
     // where there are more axes than the kernel can walk over.
     bool find(const Along (&of)[arrays]) {

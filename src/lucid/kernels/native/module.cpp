@@ -3,6 +3,8 @@
 #include "arrays.hpp"
 #include "layout.hpp"
 
+#include <cstring>
+
 #include "pool.hpp"
 #include "select.hpp"
 #include "xla.hpp"
@@ -21,8 +23,6 @@ using namespace lucid;
 constexpr double held_operations = 2e4;
 
 const char* name_of(Algorithm algorithm) { return algorithm_names[int(algorithm)]; }
-
-constexpr const char* operation_names[] = {"forward", "inputs", "weight"};
 
 // The algorithm that is asked for by name, or None for the one that costs least; one that the
 // operation has not, or that cannot do these sizes, is an error, and no other takes its place.
@@ -90,8 +90,6 @@ template <class Real> Real* data(PyObject* array) {
     return array ? static_cast<Real*>(PyArray_DATA(reinterpret_cast<PyArrayObject*>(array))) : nullptr;
 }
 
-template <class Real> Matrix<Real> matrix(const View& view) { return {data<Real>(view), row_step(view)}; }
-
 template <class Real> Strided<const Real> strided(const Layout& layout, const View& view, int array) {
     const int own = array == Layout::x1 ? Layout::first : Layout::second;
     return {data<Real>(view), layout.positions(array), layout.step(own, array)};
@@ -145,7 +143,17 @@ PyObject* bilinear(PyObject*, PyObject* const* arguments, Py_ssize_t count) {
     const Sizes s{shape.rows(), weight.sizes[0], weight.sizes[1], weight.sizes[2]};
     if (s.operations() == 0) Py_RETURN_NONE;
 
-    if (same_leading(x1, x2) && row_step(x1) > 0 && row_step(x2) > 0) {
+    Layout layout;
+    Index step_1 = 0, step_2 = 0;
+    bool are_rows = same_leading(x1, x2) && (step_1 = row_step(x1)) > 0 && (step_2 = row_step(x2)) > 0;
+    if (!are_rows) {
+        if (!layout.find({{&x1, x1.steps, false}, {&x2, x2.steps, false}, {&shape}, {}, {}}))
+            Py_RETURN_NONE;
+        are_rows = layout.is_rows();
+        step_1 = layout.row_step(Layout::x1, x1), step_2 = layout.row_step(Layout::x2, x2);
+        if (are_rows && (step_1 == 0 || step_2 == 0)) Py_RETURN_NONE;
+    }
+    if (are_rows) {
         Algorithm algorithm = Algorithm::chosen;
         if (count == 6 && !algorithm_of(arguments[4], Operation::forward, s, type, true, algorithm))
             return nullptr;
@@ -155,18 +163,14 @@ PyObject* bilinear(PyObject*, PyObject* const* arguments, Py_ssize_t count) {
         return released(s.operations(), out, [&] {
             if (type == NPY_FLOAT)
                 return kernel().in_float.forward(
-                    s, matrix<float>(x1), matrix<float>(x2), data<float>(weight), data<float>(bias),
-                    data<float>(out), many, algorithm);
+                    s, {data<float>(x1), step_1}, {data<float>(x2), step_2}, data<float>(weight),
+                    data<float>(bias), data<float>(out), many, algorithm);
             return kernel().in_double.forward(
-                s, matrix<double>(x1), matrix<double>(x2), data<double>(weight), data<double>(bias),
-                data<double>(out), many, algorithm);
+                s, {data<double>(x1), step_1}, {data<double>(x2), step_2}, data<double>(weight),
+                data<double>(bias), data<double>(out), many, algorithm);
         });
     }
 
-    Layout layout;
-    if (!layout.find({{&x1, x1.steps, false}, {&x2, x2.steps, false}, {&shape}, {}, {}}) ||
-        layout.is_rows())
-        Py_RETURN_NONE;
     const Pairs p = pairs_of(layout, s.outputs, s.features_1, s.features_2);
     if (!threads.asked && !takes(p, type, nullptr)) Py_RETURN_NONE;
     PyObject* out = PyArray_SimpleNew(shape.axes, shape.sizes, type);
@@ -238,31 +242,29 @@ struct Group {
 // The axes for these gradients, from those of the arrays. A gradient has a row for each that its
 // input has in its shape; of the other input, what is there again counts once.
 bool group_of(const Factors& f, const bool (&needed)[3], Group& group) {
-    const auto along = [&](const View& input, bool by_shape) {
-        return Along{&input, input.data ? input.steps : nullptr, by_shape || !input.data};
+    const bool reads_1 = needed[1] || needed[2], reads_2 = needed[0] || needed[2];
+    const auto along = [&](const View& input, bool reads, bool by_shape) {
+        return Along{&input, reads ? input.steps : nullptr, by_shape || !reads};
     };
     for (int k = 0; k < 3; ++k) group.needed[k] = needed[k];
     Along d1, d2;
     if (needed[0]) d1.shape = &f.x1;
     if (needed[1]) d2.shape = &f.x2;
     Layout& layout = group.layout;
-    if (!layout.find({along(f.x1, needed[0]), along(f.x2, needed[1]), {&f.g, f.g.steps}, d1, d2}))
+    if (!layout.find(
+            {along(f.x1, reads_1, needed[0]), along(f.x2, reads_2, needed[1]), {&f.g, f.g.steps}, d1,
+             d2}))
         return false;
     group.is_rows = layout.is_rows();
     group.operations = pairs_of(layout, f.g.features(), f.x1.features(), f.x2.features()).operations();
     if (!group.is_rows) return true;
-    // Matrices: one shared axis, along which rows do not overlap.
-    const auto fits = [&](int array, const View& view) {
-        return !view.data || layout.size(Layout::shared) == 1 ||
-               layout.step(Layout::shared, array) >= view.features();
-    };
-    return layout.counts[Layout::shared] <= 1 && fits(Layout::out, f.g) && fits(Layout::x1, f.x1) &&
-           fits(Layout::x2, f.x2);
+    return layout.row_step(Layout::out, f.g) > 0 &&
+           (!reads_1 || layout.row_step(Layout::x1, f.x1) > 0) &&
+           (!reads_2 || layout.row_step(Layout::x2, f.x2) > 0);
 }
 
 template <class Real> Matrix<Real> matrix(const Layout& layout, const View& view, int array) {
-    const bool one = layout.size(Layout::shared) == 1;
-    return {data<Real>(view), one ? view.features() : layout.step(Layout::shared, array)};
+    return {data<Real>(view), layout.row_step(array, view)};
 }
 
 template <class Real>
@@ -326,7 +328,7 @@ PyObject* gradients(PyObject*, PyObject* const* arguments, Py_ssize_t count) {
         !input_of(arguments[1], f.g.type, needed[1] || needed[2], f.x1) ||
         !input_of(arguments[2], f.g.type, needed[0] || needed[2], f.x2))
         Py_RETURN_NONE;
-    // what is not needed may be larger than any array
+    if (f.g.axes != (f.x1.axes > f.x2.axes ? f.x1.axes : f.x2.axes)) Py_RETURN_NONE;
     if ((needed[0] || needed[1]) &&
         (!view_of(arguments[3], f.weight) || f.weight.type != f.g.type ||
          !is_weight(f.weight, f.g.features(), f.x1.features(), f.x2.features())))
@@ -434,6 +436,33 @@ PyObject* chosen(PyObject*, PyObject* const* arguments, Py_ssize_t count) {
         "sss", name(Operation::forward), name(Operation::inputs), name(Operation::weight));
 }
 
+// work(operation, algorithm, samples, outputs, features 1, features 2, itemsize): {kind: count}
+PyObject* work(PyObject*, PyObject* arguments) {
+    const char* of;
+    PyObject* name;
+    Sizes s;
+    int itemsize;
+    if (!PyArg_ParseTuple(
+            arguments, "sUnnnni", &of, &name, &s.samples, &s.outputs, &s.features_1, &s.features_2,
+            &itemsize))
+        return nullptr;
+    Operation operation = Operation::forward;
+    for (int k = 0; k < 3; ++k)
+        if (std::strcmp(of, operation_names[k]) == 0) operation = Operation(k);
+    const int type = itemsize == 8 ? NPY_DOUBLE : NPY_FLOAT;
+    Algorithm algorithm;
+    if (!algorithm_of(name, operation, s, type, true, algorithm)) return nullptr;
+    const auto count = type == NPY_DOUBLE ? kernel().in_double.work : kernel().in_float.work;
+    const Work found = count(operation, algorithm, s);
+    PyObject* counts = PyDict_New();
+    for (int kind = 0; counts && kind < Work::kinds; ++kind) {
+        PyObject* number = PyFloat_FromDouble(found.of[kind]);
+        if (!number || PyDict_SetItemString(counts, work_names[kind], number) < 0) Py_CLEAR(counts);
+        Py_XDECREF(number);
+    }
+    return counts;
+}
+
 // algorithms(): the names of all, by operation
 PyObject* algorithms(PyObject*, PyObject*) {
     PyObject* found = PyDict_New();
@@ -506,6 +535,7 @@ PyMethodDef methods[] = {
     {"gradients", as_function(gradients), METH_FASTCALL, nullptr},
     {"plan", as_function(plan), METH_FASTCALL, nullptr},
     {"algorithms", algorithms, METH_NOARGS, nullptr},
+    {"work", work, METH_VARARGS, nullptr},
     {"chosen", as_function(chosen), METH_FASTCALL, nullptr},
     {"set_num_threads", set_num_threads, METH_O, nullptr},
     {"get_num_threads", get_num_threads, METH_NOARGS, nullptr},

@@ -1,6 +1,7 @@
 // Packing: samples transposed into panels whose lanes are samples, and cutting work into pieces.
 #pragma once
 
+#include "machine.hpp"
 #include "scratch.hpp"
 #include "tile.hpp"
 
@@ -30,19 +31,15 @@ using lucid::least_operations;
 
 // How many chunks for a number of dot products of some length: enough that a thread which comes late,
 // or loses its core for a while, holds up little, and as many for each.
-inline Index chunks_for(Index products, Index length, int threads) {
+inline Index chunks_for(double products, double length, int threads) {
     if (threads <= 1) return 1;
-    const double chunks = 1 + 2.0 * double(products) * double(length) / least_operations;
+    const double chunks = 1 + 2 * products * length / least_operations;
     if (chunks < threads) return Index(chunks);
     return Index(smaller(chunks, 4.0 * threads)) / threads * threads;
 }
 
-// What a call may take for each thread, and once: with a few threads it stays within 64 MiB.
-constexpr Index most_bytes_each = 4 << 20;
-constexpr Index most_bytes = 16 << 20;
-
-template <class Real> bool has_room(Index numbers, Index bytes) {
-    return numbers * Index(sizeof(Real)) <= bytes;
+template <class Real> bool has_room(double numbers, Index bytes) {
+    return numbers * double(sizeof(Real)) <= double(bytes);
 }
 
 inline Index divided_up(Index size, Index step) { return (size + step - 1) / step; }

@@ -24,8 +24,6 @@ using lucid::Pairs;
 using lucid::Positions;
 using lucid::Strided;
 
-constexpr Index middle_bytes = 256 * 1024;  // of T or U for one output, and one group of rows
-constexpr Index outputs_together = 4;       // so many outputs of one pair are moved together
 
 // `first` meets the weight; numbers of the result are so many apart.
 template <class Real> struct PairsOf {
@@ -118,7 +116,7 @@ void pack_weights(
 
 // A group of tiles: so many rows that one output's T or U stays in the second-level cache.
 template <class Real> Index tiles_in_group(const Panels<Real>& panels) {
-    const Index room = middle_bytes / Index(sizeof(Real)) / (panels.count * panel<Real>);
+    const Index room = middle_bytes() / Index(sizeof(Real)) / (panels.count * panel<Real>);
     return larger<Index>(1, room / tile_rows);
 }
 

@@ -1,5 +1,7 @@
 #include "scratch.hpp"
 
+#include "machine.hpp"
+
 #include <cstdlib>
 
 #ifdef _WIN32
@@ -11,7 +13,7 @@
 namespace lucid {
 namespace {
 
-constexpr std::size_t largest_kept = std::size_t{4} << 20;
+constexpr std::size_t largest_kept = most_bytes_each;
 constexpr int slots = 4;  // blocks that one thread may use at the same time
 constexpr std::size_t alignment = 64;
 

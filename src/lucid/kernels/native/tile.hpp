@@ -12,6 +12,7 @@
 #pragma once
 
 #include "kernels.hpp"
+#include "machine.hpp"
 #include "vector.hpp"
 
 namespace {
@@ -20,8 +21,6 @@ using lucid::Algorithm;
 using lucid::Matrix;
 using lucid::Operation;
 using lucid::Sizes;
-
-constexpr Index line_bytes = 64;  // what memory gives at once
 
 // The sources of a and b: what they give for the present k, and how they go to the next.
 

@@ -12,10 +12,6 @@
 
 namespace {
 
-constexpr Index depth_at_once = 256;        // samples summed in registers before a tile is written
-constexpr Index block_bytes = 512 * 1024;   // of packed x2: they stay in the second-level cache
-constexpr Index nearest_bytes = 24 * 1024;  // of all factors: they stay in the first-level cache
-
 template <class Real> struct WeightGradient {
     Sizes sizes;
     Matrix<Real> g, x1, x2;
@@ -29,14 +25,14 @@ template <class Real> struct WeightGradient {
 };
 
 inline Index in_whole_depths(Index samples) {
-    if (samples < depth_at_once) return larger<Index>(samples, 32);
+    if (samples < depth_at_once) return larger(samples, least_depth);
     return samples / depth_at_once * depth_at_once;
 }
 
 // Samples whose x1, packed x2 and g stay in the first-level cache together.
 template <class Real> Index products_at_once(const Sizes& s) {
-    const Index features = Panels<Real>(s.features_2).padded + s.features_1 + s.outputs;
-    return larger<Index>(64, nearest_bytes / Index(sizeof(Real)) / features);
+    const double features = double(Panels<Real>(s.features_2).padded) + double(s.features_1) + double(s.outputs);
+    return larger(least_samples, Index(double(nearest_bytes()) / sizeof(Real) / features));
 }
 
 // Some tiles of the gradient, summed over some samples, into d_weight (which need not be zero).
@@ -48,7 +44,7 @@ bool weight_gradient_part(const WeightGradient<Real>& c, Range samples, Range ti
     const Index widths = panels.padded;
     const Index room = c.products
         ? products_at_once<Real>(s)
-        : in_whole_depths(block_bytes / Index(sizeof(Real)) / widths);
+        : in_whole_depths(block_bytes() / Index(sizeof(Real)) / widths);
     const Index block = smaller(samples.length(), room);
     const Index products_room = c.products ? 0 : (depth_at_once + 2) * tile_rows + 4 * lanes<Real>;
     Scratch<Real> scratch(block * widths + products_room + (c.products ? 0 : block));
@@ -115,7 +111,7 @@ bool weight_gradient(const WeightGradient<Real>& c, Real* d_weight, int threads)
     const Index size = s.outputs * s.features_1 * s.features_2;
     const Index wanted = chunks_for(size, s.samples, threads);
     const Index copies = smaller(wanted, Index(threads));
-    const Index least = c.tiles() < copies ? 64 : 512;  // samples for each
+    const Index least = c.tiles() < copies ? fewest_in_chunk : samples_in_chunk;
     if (copies > 1 && size * Index(sizeof(Real)) <= copied_bytes && s.samples >= least * copies) {
         Scratch<Real> partial((copies - 1) * size);
         if (!partial) return false;

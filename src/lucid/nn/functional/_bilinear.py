@@ -14,17 +14,18 @@ from typing import Any
 
 import numpy as np
 
-from ... import kernels
 from ..._arrays import Array
-from ..._errors import ShapeError
 from ..._op import op
-from ..._shapes import bind_axes
 from ..._tape import Traced
-from ...kernels._native import attempt
+from ...kernels import _native
+from ...kernels._arguments import check
+from ...kernels._dispatch import gradients, otherwise
 from ...ops._movement import reshape
 from ...ops._reduce import sum
 
 Shape = tuple[int, ...]
+
+_compiled = _native.bilinear
 
 
 @op
@@ -48,11 +49,11 @@ def bilinear(input_1: Array, input_2: Array, weight: Array, bias: Array | None =
     (2, 5)
     """
     # The compiled kernel checks every size by itself; what it declines is checked in words.
-    out = attempt(input_1, input_2, weight, bias)
+    out = _compiled(input_1, input_2, weight, bias)
     if out is not None:
         return out
-    _check(input_1, input_2, weight, bias)
-    return kernels.bilinear(input_1, input_2, weight, bias)
+    check(input_1, input_2, weight, bias)
+    return otherwise(input_1, input_2, weight, bias)
 
 
 # These libraries have an autograd of their own.
@@ -84,7 +85,7 @@ def _bilinear_gradients(
     if not isinstance(g, Traced):  # nothing to record
         first = input_1_shape if input_1 is None else input_1
         second = input_2_shape if input_2 is None else input_2
-        return *kernels.gradients(g, first, second, weight, asked), d_bias
+        return *gradients(g, first, second, weight, asked), d_bias
     found = iter(_contractions(g, input_1, input_2, weight, input_1_shape, input_2_shape, asked))
     return *(next(found) if wanted else None for wanted in asked), d_bias
 
@@ -113,7 +114,7 @@ def _contractions(
     """
     first = shape_1 if x1 is None else x1
     second = shape_2 if x2 is None else x2
-    found = kernels.gradients(dy, first, second, weight, asked)
+    found = gradients(dy, first, second, weight, asked)
     return tuple(each for each, wanted in zip(found, asked, strict=True) if wanted)
 
 
@@ -159,20 +160,3 @@ def _contractions_gradients(
 def _total(terms: list[Array]) -> Array | None:
     return functools.reduce(operator.add, terms) if terms else None
 
-
-def _check(input_1: Array, input_2: Array, weight: Array, bias: Array | None) -> None:
-    bind_axes(
-        "bilinear",
-        input_1=(input_1, "... in1_features"),
-        input_2=(input_2, "... in2_features"),
-        weight=(weight, "out_features in1_features in2_features"),
-    )
-    if bias is not None:
-        out_features = weight.shape[0]
-        shape = tuple(bias.shape)
-        if shape not in ((out_features,), (1, out_features)):
-            raise ShapeError(
-                f"bilinear: bias has shape {shape}, expected ({out_features},) or "
-                f"(1, {out_features}): one number for each output feature, of which weight "
-                f"{tuple(weight.shape)} has {out_features}"
-            )

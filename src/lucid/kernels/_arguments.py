@@ -1,0 +1,68 @@
+"""What every integration asks of the arguments: their shapes, in words, and what they promote to."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from .._arrays import Array, DType, Namespace
+from .._errors import ShapeError
+from .._shapes import Shape, bind_axes
+from ._plan import Needed as Needed
+
+Gradients = tuple[Array, Array, Array]
+
+ALL: Needed = (True, True, True)
+
+
+def check(input_1: Array, input_2: Array, weight: Array, bias: Array | None) -> None:
+    """Raise ShapeError, with the name of the axis, where sizes do not fit."""
+    bind_axes(
+        "bilinear",
+        input_1=(input_1, "... in1_features"),
+        input_2=(input_2, "... in2_features"),
+        weight=(weight, "out_features in1_features in2_features"),
+    )
+    if bias is not None:
+        out_features = weight.shape[0]
+        shape = tuple(bias.shape)
+        if shape not in ((out_features,), (1, out_features)):
+            raise ShapeError(
+                f"bilinear: bias has shape {shape}, expected ({out_features},) or "
+                f"(1, {out_features}): one number for each output feature, of which weight "
+                f"{tuple(weight.shape)} has {out_features}"
+            )
+
+
+def shape_of(x: Array | Shape) -> Shape:
+    """Of an input that is an array, or given by its shape."""
+    return tuple(x if isinstance(x, tuple) else x.shape)
+
+
+def factors_of(
+    g: Array, x1: Array | Shape, x2: Array | Shape, weight: Array | None, needed: Needed
+) -> tuple[Array, Array | None, Array | None, Array | None]:
+    """The factors of the gradients, None for those whose values none of the needed ones asks for."""
+    return (
+        g,
+        x1 if needed[1] or needed[2] else None,
+        x2 if needed[0] or needed[2] else None,
+        weight if needed[0] or needed[1] else None,
+    )
+
+
+def promoted(xp: Namespace, factors: tuple[Array | None, ...]) -> DType:
+    """The dtype that the standard promotes to; float16 with bfloat16 gives float32."""
+    dtype, *others = (factor.dtype for factor in factors if factor is not None)
+    for other in others:
+        if other != dtype:
+            halves = is_half(dtype) and is_half(other)
+            dtype = xp.float32 if halves else xp.result_type(dtype, other)
+    if xp is np and not np.dtype(dtype).isnative:
+        dtype = dtype.newbyteorder("=")
+    return dtype
+
+
+def is_half(dtype: DType) -> bool:
+    """Whether sums of this dtype are to be kept in float32: float16 or bfloat16."""
+    # Names, because ml_dtypes' bfloat16 is not at hand; sizes first, because names are slow.
+    return getattr(dtype, "itemsize", 0) == 2 and str(dtype).endswith("float16")

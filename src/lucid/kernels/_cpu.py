@@ -1,0 +1,296 @@
+"""Arrays that the compiled kernel has declined, made into what it takes.
+
+Rows that an expanded view repeats are taken once; arrays with other strides and mixed dtypes are
+copied, halves converted, in parts where they are large, and each part of a result goes straight to
+its place. What the kernel had better not do at all is done by a portable plan.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from itertools import product
+from math import prod
+from typing import Any
+
+import numpy as np
+
+from .._arrays import Array, DType, plain_array
+from .._shapes import Shape, broadcast_shapes
+from . import _native, _portable
+from ._arguments import Gradients, Needed, factors_of, is_half, promoted, shape_of
+from ._layout import Box, slices
+
+COPIED = 16 << 20
+"""Bytes of the copies, of arguments and results, that there are at a time."""
+
+
+class Arrays:
+    """What preparing asks of a library: here NumPy."""
+
+    most: tuple[int, ...] = ()
+    """How many threads the kernel may use, if it is to be told."""
+
+    def strides(self, x: Array) -> Sequence[int]:
+        strides: Sequence[int] = x.strides
+        return strides
+
+    def ready(self, x: Array, dtype: DType) -> Any:
+        """The same numbers as the kernel reads them."""
+        return x if self.fits(x, dtype) else x.astype(dtype, order="C")
+
+    def fits(self, x: Array, dtype: DType) -> bool:
+        """Whether the kernel reads them where they are."""
+        flags = x.flags
+        return bool(x.dtype == dtype and flags.aligned and flags.c_contiguous)
+
+    def empty(self, shape: Shape, dtype: DType) -> Array:
+        return np.empty(shape, dtype)
+
+    def own(self, found: Array) -> Array:
+        """A result of the kernel as an array of the library."""
+        return found
+
+    def astype(self, x: Array, dtype: DType) -> Array:
+        return x.astype(dtype, copy=False)
+
+
+NUMPY = Arrays()
+
+
+def bilinear(x1: Array, x2: Array, weight: Array, bias: Array | None) -> Array:
+    """The contraction of NumPy arrays."""
+    x1, x2 = plain_array("bilinear", "x1", x1), plain_array("bilinear", "x2", x2)
+    weight = plain_array("bilinear", "weight", weight)
+    bias = bias if bias is None else plain_array("bilinear", "bias", bias)
+    dtype = promoted(np, (x1, x2, weight, bias))
+    x1, x2 = distinct(NUMPY, x1, x2)
+    out = prepared(NUMPY, x1, x2, weight, bias, dtype, _working(dtype))
+    return _portable.bilinear(x1, x2, weight, bias) if out is None else out
+
+
+def gradients(
+    g: Array, x1: Array | Shape, x2: Array | Shape, weight: Array | None, needed: Needed
+) -> Gradients:
+    """The gradients of NumPy arrays."""
+    g, x1, x2, weight = (
+        each if each is None or isinstance(each, tuple) else plain_array("gradients", name, each)
+        for name, each in (("g", g), ("x1", x1), ("x2", x2), ("weight", weight))
+    )
+    shapes = shape_of(x1), shape_of(x2)
+    factors = factors_of(g, x1, x2, weight, needed)
+    dtype = promoted(np, factors)
+
+    def run(*arguments: Any) -> Gradients:
+        found = prepared_gradients(NUMPY, *arguments, dtype, _working(dtype))
+        return _portable.gradients(*arguments) if found is None else found
+
+    return apart(NUMPY, run, *factors, *shapes, needed)
+
+
+def _working(dtype: DType) -> DType | None:
+    """What the kernel adds up in, or None where it does not."""
+    if is_half(dtype):
+        return np.dtype(np.float32)
+    return np.dtype(dtype) if np.dtype(dtype).char in "fd" else None
+
+
+def distinct(library: Arrays, x1: Array, x2: Array) -> tuple[Array, Array]:
+    """Both inputs, each row that an expanded view repeats only once: then they broadcast."""
+    x1 = _once(library, x1, tuple(x2.shape))
+    return x1, _once(library, x2, tuple(x1.shape))
+
+
+def _once(library: Arrays, x: Array, other: Shape) -> Array:
+    """An input without the rows that are there again where the other has several."""
+    strides = library.strides(x)
+    index = tuple(
+        slice(0, 1) if size > 1 and strides[axis] == 0 and _size(other, axis - x.ndim) > 1
+        else slice(None)
+        for axis, size in enumerate(x.shape[:-1])
+    )  # fmt: skip
+    return x[index] if slice(0, 1) in index else x
+
+
+def _size(shape: Shape, axis: int) -> int:
+    """Of a leading axis, counted from the end."""
+    return shape[axis] if -axis <= len(shape) else 1
+
+
+def apart(
+    library: Arrays, run: Callable[..., Gradients], g: Array, x1: Array | None, x2: Array | None,
+    weight: Array | None, shape_1: Shape, shape_2: Shape, needed: Needed,
+) -> Gradients:  # fmt: skip
+    """All gradients at once; where an input repeats rows, each by itself.
+
+    A gradient has a row for each that its input has in its shape, also for those repeated; of the
+    other input each row is needed once.
+    """
+    first, second = (
+        None if x is None else _once(library, x, other) for x, other in ((x1, shape_2), (x2, shape_1))
+    )
+    if first is x1 and second is x2:
+        x1, x2 = (shape if x is None else x for x, shape in ((x1, shape_1), (x2, shape_2)))
+        return run(g, x1, x2, weight, needed)
+    d_1 = d_2 = d_weight = None
+    if needed[0]:
+        d_1 = run(g, shape_1, second, weight, (True, False, False))[0]
+    if needed[1]:
+        d_2 = run(g, first, shape_2, weight, (False, True, False))[1]
+    if needed[2]:
+        d_weight = run(g, *distinct(library, x1, x2), None, (False, False, True))[2]
+    return d_1, d_2, d_weight
+
+
+def prepared(
+    library: Arrays, x1: Array, x2: Array, weight: Array, bias: Array | None, dtype: DType,
+    working: DType | None,
+) -> Array | None:  # fmt: skip
+    """The contraction by the compiled kernel, of arguments made ready for it, or None."""
+    shapes = tuple(map(tuple, (x1.shape, x2.shape, weight.shape)))
+    if working is None or _native.plan(*shapes, None, working.itemsize) is None:
+        return None
+    if _is_large(shapes[2], working) and not library.fits(weight, working):
+        return None
+    weight = library.ready(weight, working)
+    if bias is not None:
+        bias = library.ready(bias.reshape(-1), working)
+    leading, outputs = broadcast_shapes(shapes[0][:-1], shapes[1][:-1]), shapes[2][0]
+
+    def run(box: Box) -> Any:
+        first, second = (library.ready(x[_inside(box, x.shape)], working) for x in (x1, x2))
+        return _native.bilinear(first, second, weight, bias, *library.most)
+
+    steps = _steps(leading, (*shapes[:2], (*leading, outputs)), working.itemsize)
+    if steps is None:
+        return None
+    if steps == leading:
+        out = run(tuple(slice(0, size) for size in leading))
+        return None if out is None else library.astype(library.own(out), dtype)
+    out = library.empty((*leading, outputs), dtype)
+    for box in _boxes(leading, steps):
+        part = run(box)
+        if part is None:
+            return None
+        out[box] = library.own(part)
+    return out
+
+
+def prepared_gradients(
+    library: Arrays, g: Array, x1: Array | Shape, x2: Array | Shape, weight: Array | None,
+    needed: Needed, dtype: DType, working: DType | None,
+) -> Gradients | None:  # fmt: skip
+    """The gradients by the compiled kernel, of arguments made ready for it, or None."""
+    shape_1, shape_2 = shapes = shape_of(x1), shape_of(x2)
+    *leading, outputs = g.shape
+    weight_shape = (outputs, shape_1[-1], shape_2[-1])
+    if working is None or _native.plan(*shapes, weight_shape, needed, working.itemsize) is None:
+        return None
+    steps = _steps(
+        tuple(leading),
+        (*shapes, g.shape, *(each for each, wanted in zip(shapes, needed, strict=False) if wanted)),
+        working.itemsize,
+    )
+    if steps is None:
+        return None
+    cut = [axis for axis, step in enumerate(steps) if step < leading[axis]]
+    summed = [
+        wanted and any(_size(shape, axis - len(leading) - 1) == 1 for axis in cut)
+        for shape, wanted in zip(shapes, needed, strict=False)
+    ]
+    is_half = dtype != library.empty((0,), working).dtype
+    if is_half and any(summed):
+        return None  # the sums would be rounded part by part
+    if _is_large(weight_shape, working) and (
+        (needed[2] and (is_half or cut)) or not (weight is None or library.fits(weight, working))
+    ):
+        return None
+    weight = None if weight is None else library.ready(weight, working)
+
+    def run(box: Box) -> Any:
+        inputs = (
+            _extent(box, x) if isinstance(x, tuple) else library.ready(x[_inside(box, x.shape)], working)
+            for x in (x1, x2)
+        )
+        return _native.gradients(
+            library.ready(g[box], working), *inputs, weight, needed, *library.most
+        )
+
+    whole = tuple(slice(0, size) for size in leading)
+    if not cut:
+        found = run(whole)
+        return found and tuple(
+            each if each is None else library.astype(library.own(each), dtype) for each in found
+        )
+    results = [
+        library.empty(shape, dtype) if wanted else None
+        for shape, wanted in zip(shapes, needed, strict=False)
+    ]
+    d_weight = None
+    for box in _boxes(tuple(leading), steps):
+        found = run(box)
+        if found is None:
+            return None
+        for result, part in zip(results, found, strict=False):
+            if result is None:
+                continue
+            place = result[_inside(box, result.shape)]
+            if all(each.start == 0 for each in _outside(box, result.shape)):
+                place[...] = library.own(part)
+            else:
+                place += library.own(part)
+        if needed[2]:
+            d_weight = found[2] if d_weight is None else np.add(d_weight, found[2], out=d_weight)
+    if d_weight is not None:
+        d_weight = library.astype(library.own(d_weight), dtype)
+    return (*results, d_weight)
+
+
+def _is_large(weight_shape: Shape, dtype: DType) -> bool:
+    """Whether there is no room for a copy of the weight, or of its gradient."""
+    return prod(weight_shape) * int(dtype.itemsize) > COPIED
+
+
+def _steps(leading: Shape, shapes: Sequence[Sequence[int]], itemsize: int) -> Shape | None:
+    """How far a part goes along each axis, so that copies of these arrays' parts have room."""
+    room, steps = COPIED // itemsize, list(leading)
+
+    def numbers() -> int:
+        return sum(
+            shape[-1] * prod(map(min, steps[len(steps) + 1 - len(shape) :], shape[:-1]))
+            for shape in shapes
+        )
+
+    for axis in range(len(steps)):
+        while steps[axis] > 1 and numbers() > room:
+            steps[axis] = -(-steps[axis] // 2)
+    return tuple(steps) if numbers() <= 2 * room else None
+
+
+def _boxes(leading: Shape, steps: Shape) -> Iterator[Box]:
+    return product(*(list(slices(size, step)) for size, step in zip(leading, steps, strict=True)))
+
+
+def _inside(box: Box, shape: Sequence[int]) -> Box:
+    """A box of the leading axes as one of an array that broadcasts along some of them."""
+    own = box[len(box) + 1 - len(shape) :]
+    return tuple(
+        slice(None) if size == 1 else part for part, size in zip(own, shape[:-1], strict=True)
+    )
+
+
+def _outside(box: Box, shape: Sequence[int]) -> Iterator[slice]:
+    """The parts of a box along axes that an array does not have, or has once."""
+    missing = len(box) + 1 - len(shape)
+    return (
+        part for axis, part in enumerate(box) if axis < missing or shape[axis - missing] == 1
+    )
+
+
+def _extent(box: Box, shape: Shape) -> Shape:
+    """The shape of the part of an input that is given by its shape."""
+    own = box[len(box) + 1 - len(shape) :]
+    sizes = (
+        size if size == 1 else part.stop - part.start
+        for part, size in zip(own, shape[:-1], strict=True)
+    )
+    return (*sizes, shape[-1])
