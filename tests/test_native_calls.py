@@ -115,7 +115,7 @@ def test_what_does_not_fit_is_declined() -> None:
 
 
 def test_a_wrong_call_raises() -> None:
-    x1, x2, weight, bias, g = arguments((4, 3, 5, 2), np.float32)
+    x1, x2, weight, _, g = arguments((4, 3, 5, 2), np.float32)
     wrong: Any
     for wrong in ((), (x1, x2, weight), (x1,) * 7):
         with pytest.raises(TypeError, match="takes x1, x2, weight and bias"):

@@ -224,7 +224,7 @@ def test_autocast_does_what_it_does_to_linear(dtype: str) -> None:
 
 
 def test_one_thread_of_torch_is_one_thread(monkeypatch: pytest.MonkeyPatch) -> None:
-    from lucid.kernels import _native, _torch
+    from lucid.kernels import _native
 
     if _native.compiled is None:
         pytest.skip("there is no compiled kernel here")
@@ -235,7 +235,7 @@ def test_one_thread_of_torch_is_one_thread(monkeypatch: pytest.MonkeyPatch) -> N
         return own(*arguments)
 
     own = _native.bilinear
-    monkeypatch.setattr(_torch._native, "bilinear", record)
+    monkeypatch.setattr(_native, "bilinear", record)
     monkeypatch.setattr(torch, "get_num_threads", lambda: 1)
     arguments = tensors(((300, 30), (300, 20), (10, 30, 20)))
     same(bilinear(*arguments), reference(*arguments))

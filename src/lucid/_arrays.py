@@ -134,10 +134,15 @@ def _compat(library: str) -> Namespace:
 _cache_by_type = lru_cache(maxsize=None, typed=True)
 
 
+def _name(dtype: DType) -> str:
+    """What a dtype is called; of NumPy's without the byte order, which its text begins with."""
+    return dtype.name if isinstance(dtype, np.dtype) else str(dtype)
+
+
 @_cache_by_type
 def is_complex(dtype: DType) -> bool:
     """Whether numbers of this dtype have an imaginary part."""
-    return "complex" in str(dtype)
+    return "complex" in _name(dtype)
 
 
 @_cache_by_type
@@ -145,20 +150,20 @@ def kind(dtype: DType) -> int:
     """What numbers a dtype has: 0 truth values, 1 integers, 2 real, 3 complex numbers."""
     if is_differentiable(dtype):
         return 3 if is_complex(dtype) else 2
-    return int("int" in str(dtype))
+    return int("int" in _name(dtype))
 
 
 @_cache_by_type
 def is_differentiable(dtype: DType) -> bool:
     """Whether numbers of this dtype can have a gradient: real or complex floating point."""
-    name = str(dtype)
+    name = _name(dtype)
     return "float" in name or "complex" in name
 
 
 @_cache_by_type
 def is_half(dtype: DType) -> bool:
     """Whether this is float16 or bfloat16: too coarse to compute in."""
-    return "float16" in str(dtype)
+    return "float16" in _name(dtype)
 
 
 def plain_array(function: str, name: str, array: Array) -> Array:
@@ -167,8 +172,8 @@ def plain_array(function: str, name: str, array: Array) -> Array:
         return array
     if type(array).__module__.startswith("numpy.ma") and hasattr(array, "filled"):
         raise LibraryError(
-            f"{function}: {name} is a masked array, and what is masked has no value to compute with; "
-            f"give it one, as in {name}.filled(0)"
+            f"{function}: {name} is a masked array, and what is masked has no value to compute "
+            f"with; give it one, as in {name}.filled(0)"
         )
     return np.asarray(array) if isinstance(array, np.ndarray) else array
 
@@ -180,7 +185,7 @@ def asarray(value: Any, *, narrow: bool = True) -> Array:
     """
     if is_array(value):
         _refuse_no_numbers(value, value.dtype)
-        return value
+        return plain_array("asarray", "value", value)
     try:
         array = np.asarray(value)
     except ValueError as error:

@@ -8,8 +8,6 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
-from ..nn._sizes import check_sizes
-
 Array = Any
 
 
@@ -38,6 +36,8 @@ def init(
     >>> lucid.jax.bilinear(jax.numpy.ones((2, 3)), jax.numpy.ones((2, 4)), **parameters).shape
     (2, 5)
     """
+    from ..nn._sizes import check_sizes  # here: importing lucid.jax needs no layers
+
     check_sizes(
         "init", in1_features=in1_features, in2_features=in2_features, out_features=out_features
     )

@@ -1,10 +1,10 @@
-"""What every integration asks of the arguments: their shapes, in words, and what they promote to."""
+"""What every integration asks of arguments: their shapes, in words, and what they promote to."""
 
 from __future__ import annotations
 
 import numpy as np
 
-from .._arrays import Array, DType, Namespace
+from .._arrays import Array, DType, Namespace, is_half, plain_array
 from .._errors import ShapeError
 from .._shapes import Shape, bind_axes
 from ._plan import Needed as Needed
@@ -15,7 +15,10 @@ ALL: Needed = (True, True, True)
 
 
 def check(input_1: Array, input_2: Array, weight: Array, bias: Array | None) -> None:
-    """Raise ShapeError, with the name of the axis, where sizes do not fit."""
+    """Raise ShapeError, with the name of the axis, where sizes do not fit; refuse masked arrays."""
+    given = {"input_1": input_1, "input_2": input_2, "weight": weight, "bias": bias}
+    for name, array in given.items():
+        plain_array("bilinear", name, array)
     bind_axes(
         "bilinear",
         input_1=(input_1, "... in1_features"),
@@ -41,7 +44,7 @@ def shape_of(x: Array | Shape) -> Shape:
 def factors_of(
     g: Array, x1: Array | Shape, x2: Array | Shape, weight: Array | None, needed: Needed
 ) -> tuple[Array, Array | None, Array | None, Array | None]:
-    """The factors of the gradients, None for those whose values none of the needed ones asks for."""
+    """The factors of the gradients, None for those that none of the needed ones asks for."""
     return (
         g,
         x1 if needed[1] or needed[2] else None,
@@ -60,9 +63,3 @@ def promoted(xp: Namespace, factors: tuple[Array | None, ...]) -> DType:
     if xp is np and not np.dtype(dtype).isnative:
         dtype = dtype.newbyteorder("=")
     return dtype
-
-
-def is_half(dtype: DType) -> bool:
-    """Whether sums of this dtype are to be kept in float32: float16 or bfloat16."""
-    # Names, because ml_dtypes' bfloat16 is not at hand; sizes first, because names are slow.
-    return getattr(dtype, "itemsize", 0) == 2 and str(dtype).endswith("float16")

@@ -14,10 +14,10 @@ from typing import Any
 
 import numpy as np
 
-from .._arrays import Array, DType, plain_array
+from .._arrays import Array, DType, is_half, plain_array
 from .._shapes import Shape, broadcast_shapes
 from . import _native, _portable
-from ._arguments import Gradients, Needed, factors_of, is_half, promoted, shape_of
+from ._arguments import Gradients, Needed, factors_of, promoted, shape_of
 from ._layout import Box, slices
 
 COPIED = 16 << 20
@@ -80,9 +80,10 @@ def gradients(
     factors = factors_of(g, x1, x2, weight, needed)
     dtype = promoted(np, factors)
 
-    def run(*arguments: Any) -> Gradients:
-        found = prepared_gradients(NUMPY, *arguments, dtype, _working(dtype))
-        return _portable.gradients(*arguments) if found is None else found
+    def run(g: Array, x1: Any, x2: Any, weight: Array | None, needed: Needed) -> Gradients:
+        given = g, x1, x2, weight, needed
+        found = prepared_gradients(NUMPY, *given, dtype, _working(dtype))
+        return _portable.gradients(*given) if found is None else found
 
     return apart(NUMPY, run, *factors, *shapes, needed)
 
@@ -103,6 +104,8 @@ def distinct(library: Arrays, x1: Array, x2: Array) -> tuple[Array, Array]:
 def _once(library: Arrays, x: Array, other: Shape) -> Array:
     """An input without the rows that are there again where the other has several."""
     strides = library.strides(x)
+    if 0 not in strides:
+        return x
     index = tuple(
         slice(0, 1) if size > 1 and strides[axis] == 0 and _size(other, axis - x.ndim) > 1
         else slice(None)
@@ -126,7 +129,8 @@ def apart(
     other input each row is needed once.
     """
     first, second = (
-        None if x is None else _once(library, x, other) for x, other in ((x1, shape_2), (x2, shape_1))
+        None if x is None else _once(library, x, other)
+        for x, other in ((x1, shape_2), (x2, shape_1))
     )
     if first is x1 and second is x2:
         x1, x2 = (shape if x is None else x for x, shape in ((x1, shape_1), (x2, shape_2)))
@@ -197,18 +201,20 @@ def prepared_gradients(
         wanted and any(_size(shape, axis - len(leading) - 1) == 1 for axis in cut)
         for shape, wanted in zip(shapes, needed, strict=False)
     ]
-    is_half = dtype != library.empty((0,), working).dtype
-    if is_half and any(summed):
+    rounds = dtype != library.empty((0,), working).dtype
+    if rounds and any(summed):
         return None  # the sums would be rounded part by part
     if _is_large(weight_shape, working) and (
-        (needed[2] and (is_half or cut)) or not (weight is None or library.fits(weight, working))
+        (needed[2] and (rounds or cut)) or not (weight is None or library.fits(weight, working))
     ):
         return None
     weight = None if weight is None else library.ready(weight, working)
 
     def run(box: Box) -> Any:
         inputs = (
-            _extent(box, x) if isinstance(x, tuple) else library.ready(x[_inside(box, x.shape)], working)
+            _extent(box, x)
+            if isinstance(x, tuple)
+            else library.ready(x[_inside(box, x.shape)], working)
             for x in (x1, x2)
         )
         return _native.gradients(
@@ -242,7 +248,8 @@ def prepared_gradients(
             d_weight = found[2] if d_weight is None else np.add(d_weight, found[2], out=d_weight)
     if d_weight is not None:
         d_weight = library.astype(library.own(d_weight), dtype)
-    return (*results, d_weight)
+    d_1, d_2 = results
+    return d_1, d_2, d_weight
 
 
 def _is_large(weight_shape: Shape, dtype: DType) -> bool:
@@ -255,10 +262,11 @@ def _steps(leading: Shape, shapes: Sequence[Sequence[int]], itemsize: int) -> Sh
     room, steps = COPIED // itemsize, list(leading)
 
     def numbers() -> int:
-        return sum(
-            shape[-1] * prod(map(min, steps[len(steps) + 1 - len(shape) :], shape[:-1]))
-            for shape in shapes
-        )
+        total = 0
+        for shape in shapes:
+            own = map(min, steps[len(steps) + 1 - len(shape) :], shape[:-1])
+            total += shape[-1] * prod(own)
+        return total
 
     for axis in range(len(steps)):
         while steps[axis] > 1 and numbers() > room:
@@ -281,9 +289,7 @@ def _inside(box: Box, shape: Sequence[int]) -> Box:
 def _outside(box: Box, shape: Sequence[int]) -> Iterator[slice]:
     """The parts of a box along axes that an array does not have, or has once."""
     missing = len(box) + 1 - len(shape)
-    return (
-        part for axis, part in enumerate(box) if axis < missing or shape[axis - missing] == 1
-    )
+    return (part for axis, part in enumerate(box) if axis < missing or shape[axis - missing] == 1)
 
 
 def _extent(box: Box, shape: Shape) -> Shape:

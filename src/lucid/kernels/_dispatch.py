@@ -78,8 +78,8 @@ def gradients(
 def plan(shape_1: Shape, shape_2: Shape, weight_shape: Shape, needed: Needed | None = None) -> Plan:
     """How a contraction of these shapes is done, in float32: from sizes alone.
 
-    `needed` says which gradients (of x1, x2 and the weight); None asks about the forward. What is
-    printed says the algorithm of the compiled kernel, where it takes the call, and the portable plan.
+    `needed` says which gradients (of x1, x2 and the weight); None asks about the forward. Printed
+    are the algorithm of the compiled kernel, where it takes the call, and the portable plan.
 
     >>> from lucid.kernels import plan
     >>> print(plan((64, 40, 1, 501), (64, 1, 40, 501), (1, 501, 501)))  # doctest: +ELLIPSIS

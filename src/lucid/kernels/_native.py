@@ -29,4 +29,4 @@ gradients: Any = compiled.gradients if compiled else _declined
 """gradients(g, x1, x2, weight, needed[, most threads]): three gradients, or None."""
 
 plan: Any = compiled.plan if compiled else _declined
-"""plan(shape_1, shape_2, weight_shape, needed or None, itemsize): what it does in words, or None."""
+"""plan(shape_1, shape_2, weight_shape, needed or None, itemsize): its words, or None."""

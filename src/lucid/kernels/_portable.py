@@ -7,9 +7,9 @@ from typing import Any
 
 import numpy as np
 
-from .._arrays import Array, DType, Namespace, namespace
+from .._arrays import Array, DType, Namespace, is_half, namespace
 from .._shapes import Shape
-from ._arguments import ALL, Gradients, Needed, factors_of, is_half, promoted, shape_of
+from ._arguments import ALL, Gradients, Needed, factors_of, promoted, shape_of
 from ._layout import Layout, boxes, layout, permuted
 from ._orders import Problem, outer_forward, outer_gradients, sided_forward, sided_gradients
 from ._plan import BLOCK, Order, Sizes, Tiles, choose

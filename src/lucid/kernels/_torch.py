@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 import torch
 from torch import Tensor
-from torch.utils.dlpack import to_dlpack
+from torch.utils.dlpack import to_dlpack  # type: ignore[attr-defined]
 
 from .._arrays import Array, DType
 from .._shapes import Shape
@@ -38,7 +38,7 @@ def _seen(tensor: Tensor) -> Any:
     """A tensor as the kernel sees it: dtype, device, shape and memory, in one."""
     if tensor.is_neg():  # DLPack does not know of the sign
         tensor = tensor.resolve_neg()
-    return to_dlpack(tensor)  # type: ignore[no-untyped-call]
+    return to_dlpack(tensor)
 
 
 def attempt(x1: Tensor, x2: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor | None:
@@ -58,9 +58,7 @@ def attempt_gradients(
     if not g.is_contiguous() and g.numel() <= _contiguous_gradient:
         g = g.contiguous()  # the gradient of a sum is one number, expanded
     try:
-        given = [
-            _seen(each) if isinstance(each, Tensor) else each for each in (g, x1, x2, weight)
-        ]
+        given = [_seen(each) if isinstance(each, Tensor) else each for each in (g, x1, x2, weight)]
     except (BufferError, RuntimeError):
         return None
     found = _native.gradients(*given, needed, torch.get_num_threads())
@@ -101,21 +99,21 @@ def gradients_otherwise(
     g: Tensor, x1: Tensor | Shape, x2: Tensor | Shape, weight: Tensor | None, needed: Needed
 ) -> Gradients:
     """The same, of arguments that the compiled kernel has declined."""
-    given = (each.detach() if isinstance(each, Tensor) else each for each in (g, x1, x2, weight))
-    g, x1, x2, weight = given
+    g, x1, x2, weight = map(_detached, (g, x1, x2, weight))
     every = factors_of(g, x1, x2, weight, needed)
     factors = tuple(each for each in every if each is not None)
     if not all(each.is_cpu for each in factors):
         return _portable.gradients(g, x1, x2, weight, needed)
     dtype, library = promoted(factors), Tensors()
 
-    def run(*arguments: Any) -> Gradients:
+    def run(g: Tensor, x1: Any, x2: Any, weight: Tensor | None, needed: Needed) -> Gradients:
+        given = g, x1, x2, weight
         working = _WORKING.get(dtype)
-        found = _cpu.prepared_gradients(library, *arguments, dtype, working)
+        found = _cpu.prepared_gradients(library, *given, needed, dtype, working)
         if found is None and _are_numpys(factors):
-            *arrays, needed = arguments
-            found = _tensors(_portable.gradients(*map(_array, arrays), needed))
-        return _portable.gradients(*arguments) if found is None else found
+            start, first, second, matrices = map(_array, given)
+            found = _tensors(_portable.gradients(start, first, second, matrices, needed))
+        return _portable.gradients(*given, needed) if found is None else found
 
     return _cpu.apart(library, run, *every, shape_of(x1), shape_of(x2), needed)
 
@@ -158,6 +156,10 @@ def _are_numpys(factors: Sequence[Tensor]) -> bool:
         and all(each.dtype is dtype for each in factors)
         and torch.get_num_threads() >= _lucid_threads()
     )
+
+
+def _detached(value: Any) -> Any:
+    return value.detach() if isinstance(value, Tensor) else value
 
 
 def _array(value: Tensor | Shape | None) -> Any:

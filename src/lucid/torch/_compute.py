@@ -57,7 +57,8 @@ def gradients(
         )
         return d_1, d_2, d_weight
     with _no_autocast(g):
-        return kernels.gradients_otherwise(g, first, second, weight, needed)
+        need_1, need_2, need_weight = needed
+        return kernels.gradients_otherwise(g, first, second, weight, (need_1, need_2, need_weight))
 
 
 def _are_batched(*factors: Array | None) -> bool:

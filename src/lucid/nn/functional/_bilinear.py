@@ -159,4 +159,3 @@ def _contractions_gradients(
 
 def _total(terms: list[Array]) -> Array | None:
     return functools.reduce(operator.add, terms) if terms else None
-
