@@ -293,7 +293,7 @@ def test_script_is_refused_and_trace_is_not() -> None:
     with pytest.raises(lucid.LibraryError, match=message):
         layer.__prepare_scriptable__()
     exported = torch.export.export(layer, (torch.ones(2, 3), torch.ones(2, 4)))
-    assert "lucid.bilinear" in exported.graph_module.code
+    assert "lucid" not in exported.graph_module.code  # it runs where lucid is not installed
 
 
 # Layers

@@ -44,6 +44,17 @@ def _seen(tensor: Tensor) -> Any:
     return to_dlpack(tensor)
 
 
+def _made(shape: Shape, is_double: bool) -> tuple[Tensor, int]:
+    """A tensor for a result, and where it lies; its storage can be resized, unlike NumPy's."""
+    dtype = torch.float64 if is_double else torch.float32
+    tensor = torch.empty(shape, dtype=dtype, device="cpu")
+    return tensor, tensor.data_ptr()
+
+
+if _native.compiled:
+    _native.compiled.make_results_with(_made)
+
+
 def attempt(x1: Tensor, x2: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor | None:
     """The result by the compiled kernel, all sizes checked, or None where it cannot be had."""
     try:
@@ -53,7 +64,7 @@ def attempt(x1: Tensor, x2: Tensor, weight: Tensor, bias: Tensor | None) -> Tens
     except (AttributeError, BufferError, RuntimeError):  # no tensor, or none with memory to look at
         return None
     out = _native.bilinear(*given, torch.get_num_threads())
-    return None if out is None else torch.from_numpy(out)
+    return None if out is None else out.base
 
 
 def attempt_gradients(
@@ -69,7 +80,10 @@ def attempt_gradients(
     except (BufferError, RuntimeError):
         return None
     found = _native.gradients(*given, needed, torch.get_num_threads())
-    return None if found is None else _tensors(found)
+    if found is None:
+        return None
+    d_1, d_2, d_weight = (each if each is None else each.base for each in found)
+    return d_1, d_2, d_weight
 
 
 def bilinear(x1: Tensor, x2: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
@@ -90,7 +104,7 @@ def otherwise(x1: Tensor, x2: Tensor, weight: Tensor, bias: Tensor | None) -> Te
     out = _cpu.prepared(library, x1, x2, weight, bias, dtype, _WORKING.get(dtype))
     if out is None and _are_numpys(factors):
         arrays = map(_array, (x1, x2, weight, bias))
-        out = torch.from_numpy(_portable.bilinear(*arrays))
+        out = _tensor(_portable.bilinear(*arrays))
     return _portable.bilinear(x1, x2, weight, bias) if out is None else out
 
 
@@ -184,7 +198,7 @@ class Tensors(_cpu.Arrays):
         return torch.empty(shape, dtype=_TORCH.get(dtype, dtype))
 
     def own(self, found: Array) -> Tensor:
-        return torch.from_numpy(found)
+        return found.base
 
     def astype(self, x: Tensor, dtype: torch.dtype) -> Tensor:
         return x.to(dtype)
@@ -212,5 +226,10 @@ def _array(value: Tensor | Shape | None) -> Any:
 
 
 def _tensors(found: Gradients) -> Gradients:
-    d_1, d_2, d_weight = (each if each is None else torch.from_numpy(each) for each in found)
+    d_1, d_2, d_weight = (each if each is None else _tensor(each) for each in found)
     return d_1, d_2, d_weight
+
+
+def _tensor(array: Any) -> Tensor:
+    """A copy, in memory that PyTorch may resize."""
+    return torch.from_numpy(array).clone()

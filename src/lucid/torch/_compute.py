@@ -45,8 +45,9 @@ def written_out(x1: Array, x2: Array, weight: Array, bias: Array | None) -> Arra
     """
     if not torch.compiler.is_dynamo_compiling():  # which would go through every line of it
         check(x1, x2, weight, bias)
-    dtype = kernels.promoted([each for each in (x1, x2, weight, bias) if each is not None])
-    x1, x2, weight = (each.to(dtype) for each in (x1, x2, weight))
+    if not x1.dtype == x2.dtype == weight.dtype:
+        dtype = kernels.promoted((x1, x2, weight))
+        x1, x2, weight = (each.to(dtype) for each in (x1, x2, weight))
     out_features, _, features_2 = weight.shape
     with_first = (x1 @ weight.permute(1, 0, 2).flatten(1)).unflatten(-1, (out_features, features_2))
     out: Array = torch.einsum("...oj,...j->...o", with_first, x2)

@@ -143,6 +143,46 @@ bool pairs_in(
     });
 }
 
+// Who makes the results of arguments that came by DLPack: a function of a shape and whether it is
+// float64, which returns the result and the address of its memory.
+PyObject* maker = nullptr;
+
+PyObject* make_results_with(PyObject*, PyObject* function) {
+    Py_INCREF(function);
+    PyObject* before = maker;
+    maker = function;
+    Py_XDECREF(before);
+    Py_RETURN_NONE;
+}
+
+// A new array for a result. For arguments of `like`'s kind, where that is a capsule, it looks at the
+// memory of what the maker has made, which is its base.
+PyObject* new_result(PyObject* like, Shape& shape, int type) {
+    if (!maker || !PyCapsule_CheckExact(like)) return PyArray_SimpleNew(shape.axes, shape.sizes, type);
+    PyObject* sizes = PyTuple_New(shape.axes);
+    for (int axis = 0; sizes && axis < shape.axes; ++axis) {
+        PyObject* size = PyLong_FromSsize_t(shape.sizes[axis]);
+        if (!size) return Py_DECREF(sizes), nullptr;
+        PyTuple_SET_ITEM(sizes, axis, size);
+    }
+    if (!sizes) return nullptr;
+    PyObject* made = PyObject_CallFunctionObjArgs(maker, sizes, type == NPY_DOUBLE ? Py_True : Py_False, nullptr);
+    Py_DECREF(sizes);
+    if (!made) return nullptr;
+    PyObject* owner;
+    Py_ssize_t address;
+    PyObject* array = nullptr;
+    if (PyArg_ParseTuple(made, "On", &owner, &address))
+        array = PyArray_SimpleNewFromData(shape.axes, shape.sizes, type, reinterpret_cast<void*>(address));
+    if (array) {
+        Py_INCREF(owner);
+        if (PyArray_SetBaseObject(reinterpret_cast<PyArrayObject*>(array), owner) < 0)
+            Py_CLEAR(array);
+    }
+    Py_DECREF(made);
+    return array;
+}
+
 // bilinear(x1, x2, weight, bias[, most threads]); for the tests: (…, algorithm, threads)
 PyObject* bilinear(PyObject*, PyObject* const* arguments, Py_ssize_t count) {
     if (count < 4 || count > 6) {
@@ -180,7 +220,7 @@ PyObject* bilinear(PyObject*, PyObject* const* arguments, Py_ssize_t count) {
         Algorithm algorithm = Algorithm::chosen;
         if (count == 6 && !algorithm_of(arguments[4], Operation::forward, s, type, true, algorithm))
             return nullptr;
-        PyObject* out = PyArray_SimpleNew(shape.axes, shape.sizes, type);
+        PyObject* out = new_result(arguments[0], shape, type);
         if (!out) return nullptr;
         const int many = threads.count(s.operations());
         return released(s.operations(), out, [&](GoOn go_on) {
@@ -196,7 +236,7 @@ PyObject* bilinear(PyObject*, PyObject* const* arguments, Py_ssize_t count) {
 
     const Pairs p = pairs_of(layout, s.outputs, s.features_1, s.features_2);
     if (!threads.asked && !takes(p, type, nullptr)) Py_RETURN_NONE;
-    PyObject* out = PyArray_SimpleNew(shape.axes, shape.sizes, type);
+    PyObject* out = new_result(arguments[0], shape, type);
     if (!out) return nullptr;
     const int many = threads.count(p.operations());
     return released(p.operations(), out, [&](GoOn go_on) {
@@ -225,7 +265,7 @@ bool flags_of(PyObject* tuple, bool (&needed)[3]) {
 
 // A tuple of new arrays for the gradients that are needed, None for the others.
 PyObject* results_of(
-    const bool (&needed)[3], int type, Shape& x1, Shape& x2, Index outputs, PyObject* (&results)[3]) {
+    PyObject* like, const bool (&needed)[3], int type, Shape& x1, Shape& x2, Index outputs, PyObject* (&results)[3]) {
     Shape weight;
     weight.axes = 3;
     weight.sizes[0] = outputs, weight.sizes[1] = x1.features(), weight.sizes[2] = x2.features();
@@ -235,7 +275,7 @@ PyObject* results_of(
     for (int k = 0; k < 3; ++k) {
         results[k] = nullptr;
         if (needed[k]) {
-            results[k] = PyArray_SimpleNew(shapes[k]->axes, shapes[k]->sizes, type);
+            results[k] = new_result(like, *shapes[k], type);
             if (!results[k]) return Py_DECREF(found), nullptr;
         } else {
             Py_INCREF(Py_None);
@@ -377,7 +417,7 @@ PyObject* gradients(PyObject*, PyObject* const* arguments, Py_ssize_t count) {
         return nullptr;
 
     PyObject* results[3];
-    PyObject* found = results_of(needed, f.g.type, f.x1, f.x2, s.outputs, results);
+    PyObject* found = results_of(arguments[0], needed, f.g.type, f.x1, f.x2, s.outputs, results);
     if (!found) return nullptr;
     double operations = 0;
     for (int k = 0; k < group_count; ++k) operations += groups[k].operations;
@@ -571,6 +611,7 @@ template <class Function> PyCFunction as_function(Function function) {
 PyMethodDef methods[] = {
     {"bilinear", as_function(bilinear), METH_FASTCALL, nullptr},
     {"gradients", as_function(gradients), METH_FASTCALL, nullptr},
+    {"make_results_with", make_results_with, METH_O, nullptr},
     {"plan", as_function(plan), METH_FASTCALL, nullptr},
     {"algorithms", algorithms, METH_NOARGS, nullptr},
     {"work", work, METH_VARARGS, nullptr},
