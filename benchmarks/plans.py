@@ -16,7 +16,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator, Mapping
 from functools import partial
-from typing import Any, get_args
+from typing import get_args
 
 import numpy as np
 from _bilinear_sizes import Arrays, Size, values
@@ -29,6 +29,7 @@ NEEDED = {
     "dx1, dx2, dW": (True, True, True),
 }
 LARGEST = 1e9  # operations
+REFERENCE_LARGEST = 2e5  # for sums as they are written
 SUSPICIOUS = 1.05  # of the fastest
 PAUSE = 0.005  # seconds, in which threads of the plan before come to rest
 
@@ -50,8 +51,8 @@ def sizes(count: int, seed: int) -> Iterator[Size]:
             yield size
 
 
-def plans(arrays: Arrays) -> Iterator[tuple[str, Plans]]:
-    """For each operation: the choice, the portable plans' orders, the compiled kernel's ways."""
+def plans(size: Size, arrays: Arrays) -> Iterator[tuple[str, Plans]]:
+    """For each operation: the choice, the portable plans' orders, the kernel's algorithms."""
     from lucid import kernels
     from lucid.kernels._plan import Order
 
@@ -64,27 +65,56 @@ def plans(arrays: Arrays) -> Iterator[tuple[str, Plans]]:
     def with_orders(call: Callable[..., object]) -> dict[str, Callable[[], object]]:
         return {CHOSEN: call} | {order: partial(call, order=order) for order in orders}
 
+    compiled = kernels._native.compiled
     forward = partial(kernels.bilinear, x1, x2, weight)
-    yield "forward", with_orders(forward) | _ways("bilinear", x1, x2, weight, None)
+    yield (
+        "forward",
+        with_orders(forward)
+        | _algorithms(
+            "forward", size, lambda name: compiled.bilinear(x1, x2, weight, None, name, 0)
+        ),
+    )
     for name, needed in NEEDED.items():
-        gradients = partial(kernels.gradients, g, x1, x2, weight, needed)
-        ways = _ways("gradients", g, x1, x2, weight, needed) if needed != (True,) * 3 else {}
-        yield name, with_orders(gradients) | ways
+        found = with_orders(partial(kernels.gradients, g, x1, x2, weight, needed))
+        if name == "dx1, dx2":
+            found |= _algorithms(
+                "inputs",
+                size,
+                lambda each: compiled.gradients(
+                    g, x1, x2, weight, (True, True, False), each, None, 0
+                ),
+            )
+        elif name == "dW":
+            found |= _algorithms(
+                "weight",
+                size,
+                lambda each: compiled.gradients(
+                    g, x1, x2, weight, (False, False, True), None, each, 0
+                ),
+            )
+        yield name, found
 
 
-def _ways(function: str, *arguments: Any) -> dict[str, Callable[[], object]]:
-    """The compiled kernel's own ways, if it takes this; see `Way` in its kernels.hpp.
+def _algorithms(
+    operation: str, size: Size, call: Callable[..., object]
+) -> dict[str, Callable[[], object]]:
+    """The compiled kernel's own algorithms, if it takes this; `call` gets one's name, or None.
 
-    Its choice among them is called as they are: a microsecond of Python is no way's advantage.
+    Its choice among them is called as they are: a microsecond of Python is nobody's advantage.
     """
     compiled = sys.modules.get("lucid.kernels._compiled")
-    if compiled is None:
+    if compiled is None or call(None) is None:
         return {}
-    call = getattr(compiled, function)
-    if call(*arguments) is None:
-        return {}
-    ways = {f"way {way}": partial(call, *arguments, way, 0) for way in range(1, 12)}
-    return ways | {CHOSEN: partial(call, *arguments, 0, 0)}
+    found = {CHOSEN: partial(call, None)}
+    for name in compiled.algorithms()[operation]:
+        if name == "reference" and size.operations > REFERENCE_LARGEST:
+            continue
+        try:
+            call(name)
+        except ValueError:  # not for these sizes
+            continue
+        found[name] = partial(call, name)
+    return found
 
 
 def seconds(call: Callable[[], object], least: float) -> float:
@@ -127,7 +157,7 @@ def main() -> None:
     costs: dict[str, list[float]] = {}
     worst: list[tuple[float, str, Size, str, float]] = []
     for size in sizes(options.sizes, options.seed):
-        for operation, calls in plans(values(size, options.dtype)):
+        for operation, calls in plans(size, values(size, options.dtype)):
             found, plan, best = cost(calls, options.seconds)
             costs.setdefault(operation, []).append(found)
             worst.append((found, operation, size, plan, best))

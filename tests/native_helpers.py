@@ -50,10 +50,10 @@ def apart(array: Array, which: int) -> Array:
     return rows_apart(array, 1 + which, 2 + which)
 
 
-def some_apart(*arrays: Array) -> Iterator[list[Array]]:
+def some_apart(*arrays: Array) -> Iterator[Any]:
     """The same again and again; each has its rows apart half of the time, in every combination."""
     both = [(array, apart(array, which)) for which, array in enumerate(arrays)]
-    return map(list, itertools.cycle(itertools.product(*both)))
+    return itertools.cycle(itertools.product(*both))
 
 
 def reference(x1: Array, x2: Array, weight: Array, g: Array) -> list[Array]:

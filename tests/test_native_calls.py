@@ -60,11 +60,11 @@ def test_leading_axes() -> None:
 
 
 def test_an_input_given_by_its_shape() -> None:
-    x1, x2, weight, _, g = arguments((20, 5, 6, 7), np.float64)
-    both = compiled.gradients(g, x1, x2, weight, ALL)
-    assert (compiled.gradients(g, (20, 5), x2, weight, (True, False, False))[0] == both[0]).all()
-    found = compiled.gradients(g, x1, (20, 6), weight, (False, True, False))
-    assert np.allclose(found[1], both[1])
+    right = Exact((20, 5, 6, 7), "float64")
+    x1, x2, weight, _, g = right.arguments
+    first, second = (True, False, False), (False, True, False)
+    right.check_gradients(compiled.gradients(g, (20, 5), x2, weight, first), first)
+    right.check_gradients(compiled.gradients(g, x1, (20, 6), weight, second), second)
     assert compiled.gradients(g, (20, 5), x2, weight, ALL) is None
     assert compiled.gradients(g, (21, 5), x2, weight, (True, False, False)) is None
     assert compiled.gradients(g, (20, 4), x2, weight, (True, False, False)) is None
@@ -120,6 +120,12 @@ def test_a_wrong_call_raises() -> None:
     for wrong in ((), (x1, x2, weight), (x1,) * 7):
         with pytest.raises(TypeError, match="takes x1, x2, weight and bias"):
             compiled.bilinear(*wrong)
+    for wrong in (-1, 1 << 40, 1.0, "2"):
+        message = f"^threads are a number from 0, not {wrong!r}$"
+        with pytest.raises(ValueError, match=message):
+            compiled.bilinear(x1, x2, weight, None, wrong)
+        with pytest.raises(ValueError, match=message):
+            compiled.gradients(g, x1, x2, weight, ALL, wrong)
     for wrong in ((), (g, x1, x2, weight), (g, x1, x2, weight, True), (g, x1, x2, weight, (True,))):
         with pytest.raises(TypeError, match="takes g, x1, x2, weight and three flags"):
             compiled.gradients(*wrong)

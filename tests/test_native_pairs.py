@@ -1,12 +1,14 @@
-"""Pairs: every row of one input with every row of the other, by the compiled kernel."""
+"""Leading axes that broadcast, by the compiled kernel: pairs, positions, expanded views."""
 
 from __future__ import annotations
 
+import functools
 import itertools
 from typing import Any
 
 import numpy as np
 import pytest
+from layouts import Array
 from native_helpers import ALL, check, compiled, some_apart
 
 from lucid._shapes import unbroadcast
@@ -21,93 +23,139 @@ PAIRS = [
 ]  # fmt: skip
 
 
-def pairs_reference(axes: str, x1: Any, x2: Any, weight: Any, g: Any) -> list[Any]:
-    """The result without bias, and the gradients of x1, x2 and the weight, in float64."""
-    x1, x2, weight, g = (np.asarray(each, np.float64) for each in (x1, x2, weight, g))
-    subscripts = (
-        f"sai,oij,sbj->{axes}", f"{axes},oij,sbj->sai", f"{axes},oij,sai->sbj",
-        f"{axes},sai,sbj->oij",
-    )  # fmt: skip
-    factors = ((x1, weight, x2), (g, weight, x2), (g, weight, x1), (g, x1, x2))
-    return [
-        np.einsum(one, *those, optimize=True)
-        for one, those in zip(subscripts, factors, strict=True)
-    ]
+class Exact:
+    """Arguments with these leading axes, and what a call should give."""
+
+    def __init__(self, leads: Any, features: tuple[int, int, int], dtype: Any) -> None:
+        (lead_1, lead_2), (i, j, o) = leads, features
+        self.leading = np.broadcast_shapes(lead_1, lead_2)
+        random = np.random.default_rng(0)
+        shapes = ((*lead_1, i), (*lead_2, j), (o, i, j), (o,), (*self.leading, o))
+        self.arguments = [random.standard_normal(shape).astype(dtype) for shape in shapes]
+        self.compute(*(each.astype(np.float64) for each in self.arguments))
+        rows = int(np.prod(self.leading))
+        met_1, met_2 = (rows // max(1, int(np.prod(lead))) for lead in (lead_1, lead_2))
+        self.terms = i * j + 1, met_1 * o * j, met_2 * o * i, rows
+
+    def compute(self, x1: Array, x2: Array, weight: Array, bias: Array, g: Array) -> None:
+        self.bias = bias
+        self.right = self.reference(x1, x2, weight, g)
+        self.magnitudes = self.reference(*map(np.abs, (x1, x2, weight, g)))
+
+    @staticmethod
+    def reference(x1: Array, x2: Array, weight: Array, g: Array) -> list[Array]:
+        """The result without bias, and the gradients of x1, x2 and the weight."""
+        leading = g.shape[:-1]
+        with_x2 = np.tensordot(x2, weight, (-1, 2))  # its own leading axes, o, i
+        with_x1 = np.tensordot(x1, weight, (-1, 1))
+        less = x1.size // x1.shape[-1] < x2.size // x2.shape[-1]
+        middle, last = (with_x1, x2) if less else (with_x2, x1)
+        out = np.einsum("...of,...f->...o", middle, last)
+        d_1 = np.einsum("...o,...oi->...i", g, with_x2)
+        d_2 = np.einsum("...o,...oj->...j", g, with_x1)
+        spread = [np.broadcast_to(x, (*leading, x.shape[-1])).reshape(-1, x.shape[-1])
+                  for x in (x1, x2, g)]  # fmt: skip
+        of_weight = [np.tensordot(row[:, None] * spread[0], spread[1], (0, 0))
+                     for row in spread[2].T]  # fmt: skip
+        return [out, summed(d_1, x1.shape), summed(d_2, x2.shape), np.array(of_weight)]
+
+    def check_forward(self, inputs: Any, threads: int, *, with_bias: bool = True) -> None:
+        x1, x2 = inputs
+        bias = self.arguments[3] if with_bias else None
+        out = compiled.bilinear(x1, x2, self.arguments[2], bias, None, threads)
+        added = self.bias if with_bias else np.zeros(1)
+        right, magnitude = self.right[0] + added, self.magnitudes[0] + np.abs(added)
+        check(out, right, magnitude, self.terms[0], (self.leading, threads))
+
+    def check_gradients(self, rows: Any, needed: Any, threads: int) -> None:
+        g, x1, x2 = rows
+        given = g, x1, x2, self.arguments[2], needed
+        found = compiled.gradients(*given, None, None, threads)
+        if found is None and x1.ndim == x2.ndim and sum(needed) > 1:
+            # several at once of expanded views may be another's work
+            assert 0 in x1.strides + x2.strides
+            return
+        for k, gradient in enumerate(found):
+            assert (gradient is not None) == needed[k]
+            if gradient is not None:
+                about = (self.leading, f"gradient {k + 1}", needed, threads)
+                check(gradient, self.right[k + 1], self.magnitudes[k + 1], self.terms[k + 1], about)
+        again = compiled.gradients(*given, None, None, threads)
+        for one, other in zip(found, again, strict=True):
+            assert one is other is None or (one == other).all()
 
 
-def placed(axes: str, sizes: dict[str, int], *arrays: Any) -> list[Any]:
-    """Inputs (s, a, ·) and (s, b, ·) with their leading axes as they are in the result."""
-    own = ("sa", "sb")
-    return [
-        np.moveaxis(x, [0, 1], [mine.index(k) for k in sorted(mine, key=axes.index)])
-        .reshape(*(sizes[k] if k in mine else 1 for k in axes[:-1]), x.shape[-1])
-        for x, mine in zip(arrays, own, strict=True)
-    ]  # fmt: skip
+def summed(array: Array, shape: tuple[int, ...]) -> Array:
+    """The sum over the axes that `shape` has not, or as 1."""
+    array = array.sum(axis=tuple(range(array.ndim - len(shape))))
+    ones = tuple(k for k, size in enumerate(shape) if size == 1)
+    return np.asarray(array.sum(axis=ones, keepdims=True))
+
+
+exact = functools.cache(Exact)
+
+
+def pairs(sizes: Any, dtype: str, first_outside: bool) -> Exact:
+    s, a, b, i, j, o = sizes
+    leads = ((s, a, 1), (s, 1, b)) if first_outside else ((s, 1, a), (s, b, 1))
+    return exact(leads, (i, j, o), dtype)
 
 
 @pytest.mark.usefixtures("instruction_set")
-@pytest.mark.parametrize("axes", ["sabo", "sbao", "asbo", "abso"])
-@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("first_outside", [True, False])
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
 @pytest.mark.parametrize("sizes", PAIRS, ids=str)
-def test_pairs_at_odd_sizes(sizes: Any, dtype: Any, axes: str) -> None:
-    s, a, b, i, j, o = sizes
-    random = np.random.default_rng(0)
-    named = dict(zip("sabo", (s, a, b, o), strict=True))
-    shapes = ((s, a, i), (s, b, j), (o, i, j), tuple(named[k] for k in axes))
-    x1, x2, weight, g = (random.standard_normal(shape).astype(dtype) for shape in shapes)
-    bias = random.standard_normal(o).astype(dtype)
-    right = pairs_reference(axes, x1, x2, weight, g)
-    scale = pairs_reference(axes, *(np.abs(each) for each in (x1, x2, weight, g)))
-    terms = (i * j, b * o * j, a * o * i, s * a * b)
-    inputs = placed(axes, named, x1, x2)
-    for all_of in (right, scale):
-        all_of[1:3] = placed(axes, named, *all_of[1:3])
-    rows = some_apart(*inputs)
+def test_pairs_at_odd_sizes(sizes: Any, dtype: str, first_outside: bool) -> None:
+    right = pairs(sizes, dtype, first_outside)
+    x1, x2, _, _, g = right.arguments
+    inputs, rows = some_apart(x1, x2), some_apart(g, x1, x2)
     for threads in (1, 2, 3):
-        out = compiled.bilinear(*next(rows), weight, None, None, threads)
-        check(out, right[0], scale[0], terms[0])
-        with_bias = compiled.bilinear(*next(rows), weight, bias, None, threads)
-        check(with_bias, right[0] + bias, scale[0] + np.abs(bias), terms[0] + 1)
+        for with_bias in (True, False):
+            right.check_forward(next(inputs), threads, with_bias=with_bias)
         for needed in NEEDED:
-            found = compiled.gradients(g, *next(rows), weight, needed, None, None, threads)
-            for k, gradient in enumerate(found):
-                assert (gradient is not None) == needed[k]
-                if gradient is not None:
-                    check(gradient, right[k + 1], scale[k + 1], terms[k + 1])
-            again = compiled.gradients(g, *next(rows), weight, needed, None, None, threads)
-            assert all(p is q is None or (p == q).all() for p, q in zip(found, again, strict=True))
+            right.check_gradients(next(rows), needed, threads)
+
+
+# Axes of one input, of the other, and of both, also on two sides of the others; and positions that
+# an input has as an expanded view, of which each is to have a gradient of its own.
+LEADS = [
+    ((3, 5, 1), (3, 1, 4)), ((3, 1, 5), (3, 4, 1)), ((5, 3, 1), (1, 3, 4)), ((1,), (40,)),
+    ((40,), (1,)), ((2, 5, 3, 1), (2, 1, 3, 4)), ((2, 1, 3, 5), (2, 4, 3, 1)), ((6, 1), (5,)),
+    ((), (7,)), ((7,), ()), ((2, 30, 1), (2, 1, 1)), ((2, 1, 1), (2, 1, 30)), ((4, 1), (4, 7)),
+]  # fmt: skip
 
 
 @pytest.mark.usefixtures("instruction_set")
-@pytest.mark.parametrize("expanded", [(True, True), (True, False), (False, True)])
-@pytest.mark.parametrize("sizes", PAIRS[1:9], ids=str)
-def test_expanded_views_are_pairs_with_gradients_of_their_own(sizes: Any, expanded: Any) -> None:
-    s, a, b, i, j, o = sizes
-    random = np.random.default_rng(0)
-    shapes = ((s, a, 1, i), (s, 1, b, j), (o, i, j), (s, a, b, o))
-    x1, x2, weight, g = (random.standard_normal(shape) for shape in shapes)
-    inputs = [
-        np.broadcast_to(x, (s, a, b, x.shape[-1])) if is_expanded else x
-        for x, is_expanded in zip((x1, x2), expanded, strict=True)
-    ]
-    products = np.einsum("sabo,oij->sabij", g, weight)
-    right = [
-        np.einsum("sabij,sbj->sabi", products, x2[:, 0]),
-        np.einsum("sabij,sai->sabj", products, x1[:, :, 0]),
-        pairs_reference("sabo", x1[:, :, 0], x2[:, 0], weight, g)[3],
-    ]
-    for k, (is_expanded, axis) in enumerate(zip(expanded, (2, 1), strict=True)):
-        right[k] = right[k] if is_expanded else right[k].sum(axis, keepdims=True)
-    out = compiled.bilinear(x1, x2, weight, None, None, 2)
-    assert (compiled.bilinear(*inputs, weight, None, None, 2) == out).all()
-    for threads in (1, 2, 3):
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize("leads", LEADS, ids=str)
+def test_leading_axes_that_broadcast(leads: Any, dtype: str) -> None:
+    right = exact(leads, (13, 18, 5), dtype)
+    x1, x2, _, _, g = right.arguments
+    inputs, rows = some_apart(x1, x2), some_apart(g, x1, x2)
+    for threads in (1, 3):
+        for with_bias in (True, False):
+            right.check_forward(next(inputs), threads, with_bias=with_bias)
         for needed in NEEDED:
-            found = compiled.gradients(g, *inputs, weight, needed, None, None, threads)
-            for k, gradient in enumerate(found):
-                assert (gradient is not None) == needed[k]
-                if gradient is not None:
-                    assert gradient.shape == right[k].shape
-                    np.testing.assert_allclose(gradient, right[k], 1e-9, 1e-9)
+            right.check_gradients(next(rows), needed, threads)
+
+
+@pytest.mark.usefixtures("instruction_set")
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize("leads", LEADS, ids=str)
+def test_expanded_views(leads: Any, dtype: str) -> None:
+    leading = np.broadcast_shapes(*leads)
+    right = Exact((leading, leading), (13, 18, 5), dtype)
+    small = exact(leads, (13, 18, 5), dtype).arguments
+    x1, x2 = (np.broadcast_to(x, (*leading, x.shape[-1])) for x in small[:2])
+    copies = [x1.copy(), x2.copy(), *right.arguments[2:]]
+    right.compute(*(each.astype(np.float64) for each in copies))
+    _, _, _, _, g = right.arguments
+    inputs, rows = itertools.product((x1, copies[0]), (x2, copies[1])), some_apart(g)
+    for first, second in inputs:
+        for threads in (1, 3):
+            right.check_forward((first, second), threads)
+            for needed in NEEDED:
+                right.check_gradients((*next(rows), first, second), needed, threads)
 
 
 def test_any_order_of_leading_axes_and_any_strides() -> None:
@@ -154,81 +202,35 @@ def test_any_order_of_leading_axes_and_any_strides() -> None:
     assert taken > 300
 
 
-def test_pairs_of_wrong_sizes_are_declined() -> None:
+def test_leading_axes_that_do_not_fit_are_declined() -> None:
     x1, x2, weight = np.ones((2, 5, 1, 3)), np.ones((2, 1, 6, 4)), np.ones((7, 3, 4))
-    good: tuple[Any, ...] = (x1, x2, weight, None)
+    good: tuple[Any, ...] = (x1, x2, weight, None, None, 1)
     assert compiled.bilinear(*good).shape == (2, 5, 6, 7)
-    bad: list[Any]
     wrong: Any
     for k, wrong in (
-        (0, x1[..., :2]), (0, x1.astype(np.float32)), (1, np.ones((3, 1, 6, 4))),
-        (1, x2[..., ::-1]), (2, weight[:, :2]), (2, weight[..., ::-1]), (3, np.ones(6)),
+        (0, x1[..., :2]), (0, x1.astype(np.float32)), (0, x1[..., ::-1]),
+        (1, np.ones((3, 1, 6, 4))), (2, weight[:, :2]), (2, weight[..., ::-1]), (3, np.ones(6)),
+        (1, np.ones((2, 1, 0, 4))),
     ):  # fmt: skip
         bad = [*good]
         bad[k] = wrong
         assert compiled.bilinear(*bad) is None
     g = np.ones((2, 5, 6, 7))
-    good = (g, x1, x2, weight, ALL)
+    good = (g, x1, x2, weight, ALL, None, None, 1)
     assert compiled.gradients(*good)[2].shape == weight.shape
     for k, wrong in (
-        (0, g[:, :4]), (0, g[..., ::-1]), (0, g[0]), (1, np.ones((3, 5, 1, 3))), (1, x1.shape),
-        (2, x2[..., :3]), (3, weight[:6]), (3, None),
+        (0, g[:, :4]), (0, g[..., ::-1]), (1, x1[:, :4]), (1, x1.shape), (2, x2[..., :3]),
+        (2, np.ones((2, 1, 1, 4))), (3, weight[:6]), (3, None),
     ):  # fmt: skip
         bad = [*good]
         bad[k] = wrong
         assert compiled.gradients(*bad) is None
 
 
-def test_large_sizes_have_a_plan_or_none() -> None:
-    shapes = ((5, 1, 3), (1, 6, 4), (7, 3, 4))
-    assert compiled.plan(*shapes, None, 4).startswith("pairs")
-    for power in (31, 40, 61, 62):
-        for needed in (None, ALL):
-            for many in (((1 << power, 3), (1 << power, 4), (2, 3, 4)),
-                         ((1 << power, 1, 3), (1 << 30, 4), (2, 3, 4)),
-                         ((9, 1 << power), (9, 1 << power), (1 << power,) * 3)):  # fmt: skip
-                for itemsize in (4, 8):
-                    compiled.plan(*many, needed, itemsize)
-    assert compiled.plan((1 << 62, 3), (1 << 62, 4), (2, 3, 4), None, 4) is None
-    assert compiled.plan((1 << 70, 3), (1 << 70, 4), (2, 3, 4), None, 4) is None
-    with pytest.raises(TypeError, match="plan: takes three shapes"):
-        compiled.plan((5, 3), (5, 4))
-
-
-class Deleting:
-    """An index that frees the array while the arguments are being read."""
-
-    def __init__(self) -> None:
-        self.asked = 0
-
-    def __index__(self) -> int:
-        self.asked += 1
-        return 3
-
-    def __bool__(self) -> bool:
-        self.asked += 1
-        return True
-
-
-def test_no_code_of_the_caller_runs_while_arguments_are_read() -> None:
-    x, weight, odd = np.ones((5, 3)), np.ones((2, 3, 3)), Deleting()
-    assert compiled.gradients(np.ones((5, 2)), (5, odd), x, weight, (True, False, False)) is None
-    with pytest.raises(TypeError, match="three flags"):
-        compiled.gradients(np.ones((5, 2)), x, x, weight, (odd, True, True))
-    with pytest.raises(ValueError, match="threads are a number from 0"):
-        compiled.bilinear(x, x, weight, None, None, odd)
-    with pytest.raises(TypeError, match="plan: takes"):
-        compiled.plan((5, 3), (5, 3), (2, 3, 3), None, odd)
-    assert odd.asked == 0
-
-
 @pytest.mark.usefixtures("no_large_blocks")
 def test_pairs_without_memory_say_so() -> None:
     x1, x2, weight = np.ones((2, 50, 1, 30)), np.ones((2, 1, 60, 40)), np.ones((7, 30, 40))
     with pytest.raises(MemoryError):
-        compiled.bilinear(x1, x2, weight, None)
+        compiled.bilinear(x1, x2, weight, None, None, 1)
     with pytest.raises(MemoryError):
-        compiled.gradients(np.ones((2, 50, 60, 7)), x1, x2, weight, ALL)
-    expanded = np.broadcast_to(x1, (2, 50, 60, 30))
-    with pytest.raises(MemoryError):
-        compiled.gradients(np.ones((2, 50, 60, 7)), expanded, x2, weight, (True, False, False))
+        compiled.gradients(np.ones((2, 50, 60, 7)), x1, x2, weight, ALL, None, None, 1)

@@ -7,8 +7,6 @@
 
 namespace {
 
-constexpr Index copied_bytes = 1 << 20;  // of a gradient that each thread may have a copy of
-
 // Fewer chunks, where each but the first needs a copy of so many bytes.
 inline Index with_copies(Index chunks, Index bytes) {
     const Index most = 1 + most_bytes / (bytes > 0 ? bytes : 1);

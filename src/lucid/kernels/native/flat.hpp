@@ -13,46 +13,26 @@
 #include "few.hpp"
 #include "pack.hpp"
 #include "pool.hpp"
-#include "rows.hpp"
 #include "tile.hpp"
 
 namespace {
 
-constexpr Index flat_bytes = 512 * 1024;  // of a block: P, or D and the part of W that it meets
-constexpr Index flat_samples = 256;       // of a block
-
 // Features 1 in a block, where each feature f takes so many numbers.
 template <class Real> Index flat_features(const Sizes& s, Range mine, Index numbers) {
-    const Index room = flat_bytes / Index(sizeof(Real)) / (numbers * s.features_2);
+    const Index room = block_bytes() / Index(sizeof(Real)) / (numbers * s.features_2);
     return smaller(mine.length(), larger<Index>(1, room));
 }
 
 // W is read where it lies by the only tile of few samples, while the caches hold it.
 template <class Real> bool flat_in_place(const Sizes& s) {
     const Index bytes = s.outputs * s.features_1 * s.features_2 * Index(sizeof(Real));
-    return s.samples <= tile_rows && bytes <= most_bytes / 2;
+    return s.samples <= tile_rows && bytes <= near_weight_bytes();
 }
 
 // Chunks of features 1, each of some panels, or the last one of each would be a large part.
 template <class Real> Index flat_chunks(const Sizes& s, Index wanted) {
     const Index panels = divided_up(s.features_1 * s.features_2, 4 * panel<Real>);
     return smaller(wanted, smaller(s.features_1, panels));
-}
-
-// P of some samples and features 1, its rows `step` apart. Rows of j are written in whole vectors,
-// each over the excess of the one before it: a row of P has room for a vector more.
-template <class Real>
-void flat_products(
-    const Sizes& s, const Samples<Real>& x, Range samples, Range features, Real* second, Real* to,
-    Index step) {
-    const Index width = divided_up(s.features_2, lanes<Real>) * lanes<Real>;
-    for (Index n = samples.begin; n < samples.end; ++n, to += step) {
-        copy_row(x.second(n).data, s.features_2, width, second);
-        Real* row = to;
-        for (Index i = features.begin; i < features.end; ++i, row += s.features_2)
-            for (Index j = 0; j < width; j += lanes<Real>)
-                store<Real>(row + j, *x.first(n, i).data * load(second + j));
-    }
 }
 
 // A step from row to row of P that spreads them over all places of the first-level cache.
@@ -87,7 +67,7 @@ bool flat_forward(
         const Real one = 1;
         for (Index i = mine.begin; i < mine.end; i += at_once) {
             const Range now{i, smaller(i + at_once, mine.end)};
-            flat_products(s, x, {0, s.samples}, now, second, products, step);
+            pack_outer(s, x, {0, s.samples}, now, second, products, step);
             const Sizes of_one{s.samples, 1, 1, now.length() * s.features_2};
             for (Index o = outputs.begin; o < outputs.end; ++o) {
                 few_output<Real>(
@@ -105,16 +85,20 @@ bool flat_forward(
     return done && add_copies(out, partial.get(), along_features - 1, n_out, threads);
 }
 
-// Chunks are ranges of i.
+// Chunks are ranges of i and, where these are too few to go round, of tiles of outputs.
 template <class Real>
 bool flat_weight_gradient(
     const Sizes& s, Matrix<Real> g, const Samples<Real>& x, Real* d_weight, int threads) {
     const Index size = s.features_1 * s.features_2;
-    const Pieces blocks(s.samples, flat_samples), tiles(s.outputs, tile_rows);
+    const Pieces blocks(s.samples, depth_at_once), tiles(s.outputs, tile_rows);
     const Index depth = divided_up(s.samples, blocks.count);
-    const Index chunks = flat_chunks<Real>(s, chunks_for(s.outputs * size, s.samples, threads));
-    return parallel(threads, chunks, [&](Index chunk) {
-        const Range mine = share({0, s.features_1}, chunk, chunks);
+    const Index wanted = chunks_for(s.outputs * size, s.samples, threads);
+    const Index along_features = flat_chunks<Real>(s, wanted);
+    const Index along_outputs = smaller(
+        tiles.count, divided_up(smaller(wanted, Index(threads)), along_features));
+    return parallel(threads, along_features * along_outputs, [&](Index chunk) {
+        const Range mine = share({0, s.features_1}, chunk / along_outputs, along_features);
+        const Range outputs = share({0, tiles.count}, chunk % along_outputs, along_outputs);
         const Index at_once = flat_features<Real>(s, mine, depth);
         const Index step = flat_step<Real>(at_once * s.features_2);
         Scratch<Real> products(depth * step + s.features_2 + lanes<Real>);
@@ -122,12 +106,12 @@ bool flat_weight_gradient(
         Real* const second = products.get() + depth * step;
         for (Index i = mine.begin; i < mine.end; i += at_once) {
             const Range now{i, smaller(i + at_once, mine.end)};
-            const ColumnPanels<Real> panels(now.length() * s.features_2);
+            const Panels<Real> panels(now.length() * s.features_2);
             for (Index block = 0; block < blocks.count; ++block) {
                 const Index first = blocks.start(block), count = blocks.length(block);
-                flat_products(s, x, {first, first + count}, now, second, products.get(), step);
+                pack_outer(s, x, {first, first + count}, now, second, products.get(), step);
                 for (Index q = 0; q < panels.count; ++q)
-                    for (Index t = 0; t < tiles.count; ++t) {
+                    for (Index t = outputs.begin; t < outputs.end; ++t) {
                         const Index o = tiles.start(t);
                         const Factors<Real> factors{
                             count, g.data + first * g.step + o, g.step,
@@ -145,41 +129,46 @@ bool flat_weight_gradient(
     });
 }
 
-// Chunks are ranges of i: columns of d1 are their own, d2 is summed over them in their order.
+// Chunks are ranges of i, over which d2 is summed in their order, and, where these are too few to go
+// round, of samples.
 template <class Real>
 bool flat_input_gradients(
     const Sizes& s, Matrix<Real> g, const Samples<Real>& x, const Real* weight, Real* d_first,
     Real* d_second, int threads) {
     const Index size = s.features_1 * s.features_2, n_second = s.samples * s.features_2;
-    const Pieces blocks(s.samples, flat_samples);
-    const Index most = divided_up(s.samples, blocks.count);
     const bool in_place = flat_in_place<Real>(s);
-    const Index chunks = with_copies(
-        flat_chunks<Real>(s, chunks_for(s.samples * s.outputs, size, threads)),
-        n_second * Index(sizeof(Real)));
-    Scratch<Real> shared(s.samples * s.outputs + (chunks - 1) * n_second);
+    const Index wanted = chunks_for(s.samples * s.outputs, size, threads);
+    const Index along_features =
+        with_copies(flat_chunks<Real>(s, wanted), n_second * Index(sizeof(Real)));
+    const Index along_samples = smaller(
+        divided_up(s.samples, tile_rows), divided_up(smaller(wanted, Index(threads)), along_features));
+    Scratch<Real> shared(s.samples * s.outputs + (along_features - 1) * n_second);
     if (!shared) return false;
     Real* const turned = shared.get();  // g as [o][n]
     Real* const partial = turned + s.samples * s.outputs;
     transpose(g.data, g.step, s.samples, s.outputs, turned, s.samples);
-    const bool done = parallel(threads, chunks, [&](Index chunk) {
-        const Range mine = share({0, s.features_1}, chunk, chunks);
+    const bool done = parallel(threads, along_features * along_samples, [&](Index chunk) {
+        const Index part = chunk / along_samples;
+        const Range mine = share({0, s.features_1}, part, along_features);
+        const Range samples = share({0, s.samples}, chunk % along_samples, along_samples);
+        const Pieces blocks(samples.length(), depth_at_once);
+        const Index most = divided_up(samples.length(), blocks.count);
         const Index at_once = flat_features<Real>(s, mine, most + s.outputs);
         const Index step = flat_step<Real>(at_once * s.features_2);
         Scratch<Real> memory((most + s.outputs) * step);
         if (!memory) return false;
         Real* const middle = memory.get();
         Real* const copied = middle + most * step;
-        Real* const d2 = chunk == 0 ? d_second : partial + (chunk - 1) * n_second;
-        fill(d2, n_second, Real(0));
+        Real* const d2 = part == 0 ? d_second : partial + (part - 1) * n_second;
+        fill(d2 + samples.begin * s.features_2, samples.length() * s.features_2, Real(0));
         for (Index block = 0; block < blocks.count; ++block) {
-            const Index first = blocks.start(block), count = blocks.length(block);
+            const Index first = samples.begin + blocks.start(block), count = blocks.length(block);
             const Pieces tiles(count, tile_rows);
             for (Index i = mine.begin; i < mine.end; i += at_once) {
                 const Index end = smaller(i + at_once, mine.end), column = i * s.features_2;
-                const ColumnPanels<Real> panels((end - i) * s.features_2);
+                const Panels<Real> panels((end - i) * s.features_2);
                 const bool copies = !in_place || column + panels.padded > size;
-                if (copies) copy_columns(weight + column, size, s.outputs, panels, copied);
+                if (copies) pack_columns(weight + column, size, s.outputs, panels, copied);
                 for (Index q = 0; q < panels.count; ++q)
                     for (Index t = 0; t < tiles.count; ++t) {
                         const Index row = tiles.start(t);
@@ -206,7 +195,7 @@ bool flat_input_gradients(
         }
         return true;
     });
-    return done && add_copies(d_second, partial, chunks - 1, n_second, threads);
+    return done && add_copies(d_second, partial, along_features - 1, n_second, threads);
 }
 
 }  // namespace

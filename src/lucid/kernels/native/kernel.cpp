@@ -8,12 +8,19 @@
 #include "outer.hpp"
 #include "pairs.hpp"
 #include "pairs_choice.hpp"
-#include "rows.hpp"
+#include "report.hpp"
 #include "spread.hpp"
 #include "tiny.hpp"
 #include "weight_gradient.hpp"
 
+#define LUCID_QUOTE_(name) #name
+#define LUCID_QUOTE(name) LUCID_QUOTE_(name)
+#define LUCID_JOIN_(a, b) a##b
+#define LUCID_JOIN(a, b) LUCID_JOIN_(a, b)
+
 namespace {
+
+constexpr const char* name_of_set = LUCID_QUOTE(LUCID_SET);
 
 template <class Value> void exchange(Value& a, Value& b) {
     const Value before = a;
@@ -31,9 +38,13 @@ template <class Real> void exchange(Sizes& s, Matrix<Real>& x1, Matrix<Real>& x2
 template <class Real> Algorithm choose(Operation operation, Sizes s, int threads, bool both) {
     if (is_tiny(s)) return Algorithm::reference;
     if (is_one_column(s)) exchange(s.features_1, s.features_2);
-    if (operation == Operation::forward) return forward_choice<Real>(s);
-    if (operation == Operation::inputs) return inputs_choice<Real>(s, threads, both);
-    return weight_choice<Real>(s, threads);
+    return cheapest<Real>(operation, s, threads, both);
+}
+
+template <class Real> Work work_of(Operation operation, Algorithm algorithm, const Sizes& sizes) {
+    Sizes s = sizes;
+    if (is_one_column(s)) exchange(s.features_1, s.features_2);
+    return estimate(operation, algorithm, Counts<Real>(s)).work;
 }
 
 template <class Real>
@@ -44,39 +55,19 @@ bool is_suited(Operation operation, Algorithm algorithm, const Sizes& sizes, boo
 }
 
 template <class Real>
-bool rows_forward_in_parts(
-    Sizes s, const Samples<Real>& x, const Real* weight, const Real* bias, Real* out, int threads) {
-    const Pieces parts(s.samples, larger<Index>(1, samples_with_room<Real>(s)));
-    for (Index part = 0; part < parts.count; ++part) {
-        const Index n = parts.start(part);
-        s.samples = parts.length(part);
-        const Samples<Real> mine{x.first(n, 0), x.second(n)};
-        if (!rows_forward<Real>(s, mine, weight, bias, out + n * s.outputs, threads)) return false;
-    }
-    return true;
-}
-
-template <class Real>
 bool forward(
     Sizes s, Matrix<Real> x1, Matrix<Real> x2, const Real* weight, const Real* bias, Real* out,
     int threads, Algorithm algorithm) {
     if (is_one_column(s)) exchange(s, x1, x2);
     if (algorithm == Algorithm::chosen)
         algorithm = choose<Real>(Operation::forward, s, threads, true);
+    const Report report(name_of_set, Operation::forward, s, sizeof(Real), algorithm, threads);
     if (algorithm == Algorithm::reference)
         return tiny_forward(s, x1, x2, weight, bias, out), true;
     if (algorithm == Algorithm::stream_weight) return few_forward<Real>(s, {x1, x2}, weight, bias, out, threads);
-    if (algorithm == Algorithm::features_on_lanes) return rows_forward_in_parts<Real>(s, {x1, x2}, weight, bias, out, threads);
     if (algorithm == Algorithm::flat_features) return flat_forward<Real>(s, {x1, x2}, weight, bias, out, threads);
     if (algorithm == Algorithm::outer_product) return outer_forward<Real>({s, x1, x2, weight, bias, out}, threads);
-    const Index matrix = s.features_1 * s.features_2;
-    if (algorithm == Algorithm::samples_on_lanes_swapped)
-        return contract<Real>(
-            {s.samples, s.outputs, s.features_2, s.features_1, x2, x1,
-             {weight, matrix, 1, s.features_2, true}, bias, out}, threads);
-    return contract<Real>(
-        {s.samples, s.outputs, s.features_1, s.features_2, x1, x2,
-         {weight, matrix, s.features_2, 1, algorithm == Algorithm::samples_on_lanes_packed}, bias, out}, threads);
+    return contract<Real>({s, x1, x2, weight, bias, out}, threads);
 }
 
 template <class Real>
@@ -86,6 +77,7 @@ bool gradient_of_weight(
     if (is_one_column(s)) exchange(s, x1, x2);
     if (algorithm == Algorithm::chosen)
         algorithm = choose<Real>(Operation::weight, s, threads, true);
+    const Report report(name_of_set, Operation::weight, s, sizeof(Real), algorithm, threads);
     if (algorithm == Algorithm::reference)
         return tiny_weight_gradient(s, g, x1, x2, d_weight), true;
     if (algorithm == Algorithm::flat_features) return flat_weight_gradient<Real>(s, g, {x1, x2}, d_weight, threads);
@@ -97,7 +89,6 @@ bool always_both(
     const Sizes& s, Matrix<Real> g, const Samples<Real>& x, const Real* weight, Real* d_first,
     Real* d_second, int threads, Algorithm algorithm) {
     if (algorithm == Algorithm::stream_weight) return few_input_gradients<Real>(s, g, x, weight, d_first, d_second, threads);
-    if (algorithm == Algorithm::features_on_lanes) return rows_input_gradients<Real>(s, g, x, weight, d_first, d_second, threads);
     return flat_input_gradients<Real>(s, g, x, weight, d_first, d_second, threads);
 }
 
@@ -125,9 +116,10 @@ bool gradients_of_inputs(
     if (is_one_column(s)) exchange(s, x1, x2), exchange(d_first, d_second);
     if (algorithm == Algorithm::chosen)
         algorithm = choose<Real>(Operation::inputs, s, threads, both);
+    const Report report(name_of_set, Operation::inputs, s, sizeof(Real), algorithm, threads);
     if (algorithm == Algorithm::reference)
         return tiny_input_gradients(s, g, x1, x2, weight, d_first, d_second), true;
-    if (algorithm == Algorithm::stream_weight || algorithm == Algorithm::features_on_lanes || algorithm == Algorithm::flat_features) {
+    if (algorithm == Algorithm::stream_weight || algorithm == Algorithm::flat_features) {
         const Samples<Real> x{x1, x2};
         if (both) return always_both(s, g, x, weight, d_first, d_second, threads, algorithm);
         return one_of_both(s, g, x, weight, d_first, d_second, threads, algorithm);
@@ -135,8 +127,7 @@ bool gradients_of_inputs(
     const InputGradients<Real> c{s, g, x1, x2, weight, d_first, d_second};
     if (algorithm == Algorithm::output_by_output) return gradients_apart(c, threads);
     if (algorithm == Algorithm::gradient_in_registers) return gradients_by_column(c, threads);
-    if (algorithm == Algorithm::samples_on_lanes_whole) return gradients_by_samples(c, threads);
-    return gradients_shared(c, threads);
+    return gradients_by_feature(c, threads);
 }
 
 // The input with the fewer rows meets the weight, or whatever multiplies less.
@@ -173,20 +164,15 @@ bool pair_gradients(
 
 }  // namespace
 
-#define LUCID_QUOTE_(name) #name
-#define LUCID_QUOTE(name) LUCID_QUOTE_(name)
-#define LUCID_JOIN_(a, b) a##b
-#define LUCID_JOIN(a, b) LUCID_JOIN_(a, b)
-
 namespace lucid {
 
 extern const Kernel LUCID_JOIN(kernel_, LUCID_SET);
 const Kernel LUCID_JOIN(kernel_, LUCID_SET) = {
-    LUCID_QUOTE(LUCID_SET),
+    name_of_set,
     {forward<float>, gradient_of_weight<float>, gradients_of_inputs<float>, pairs<float>,
-     pair_gradients<float>, takes_pairs<float>, choose<float>, is_suited<float>},
+     pair_gradients<float>, takes_pairs<float>, choose<float>, is_suited<float>, work_of<float>},
     {forward<double>, gradient_of_weight<double>, gradients_of_inputs<double>, pairs<double>,
-     pair_gradients<double>, takes_pairs<double>, choose<double>, is_suited<double>},
+     pair_gradients<double>, takes_pairs<double>, choose<double>, is_suited<double>, work_of<double>},
 };
 
 }  // namespace lucid

@@ -68,10 +68,6 @@ enum class Algorithm : int {
     chosen = -1,
     reference,
     samples_on_lanes,
-    samples_on_lanes_packed,
-    samples_on_lanes_swapped,
-    samples_on_lanes_whole,
-    features_on_lanes,
     stream_weight,
     flat_features,
     outer_product,
@@ -84,10 +80,6 @@ enum class Algorithm : int {
 constexpr const char* algorithm_names[] = {
     "reference",
     "samples_on_lanes",
-    "samples_on_lanes_packed",
-    "samples_on_lanes_swapped",
-    "samples_on_lanes_whole",
-    "features_on_lanes",
     "stream_weight",
     "flat_features",
     "outer_product",
@@ -103,6 +95,8 @@ struct Adds {
 
 enum class Operation { forward, inputs, weight };
 
+constexpr const char* operation_names[] = {"forward", "inputs", "weight"};
+
 // Those that an operation has: all of the list.
 struct Algorithms {
     const Algorithm* first;
@@ -110,13 +104,13 @@ struct Algorithms {
 };
 
 constexpr Algorithm forward_algorithms[] = {
-    Algorithm::reference, Algorithm::samples_on_lanes, Algorithm::samples_on_lanes_packed,
-    Algorithm::samples_on_lanes_swapped, Algorithm::features_on_lanes, Algorithm::stream_weight,
+    Algorithm::reference, Algorithm::samples_on_lanes,
+    Algorithm::stream_weight,
     Algorithm::flat_features, Algorithm::outer_product,
 };
 constexpr Algorithm inputs_algorithms[] = {
-    Algorithm::reference, Algorithm::samples_on_lanes, Algorithm::samples_on_lanes_whole,
-    Algorithm::features_on_lanes, Algorithm::stream_weight, Algorithm::flat_features,
+    Algorithm::reference, Algorithm::samples_on_lanes,
+    Algorithm::stream_weight, Algorithm::flat_features,
     Algorithm::gradient_in_registers, Algorithm::output_by_output,
 };
 constexpr Algorithm weight_algorithms[] = {
@@ -131,6 +125,23 @@ constexpr Algorithms algorithms_of(Operation operation) {
         : operation == Operation::inputs   ? all_of(inputs_algorithms)
                                            : all_of(weight_algorithms);
 }
+
+// How much of each kind of work an algorithm does, or what one of each takes.
+struct Work {
+    static constexpr int kinds = 8;
+    double of[kinds];
+};
+
+constexpr const char* work_names[Work::kinds] = {
+    "start",     // of the call
+    "multiply",  // multiply-adds of a vector
+    "step",      // of a tile, from one k to the next, in vectors of b
+    "tile",      // begun
+    "finish",    // vectors that an epilogue meets
+    "copy",      // numbers of samples packed or transposed, or vectors of them multiplied
+    "pack",      // numbers of the weight packed, or its lines read
+    "line",      // of the weight, from memory
+};
 
 // Each writes all of its results and returns false where there is no memory for its scratch.
 // `bias`, `d_first` or `d_second` may be null.
@@ -161,6 +172,8 @@ template <class Real> struct Operations {
     Algorithm (*choose)(Operation, Sizes, int threads, bool both);
     // Whether an algorithm of the operation can do these sizes in the memory that it may take.
     bool (*suits)(Operation, Algorithm, const Sizes&, bool both);
+    // What it does, as counts: for benchmarks/fit_costs.py.
+    Work (*work)(Operation, Algorithm, const Sizes&);
 };
 
 struct Kernel {

@@ -4,6 +4,8 @@
 #include "layout.hpp"
 #include "parts.hpp"
 
+#include <cstring>
+
 #include "pool.hpp"
 #include "select.hpp"
 #include "xla.hpp"
@@ -22,8 +24,6 @@ using namespace lucid;
 constexpr double held_operations = 2e4;
 
 const char* name_of(Algorithm algorithm) { return algorithm_names[int(algorithm)]; }
-
-constexpr const char* operation_names[] = {"forward", "inputs", "weight"};
 
 // The algorithm that is asked for by name, or None for the one that costs least; one that the
 // operation has not, or that cannot do these sizes, is an error, and no other takes its place.
@@ -465,6 +465,33 @@ PyObject* chosen(PyObject*, PyObject* const* arguments, Py_ssize_t count) {
         "sss", name(Operation::forward), name(Operation::inputs), name(Operation::weight));
 }
 
+// work(operation, algorithm, samples, outputs, features 1, features 2, itemsize): {kind: count}
+PyObject* work(PyObject*, PyObject* arguments) {
+    const char* of;
+    PyObject* name;
+    Sizes s;
+    int itemsize;
+    if (!PyArg_ParseTuple(
+            arguments, "sUnnnni", &of, &name, &s.samples, &s.outputs, &s.features_1, &s.features_2,
+            &itemsize))
+        return nullptr;
+    Operation operation = Operation::forward;
+    for (int k = 0; k < 3; ++k)
+        if (std::strcmp(of, operation_names[k]) == 0) operation = Operation(k);
+    const int type = itemsize == 8 ? NPY_DOUBLE : NPY_FLOAT;
+    Algorithm algorithm;
+    if (!algorithm_of(name, operation, s, type, true, algorithm)) return nullptr;
+    const auto count = type == NPY_DOUBLE ? kernel().in_double.work : kernel().in_float.work;
+    const Work found = count(operation, algorithm, s);
+    PyObject* counts = PyDict_New();
+    for (int kind = 0; counts && kind < Work::kinds; ++kind) {
+        PyObject* number = PyFloat_FromDouble(found.of[kind]);
+        if (!number || PyDict_SetItemString(counts, work_names[kind], number) < 0) Py_CLEAR(counts);
+        Py_XDECREF(number);
+    }
+    return counts;
+}
+
 // algorithms(): the names of all, by operation
 PyObject* algorithms(PyObject*, PyObject*) {
     PyObject* found = PyDict_New();
@@ -546,6 +573,7 @@ PyMethodDef methods[] = {
     {"gradients", as_function(gradients), METH_FASTCALL, nullptr},
     {"plan", as_function(plan), METH_FASTCALL, nullptr},
     {"algorithms", algorithms, METH_NOARGS, nullptr},
+    {"work", work, METH_VARARGS, nullptr},
     {"chosen", as_function(chosen), METH_FASTCALL, nullptr},
     {"set_num_threads", set_num_threads, METH_O, nullptr},
     {"get_num_threads", get_num_threads, METH_NOARGS, nullptr},

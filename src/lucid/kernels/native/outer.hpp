@@ -19,28 +19,6 @@ template <class Real> struct Outer {
     Index products() const { return sizes.features_1 * sizes.features_2; }
 };
 
-// a is packed [i][j][Rows].
-template <class Real, int Rows, int Width>
-LUCID_NOINLINE void outer_tile(
-    const Sizes& s, const Real* a, const Real* x1, const Real* x2, const Target<Real>& target) {
-    constexpr int step = panel<Real>;
-    Vector<Real> d[Rows][Width];
-    LUCID_UNROLL for (int r = 0; r < Rows; ++r)
-        LUCID_UNROLL for (int q = 0; q < Width; ++q) d[r][q] = Vector<Real>{};
-    for (Index i = 0; i < s.features_1; ++i, x1 += step) {
-        Vector<Real> first[Width];
-        LUCID_UNROLL for (int q = 0; q < Width; ++q) first[q] = load(x1 + q * lanes<Real>);
-        for (Index j = 0; j < s.features_2; ++j, a += Rows) {
-            Vector<Real> column[Width];
-            LUCID_UNROLL for (int q = 0; q < Width; ++q)
-                column[q] = first[q] * load(x2 + j * step + q * lanes<Real>);
-            LUCID_UNROLL for (int r = 0; r < Rows; ++r)
-                LUCID_UNROLL for (int q = 0; q < Width; ++q) d[r][q] += a[r] * column[q];
-        }
-    }
-    put<Real, Rows, Width>(target, d);
-}
-
 template <class Real>
 bool outer_part(const Outer<Real>& c, const Real* packed, Range panel_range, Range tile_range) {
     constexpr Index step = panel<Real>, tiles_at_once = outputs_at_once / tile_rows;
@@ -53,7 +31,7 @@ bool outer_part(const Outer<Real>& c, const Real* packed, Range panel_range, Ran
     Real* const x2 = x1 + s.features_1 * step;
     Real* const results = x2 + s.features_2 * step;
     for (Index p = panel_range.begin; p < panel_range.end; ++p) {
-        const Index sample = panels.first(p), used = panels.used(p);
+        const Index sample = panels.start(p), used = panels.used(p);
         pack_samples(c.x1, sample, used, s.features_1, x1);
         pack_samples(c.x2, sample, used, s.features_2, x2);
         for (Index begin = tile_range.begin; begin < tile_range.end; begin += tiles_at_once) {
@@ -67,7 +45,7 @@ bool outer_part(const Outer<Real>& c, const Real* packed, Range panel_range, Ran
                 for (Index r = 0; c.bias && r < rows; ++r)
                     fill(target.c + r * step, step, c.bias[o + r]);
                 with_tile<tile_rows>(rows, panels.wide(p), [&](auto r, auto w) {
-                    outer_tile<Real, r.value, w.value>(
+                    accumulate_products_tile<Real, r.value, w.value>(
                         s, packed + o * c.products(), x1, x2, target);
                 });
             }

@@ -1,16 +1,11 @@
 // Packing: samples transposed into panels whose lanes are samples, and cutting work into pieces.
 #pragma once
 
-#include "kernels.hpp"
+#include "machine.hpp"
 #include "scratch.hpp"
-#include "vector.hpp"
+#include "tile.hpp"
 
 namespace {
-
-using lucid::Matrix;
-using lucid::Sizes;
-using lucid::Algorithm;
-using lucid::Operation;
 
 // `size` things cut into the fewest pieces of at most `most`, as evenly as they go:
 // 64 rows make tiles of 11, 11, 11, 11, 10 and 10, not five of 12 and one of 4.
@@ -35,16 +30,17 @@ inline Range share(Range range, Index chunk, Index count) {
 using lucid::least_operations;
 
 // How many chunks for a number of dot products of some length: enough that a thread which comes late,
-// or loses its core for a while, holds up little.
-inline Index chunks_for(Index products, Index length, int threads) {
+// or loses its core for a while, holds up little, and as many for each.
+inline Index chunks_for(double products, double length, int threads) {
     if (threads <= 1) return 1;
-    const double chunks = 2.0 * double(products) * double(length) / least_operations;
-    return chunks < 4 * threads ? Index(chunks) + 1 : 4 * threads;
+    const double chunks = 1 + 2 * products * length / least_operations;
+    if (chunks < threads) return Index(chunks);
+    return Index(smaller(chunks, 4.0 * threads)) / threads * threads;
 }
 
-// What a call may take for each thread, and once: with a few threads it stays within 64 MiB.
-constexpr Index most_bytes_each = 4 << 20;
-constexpr Index most_bytes = 16 << 20;
+template <class Real> bool has_room(double numbers, Index bytes) {
+    return numbers * double(sizeof(Real)) <= double(bytes);
+}
 
 inline Index divided_up(Index size, Index step) { return (size + step - 1) / step; }
 
@@ -120,13 +116,121 @@ void pack_samples(Matrix<Real> x, Index first, Index samples, Index features, Re
     transpose(x.data + first * x.step, x.step, samples, features, to, Index(panel<Real>));
 }
 
-// Samples as panels: how many there are, and how many lanes of each are in use.
+// Samples or features in panels of two vectors; the last one is one vector wide where that suffices.
 template <class Real> struct Panels {
-    Index samples, count;
-    explicit Panels(Index samples) : samples(samples), count(divided_up(samples, panel<Real>)) {}
-    static Index first(Index p) { return p * panel<Real>; }
-    Index used(Index p) const { return smaller(Index(panel<Real>), samples - first(p)); }
+    Index size, count, padded;  // in whole vectors
+    explicit Panels(Index size)
+        : size(size), count(divided_up(size, panel<Real>)),
+          padded(divided_up(size, lanes<Real>) * lanes<Real>) {}
+    static Index start(Index p) { return p * panel<Real>; }
+    Index used(Index p) const { return smaller(Index(panel<Real>), size - start(p)); }
     bool wide(Index p) const { return used(p) > lanes<Real>; }
+    Index width(Index p) const { return wide(p) ? panel<Real> : lanes<Real>; }
 };
+
+// Zeros to the end of the last vector, over which go the last numbers, as one vector that overlaps.
+template <class Real>
+void copy_row(const Real* from, Index used, Index width, Real* to) {
+    if (used < lanes<Real>) {
+        for (Index k = 0; k < used; ++k) to[k] = from[k];
+        for (Index k = used; k < width; ++k) to[k] = 0;
+        return;
+    }
+    for (Index k = 0; k + lanes<Real> <= used; k += lanes<Real>) store<Real>(to + k, load(from + k));
+    if (used == width) return;
+    store<Real>(to + width - lanes<Real>, Vector<Real>{});
+    store<Real>(to + used - lanes<Real>, load(from + used - lanes<Real>));
+}
+
+// A matrix with `rows` rows as [panel][row][lane].
+template <class Real>
+void pack_columns(
+    const Real* matrix, Index step, Index rows, const Panels<Real>& panels, Real* to) {
+    for (Index row = 0; row < rows; ++row, matrix += step)
+        for (Index q = 0; q < panels.count; ++q)
+            copy_row(
+                matrix + panels.start(q), panels.used(q), panels.width(q),
+                to + panels.start(q) * rows + row * panels.width(q));
+}
+
+// Whole vectors of a row of `count` numbers, as many as hold it, each but the last full: what is past
+// its end is surplus, over which the next row is written. True where `readable` numbers are there to
+// be loaded and `writable` places to be stored to; else nothing is done.
+template <class Real, class Make>
+LUCID_INLINE bool write_overlapping(
+    Index count, Index readable, Index writable, Real* to, const Make& vector) {
+    const Index reach = divided_up(count, lanes<Real>) * lanes<Real>;
+    if (reach > readable || reach > writable) return false;
+    for (Index k = 0; k < reach; k += lanes<Real>) store<Real>(to + k, vector(k));
+    return true;
+}
+
+// W[:, features, tiles] as [i][tile of j][o][row of the tile]. Rows of W are read one after the other.
+template <class Real>
+void pack_by_feature(
+    const Sizes& s, const Real* weight, Range features, const Pieces& tiles, Range some, Real* to) {
+    const Index begin = tiles.start(some.begin), columns = tiles.start(some.end) - begin;
+    const Index outputs = s.outputs, features_1 = s.features_1, features_2 = s.features_2;
+    for (Index o = 0; o < outputs; ++o)
+        for (Index i = features.begin; i < features.end; ++i) {
+            const Real* from = weight + (o * features_1 + i) * features_2;
+            const Index left = ((outputs - o) * features_1 - i) * features_2;
+            Real* of_feature = to + (i - features.begin) * outputs * columns;
+            for (Index tile = some.begin; tile < some.end; ++tile) {
+                const Index j = tiles.start(tile), rows = tiles.length(tile);
+                Real* piece = of_feature + (j - begin) * outputs + o * rows;
+                const auto row = [&](Index k) { return load(from + j + k); };
+                if (!write_overlapping<Real>(rows, left - j, (outputs - o) * rows, piece, row))
+                    for (Index r = 0; r < rows; ++r) piece[r] = from[j + r];
+            }
+        }
+}
+
+// to[n][r] = g[n] · x1[n][r] for some samples of all that x1 has; `to` has room for a row of vectors
+// more.
+template <class Real>
+void pack_products(
+    const Real* g, Matrix<Real> x1, Range samples, Index feature, Index rows, Index all_samples,
+    Index all_features, Real* to) {
+    const Index reach = divided_up(rows, lanes<Real>) * lanes<Real>;
+    const Index lacking = reach - (all_features - feature);  // beyond the end of the last row
+    const Index safe =
+        lacking <= 0 ? all_samples : x1.step > 0 ? all_samples - divided_up(lacking, x1.step) : 0;
+    const Index count = larger<Index>(0, smaller(samples.end, safe) - samples.begin);
+    const Real* from = x1.data + samples.begin * x1.step + feature;
+    Index n = 0;
+    if (reach == lanes<Real>)
+        for (; n < count; ++n, from += x1.step, to += rows) store<Real>(to, g[n] * load(from));
+    for (; n < count; ++n, from += x1.step, to += rows)
+        write_overlapping<Real>(rows, reach, reach, to, [&](Index k) { return g[n] * load(from + k); });
+    for (; n < samples.length(); ++n, from += x1.step, to += rows)
+        for (Index r = 0; r < rows; ++r) to[r] = g[n] * from[r];
+}
+
+template <class Real> struct Samples {
+    Matrix<Real> x1, x2;
+    Matrix<Real> first(Index sample, Index feature) const {
+        return {x1.data + sample * x1.step + feature, x1.step};
+    }
+    Matrix<Real> second(Index sample) const { return {x2.data + sample * x2.step, x2.step}; }
+};
+
+// x1[n, i] · x2[n, j] of some samples and features 1, a row of (i, j) for each sample, `step` apart;
+// there is room for a vector more in each. `second` has room for one sample's x2 in whole vectors.
+template <class Real>
+void pack_outer(
+    const Sizes& s, const Samples<Real>& x, Range samples, Range features, Real* second, Real* to,
+    Index step) {
+    const Index columns = s.features_2, width = divided_up(columns, lanes<Real>) * lanes<Real>;
+    for (Index n = samples.begin; n < samples.end; ++n, to += step) {
+        copy_row(x.second(n).data, columns, width, second);
+        Real* row = to;
+        for (Index i = features.begin; i < features.end; ++i, row += columns) {
+            const Real by = *x.first(n, i).data;
+            write_overlapping<Real>(
+                columns, width, width, row, [&](Index k) { return by * load(second + k); });
+        }
+    }
+}
 
 }  // namespace

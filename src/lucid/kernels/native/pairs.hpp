@@ -16,7 +16,6 @@
 #include "copies.hpp"
 #include "pack.hpp"
 #include "pool.hpp"
-#include "rows.hpp"
 #include "tile.hpp"
 
 namespace {
@@ -26,8 +25,6 @@ using lucid::Pairs;
 using lucid::Positions;
 using lucid::Strided;
 
-constexpr Index middle_bytes = 256 * 1024;  // of T or U for one output, and one group of rows
-constexpr Index outputs_together = 4;       // so many outputs of one pair are moved together
 
 // `first` meets the weight; numbers of the result are so many apart.
 template <class Real> struct PairsOf {
@@ -86,7 +83,7 @@ struct RowTiles {
 // to[panel][k][lane] = from[k · k_step + lane · lane_step], zeros beyond the last lane.
 template <class Real>
 void pack_panel(
-    const Real* from, Index k_step, Index lane_step, Index depth, const ColumnPanels<Real>& panels,
+    const Real* from, Index k_step, Index lane_step, Index depth, const Panels<Real>& panels,
     Index q, Real* to) {
     const Index used = panels.used(q), width = panels.width(q);
     from += panels.start(q) * lane_step;
@@ -103,7 +100,7 @@ void pack_panel(
 template <class Real>
 void pack_weights(
     const PairsOf<Real>& c, Index k_step, Index lane_step, Index depth,
-    const ColumnPanels<Real>& panels, Real* to, int threads) {
+    const Panels<Real>& panels, Real* to, int threads) {
     const Index each = depth * panels.padded, count = c.outputs * panels.count;
     const Index chunks = smaller(count, chunks_for(c.outputs * each, 8, threads));
     parallel(threads, chunks, [&](Index chunk) {
@@ -119,8 +116,8 @@ void pack_weights(
 }
 
 // A group of tiles: so many rows that one output's T or U stays in the second-level cache.
-template <class Real> Index tiles_in_group(const ColumnPanels<Real>& panels) {
-    const Index room = middle_bytes / Index(sizeof(Real)) / (panels.count * panel<Real>);
+template <class Real> Index tiles_in_group(const Panels<Real>& panels) {
+    const Index room = middle_bytes() / Index(sizeof(Real)) / (panels.count * panel<Real>);
     return larger<Index>(1, room / tile_rows);
 }
 
@@ -142,7 +139,7 @@ void multiply_middle(const Factors<Real>& factors, const Target<Real>& target, I
 // T of one output, for a group of tiles whose rows of `first` are packed, as is the weight.
 template <class Real>
 void make_middle(
-    const PairsOf<Real>& c, const RowTiles& tiles, Range group, const ColumnPanels<Real>& features,
+    const PairsOf<Real>& c, const RowTiles& tiles, Range group, const Panels<Real>& features,
     const Real* first, const Real* weights, Index output, Real* middle) {
     const Real* matrix = weights + output * c.features_1 * features.padded;
     const Index row_0 = tiles.row(group.begin);
@@ -163,14 +160,14 @@ bool pairs_forward_part(
     const PairsOf<Real>& c, const Real* weights, Range tile_range, Range outputs, const Real* bias,
     Real* out) {
     const RowTiles tiles(c.firsts);
-    const ColumnPanels<Real> features(c.features_2);
+    const Panels<Real> features(c.features_2);
     const Index group = smaller(tiles_in_group(features), tile_range.length());
     const Index most_rows = group * tile_rows;
     const Index group_positions = smaller(c.shared, (group - 1) / tiles.pieces.count + 2);
     // The other input in blocks that have room; T is made once more for each.
     const Index room = most_bytes_each / Index(sizeof(Real)) / (group_positions * c.features_2);
     const Index block = smaller(c.seconds, larger<Index>(panel<Real>, room));
-    const ColumnPanels<Real> most(block);
+    const Panels<Real> most(block);
     const bool direct = c.outputs == 1 && c.second_step == 1;
     const Index together = direct ? 1 : smaller(outputs_together, outputs.length());
     Scratch<Real> memory(
@@ -192,7 +189,7 @@ bool pairs_forward_part(
                 c.first.at(tiles.position(t), tiles.start(t)), c.first.step, tiles.length(t),
                 c.features_1, first + (tiles.row(t) - row_0) * c.features_1, tiles.length(t));
         for (Index b = 0; b < c.seconds; b += block) {
-            const ColumnPanels<Real> others(smaller(block, c.seconds - b));
+            const Panels<Real> others(smaller(block, c.seconds - b));
             const Index each = c.features_2 * others.padded, last = tiles.position(now.end - 1);
             for (Index s = s_0; s <= last; ++s)
                 for (Index q = 0; q < others.count; ++q)
@@ -227,7 +224,7 @@ bool pairs_forward_part(
                     for (Index r = 0; r < tiles.length(t); ++r)
                         transpose(
                             results + (tiles.row(t) - row_0 + r) * others.padded,
-                            rows * others.padded, count, others.columns,
+                            rows * others.padded, count, others.size,
                             out + c.position(tiles.position(t), tiles.start(t) + r, b) + begin,
                             c.second_step);
             }
@@ -239,7 +236,7 @@ bool pairs_forward_part(
 // Chunks are ranges of rows and, where these are too few to go round, of outputs.
 template <class Real>
 bool pairs_forward(const PairsOf<Real>& c, const Real* bias, Real* out, int threads) {
-    const ColumnPanels<Real> features(c.features_2);
+    const Panels<Real> features(c.features_2);
     const Index tiles = c.shared * RowTiles(c.firsts).pieces.count;
     Scratch<Real> weights(c.outputs * c.features_1 * features.padded);
     if (!weights) return false;
@@ -280,7 +277,7 @@ template <class Real>
 bool pairs_gradient_part(
     const PairsOf<Real>& c, const Real* g, const PairGradients<Real>& to, Range tile_range) {
     const RowTiles tiles(c.firsts);
-    const ColumnPanels<Real> features(c.features_2), firsts(c.features_1);
+    const Panels<Real> features(c.features_2), firsts(c.features_1);
     const Pieces first_tiles(c.features_1, tile_rows);
     const Index group = smaller(tiles_in_group(features), tile_range.length());
     const Index most_rows = group * tile_rows;
@@ -409,7 +406,7 @@ template <class Real>
 bool pairs_gradient(
     const PairsOf<Real>& c, const Real* g, Strided<Real> d_first, Strided<Real> d_second, Real* d_weight,
     Adds adds, int threads) {
-    const ColumnPanels<Real> features(c.features_2), firsts(c.features_1);
+    const Panels<Real> features(c.features_2), firsts(c.features_1);
     const Index per_position = RowTiles(c.firsts).pieces.count, tiles = c.shared * per_position;
     const Index matrix = c.features_1 * c.features_2, size = c.outputs * matrix;
     const Index second_size = c.shared * c.seconds * c.features_2;

@@ -1,7 +1,7 @@
 // The thread pool. Chunks of a job are claimed from an atomic counter, by the caller and by those
 // workers that wake up in time: nobody waits for a worker that has not started. A second caller
 // finds the pool busy and runs its job by itself. A forked child, in which no worker exists, starts
-// with a fresh pool. When no thread can be made, the caller does all the work.
+// with a fresh pool. When no thread can be made, the caller does all the work. Workers receive no signals.
 //
 // Which thread runs a chunk never changes a result: chunks write to places of their own, and sums
 // over chunks are taken in the chunks' order.
@@ -10,12 +10,14 @@
 #include <atomic>
 #include <condition_variable>
 #include <mutex>
+#include <cstdlib>
 #include <new>
-#include <system_error>
-#include <thread>
 
-#ifndef _WIN32
+#ifdef _WIN32
+#include <thread>
+#else
 #include <pthread.h>
+#include <signal.h>
 #endif
 
 namespace lucid {
@@ -31,6 +33,47 @@ void pause_briefly() {
     asm volatile("yield");
 #endif
 }
+
+// A thread that calls work(context) and receives no signals: handlers are the program's own. False
+// where none can be had. On POSIX without std::thread, which throws then: what an exception needs of
+// its thread cannot be had either, and the C library ends the process.
+#ifdef _WIN32
+bool start_thread(void (*work)(void*), void* context) {
+    try {
+        std::thread(work, context).detach();
+        return true;
+    } catch (...) {
+        return false;
+    }
+}
+#else
+struct Task {
+    void (*work)(void*);
+    void* context;
+};
+
+void* begin(void* argument) {
+    const Task task = *static_cast<Task*>(argument);
+    std::free(argument);
+    task.work(task.context);
+    return nullptr;
+}
+
+bool start_thread(void (*work)(void*), void* context) {
+    void* const memory = std::malloc(sizeof(Task));
+    if (!memory) return false;
+    Task* const task = new (memory) Task{work, context};
+    sigset_t all, before;
+    sigfillset(&all);
+    pthread_sigmask(SIG_SETMASK, &all, &before);
+    pthread_t thread;
+    const bool started = pthread_create(&thread, nullptr, begin, task) == 0;
+    pthread_sigmask(SIG_SETMASK, &before, nullptr);
+    if (started) pthread_detach(thread);
+    else std::free(task);
+    return started;
+}
+#endif
 
 class Pool {
 public:
@@ -63,12 +106,7 @@ public:
 
 private:
     bool add_worker() {
-        try {
-            std::thread([this] { serve(); }).detach();
-            return true;
-        } catch (const std::system_error&) {
-            return false;
-        }
+        return start_thread([](void* pool) { static_cast<Pool*>(pool)->serve(); }, this);
     }
 
     void serve() {
@@ -131,10 +169,9 @@ void set_threads(int count) { chosen_threads.store(count, std::memory_order_rela
 
 void run_chunks(int threads, Index count, void (*work)(void*, Index), void* context) {
     if (threads > count) threads = int(count);
-    if (threads > 1 && pool->one_job.try_lock()) {
-        pool->run(threads, count, work, context);
-        pool->one_job.unlock();
-        return;
+    if (threads > 1) {
+        const std::unique_lock<std::mutex> mine(pool->one_job, std::try_to_lock);
+        if (mine) return pool->run(threads, count, work, context);
     }
     for (Index chunk = 0; chunk < count; ++chunk) work(context, chunk);
 }

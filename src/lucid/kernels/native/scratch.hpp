@@ -11,8 +11,8 @@
 namespace lucid {
 
 struct Block {
-    void* memory;     // aligned to 64 bytes; null when there is none left
-    int slot;         // of the thread's cache; -1 for a block of its own
+    void* memory;  // aligned to 64 bytes; null when there is none left
+    bool* used;    // cleared when it is returned to the thread's cache; null for a block of its own
 };
 
 Block take_scratch(std::size_t bytes);

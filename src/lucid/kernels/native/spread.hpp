@@ -17,7 +17,7 @@ template <class Real>
 bool spread_part(
     const PairsOf<Real>& c, const Real* g, const Strided<Real>& d_first, bool adds,
     const Real* weights, Range positions, Range range) {
-    const ColumnPanels<Real> firsts(c.features_1);
+    const Panels<Real> firsts(c.features_1);
     const Index one = c.outputs * firsts.padded;  // V of one position
     const Index room = most_bytes_each / Index(sizeof(Real)) / one;
     const Index block = smaller(positions.length(), smaller(Index(tile_rows), larger<Index>(1, room)));
@@ -64,7 +64,7 @@ bool spread_part(
 template <class Real>
 bool spread_gradient(
     const PairsOf<Real>& c, const Real* g, const Strided<Real>& d_first, bool adds, int threads) {
-    const ColumnPanels<Real> firsts(c.features_1);
+    const Panels<Real> firsts(c.features_1);
     Scratch<Real> weights(c.outputs * c.features_2 * firsts.padded);
     if (!weights) return false;
     pack_weights(c, c.step_2, c.step_1, c.features_2, firsts, weights.get(), threads);

@@ -1,4 +1,4 @@
-// The register tile: the one place where the multiplying happens.
+// The register tile, and the one nest in which all multiplying of matrices happens.
 //
 //     D[r][lane] = Σ_k a[k][r] · b[k][lane]        Rows × Width vectors, all in registers
 //
@@ -11,11 +11,89 @@
 //     accumulate  c[r][lane] += D[r][lane]                     (lanes are features)
 #pragma once
 
+#include "kernels.hpp"
+#include "machine.hpp"
 #include "vector.hpp"
 
 namespace {
 
-// What a tile is made of: a has `a_step` numbers from one k to the next, b is packed.
+using lucid::Algorithm;
+using lucid::Matrix;
+using lucid::Operation;
+using lucid::Sizes;
+
+// The sources of a and b: what they give for the present k, and how they go to the next.
+
+// Numbers a[r] next to each other: packed, or a part of a matrix where it lies.
+template <class Real> struct Adjacent {
+    const Real* at;
+    Index step;
+    LUCID_INLINE Real operator[](int r) const { return at[r]; }
+    LUCID_INLINE void next() { at += step; }
+};
+
+// The same, with a request for what is needed later.
+template <class Real> struct Asking {
+    Adjacent<Real> a;
+    const Real* ahead;
+    Index ahead_step;
+    LUCID_INLINE Real operator[](int r) const { return a[r]; }
+    LUCID_INLINE void next() {
+        __builtin_prefetch(ahead);
+        ahead += ahead_step;
+        a.next();
+    }
+};
+
+// Numbers one panel apart, as `put` leaves a tile in panels.
+template <class Real> struct Apart {
+    const Real* at;
+    LUCID_INLINE Real operator[](int r) const { return at[r * panel<Real>]; }
+    LUCID_INLINE void next() { ++at; }
+};
+
+// Vectors b[q] next to each other.
+template <class Real> struct Vectors {
+    const Real* at;
+    Index step;
+    LUCID_INLINE Vector<Real> operator[](int q) const { return load(at + q * lanes<Real>); }
+    LUCID_INLINE void next() { at += step; }
+};
+
+// The same times a number for each k, or times as many vectors that stay: never written down.
+template <class Real> struct Scaled {
+    Vectors<Real> b;
+    const Real* scale;
+    Index scale_step;
+    LUCID_INLINE Vector<Real> operator[](int q) const { return *scale * b[q]; }
+    LUCID_INLINE void next() { b.next(), scale += scale_step; }
+};
+
+template <class Real, int Width> struct Products {
+    const Vector<Real> (&by)[Width];
+    Vectors<Real> b;
+    LUCID_INLINE Vector<Real> operator[](int q) const { return by[q] * b[q]; }
+    LUCID_INLINE void next() { b.next(); }
+};
+
+template <class Real, int Rows, int Width> LUCID_INLINE void clear(Vector<Real> (&d)[Rows][Width]) {
+    LUCID_UNROLL for (int r = 0; r < Rows; ++r)
+        LUCID_UNROLL for (int q = 0; q < Width; ++q) d[r][q] = Vector<Real>{};
+}
+
+// The nest of multiply-adds. The sources are left at the end of the depth.
+template <class Real, int Rows, int Width, class A, class B>
+LUCID_INLINE void multiply(Index depth, A& a, B& b, Vector<Real> (&d)[Rows][Width]) {
+    for (Index k = depth; k > 0; --k) {
+        Vector<Real> column[Width];
+        LUCID_UNROLL for (int q = 0; q < Width; ++q) column[q] = b[q];
+        LUCID_UNROLL for (int r = 0; r < Rows; ++r)
+            LUCID_UNROLL for (int q = 0; q < Width; ++q) d[r][q] += a[r] * column[q];
+        a.next(), b.next();
+    }
+}
+
+// What most tiles are made of: a has `a_step` numbers from one k to the next, b is packed.
 template <class Real> struct Factors {
     Index depth;
     const Real* a;
@@ -29,34 +107,27 @@ template <class Real> struct Factors {
     // From memory it would come too late, the rows being too short for the processor to run ahead;
     // and asked for at once, it would hold up the multiplier.
     void ask_for(const Real* next, Index step, Index columns, Index number) {
-        const Index at = number * Index(64 / sizeof(Real));
+        const Index at = number * Index(line_bytes / sizeof(Real));
         if (at < columns) ahead = next + at, ahead_step = step;
     }
 };
 
-template <class Real, int Rows, int Width, bool Ahead = false>
+template <class Real, int Rows, int Width>
 LUCID_INLINE void multiply(const Factors<Real>& factors, Vector<Real> (&d)[Rows][Width]) {
-    LUCID_UNROLL for (int r = 0; r < Rows; ++r)
-        LUCID_UNROLL for (int q = 0; q < Width; ++q) d[r][q] = Vector<Real>{};
-    const Real *a = factors.a, *b = factors.b, *ahead = factors.ahead;
-    const Index a_step = factors.a_step, b_step = factors.b_step;
-    for (Index k = factors.depth; k > 0; --k, a += a_step, b += b_step) {
-        if constexpr (Ahead) {
-            __builtin_prefetch(ahead);
-            ahead += factors.ahead_step;
-        }
-        Vector<Real> column[Width];
-        LUCID_UNROLL for (int q = 0; q < Width; ++q) column[q] = load(b + q * lanes<Real>);
-        LUCID_UNROLL for (int r = 0; r < Rows; ++r)
-            LUCID_UNROLL for (int q = 0; q < Width; ++q) d[r][q] += a[r] * column[q];
-    }
+    Adjacent<Real> a{factors.a, factors.a_step};
+    Vectors<Real> b{factors.b, factors.b_step};
+    clear<Real>(d);
+    multiply<Real>(factors.depth, a, b, d);
 }
 
 // The same, asking for what is needed next if there is any.
 template <class Real, int Rows, int Width>
 LUCID_INLINE void multiply_asking(const Factors<Real>& factors, Vector<Real> (&d)[Rows][Width]) {
-    if (factors.ahead) multiply<Real, Rows, Width, true>(factors, d);
-    else multiply<Real, Rows, Width>(factors, d);
+    if (!factors.ahead) return multiply<Real>(factors, d);
+    Asking<Real> a{{factors.a, factors.a_step}, factors.ahead, factors.ahead_step};
+    Vectors<Real> b{factors.b, factors.b_step};
+    clear<Real>(d);
+    multiply<Real>(factors.depth, a, b, d);
 }
 
 // D is summed over its rows with x2 into d1, spread over its rows with x1 into d2, or both.
@@ -65,8 +136,8 @@ LUCID_NOINLINE void contract_tile(
     const Factors<Real>& factors, const Real* x1, const Real* x2, Real* d1, Real* d2) {
     constexpr int step = panel<Real>;
     Vector<Real> d[Rows][Width];
-    if constexpr (Spread) multiply<Real, Rows, Width>(factors, d);
-    else multiply_asking<Real, Rows, Width>(factors, d);
+    if constexpr (Spread) multiply<Real>(factors, d);
+    else multiply_asking<Real>(factors, d);
     LUCID_UNROLL for (int q = 0; q < Width; ++q) {
         const int at = q * lanes<Real>;
         if constexpr (Sum) {  // in two sums, so that additions do not wait for each other
@@ -97,7 +168,7 @@ LUCID_NOINLINE void contract_column(
             spread[r][q] = load(d2 + r * step + q * lanes<Real>);
     for (Index i = 0; i < features_1; ++i) {
         Vector<Real> d[Rows][Width];
-        multiply<Real, Rows, Width>(factors, d);
+        multiply<Real>(factors, d);
         factors.a += factors.depth * Rows;
         LUCID_UNROLL for (int q = 0; q < Width; ++q) {
             const Index at = i * step + q * lanes<Real>;
@@ -147,7 +218,7 @@ LUCID_INLINE void put(const Target<Real>& target, Vector<Real> (&d)[Rows][Width]
 template <class Real, int Rows, int Width>
 LUCID_NOINLINE void accumulate_tile(const Factors<Real>& factors, const Target<Real>& target) {
     Vector<Real> d[Rows][Width];
-    multiply<Real, Rows, Width>(factors, d);
+    multiply<Real>(factors, d);
     put<Real, Rows, Width>(target, d);
 }
 
@@ -156,38 +227,41 @@ LUCID_NOINLINE void accumulate_tile(const Factors<Real>& factors, const Target<R
 template <class Real, int Rows, int Width>
 LUCID_NOINLINE void accumulate_rows_tile(const Factors<Real>& factors, const Target<Real>& target) {
     Vector<Real> d[Rows][Width];
-    LUCID_UNROLL for (int r = 0; r < Rows; ++r)
-        LUCID_UNROLL for (int q = 0; q < Width; ++q) d[r][q] = Vector<Real>{};
-    const Real *a = factors.a, *b = factors.b;
-    const Index b_step = factors.b_step;
-    for (Index left = factors.depth; left > 0; left -= panel<Real>, a += factors.a_step) {
-        const Real* const end = a + smaller<Index>(left, panel<Real>);
-        for (const Real* at = a; at < end; ++at, b += b_step) {
-            Vector<Real> column[Width];
-            LUCID_UNROLL for (int q = 0; q < Width; ++q) column[q] = load(b + q * lanes<Real>);
-            LUCID_UNROLL for (int r = 0; r < Rows; ++r)
-                LUCID_UNROLL for (int q = 0; q < Width; ++q)
-                    d[r][q] += at[r * panel<Real>] * column[q];
-        }
+    clear<Real>(d);
+    Vectors<Real> b{factors.b, factors.b_step};
+    for (Index k = 0; k < factors.depth; k += panel<Real>) {
+        Apart<Real> a{factors.a + k / panel<Real> * factors.a_step};
+        multiply<Real>(smaller<Index>(panel<Real>, factors.depth - k), a, b, d);
     }
     put<Real, Rows, Width>(target, d);
 }
 
-// The same with b[k] multiplied by one more number for each k, which is never written down.
+// The same with b[k] multiplied by one more number for each k.
 template <class Real, int Rows, int Width>
 LUCID_NOINLINE void accumulate_scaled_tile(
     const Factors<Real>& factors, const Real* scale, Index scale_step, const Target<Real>& target) {
     Vector<Real> d[Rows][Width];
-    LUCID_UNROLL for (int r = 0; r < Rows; ++r)
-        LUCID_UNROLL for (int q = 0; q < Width; ++q) d[r][q] = Vector<Real>{};
-    const Real *a = factors.a, *b = factors.b;
-    const Index a_step = factors.a_step, b_step = factors.b_step;
-    for (Index k = factors.depth; k > 0; --k, a += a_step, b += b_step, scale += scale_step) {
-        Vector<Real> column[Width];
-        LUCID_UNROLL for (int q = 0; q < Width; ++q)
-            column[q] = *scale * load(b + q * lanes<Real>);
-        LUCID_UNROLL for (int r = 0; r < Rows; ++r)
-            LUCID_UNROLL for (int q = 0; q < Width; ++q) d[r][q] += a[r] * column[q];
+    clear<Real>(d);
+    Adjacent<Real> a{factors.a, factors.a_step};
+    Scaled<Real> b{{factors.b, factors.b_step}, scale, scale_step};
+    multiply<Real>(factors.depth, a, b, d);
+    put<Real, Rows, Width>(target, d);
+}
+
+// The same with the products of two factors as b: Σ_i Σ_j a[i, j] · (x1[i] · x2[j]), both packed in
+// panels, a as [i][j][Rows].
+template <class Real, int Rows, int Width>
+LUCID_NOINLINE void accumulate_products_tile(
+    const Sizes& s, const Real* packed, const Real* x1, const Real* x2, const Target<Real>& target) {
+    Vector<Real> d[Rows][Width];
+    clear<Real>(d);
+    Adjacent<Real> a{packed, Rows};
+    Vectors<Real> first{x1, panel<Real>};
+    for (Index i = 0; i < s.features_1; ++i, first.next()) {
+        Vector<Real> by[Width];
+        LUCID_UNROLL for (int q = 0; q < Width; ++q) by[q] = first[q];
+        Products<Real, Width> b{by, {x2, panel<Real>}};
+        multiply<Real>(s.features_2, a, b, d);
     }
     put<Real, Rows, Width>(target, d);
 }

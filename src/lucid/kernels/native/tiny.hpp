@@ -5,10 +5,8 @@
 
 namespace {
 
-constexpr Index tiny_products = 256;
-
 inline bool is_tiny(const Sizes& s) {
-    return s.operations() <= 2 * tiny_products;
+    return s.operations() <= 2 * few_multiplications;
 }
 
 template <class Real>

@@ -12,10 +12,6 @@
 
 namespace {
 
-constexpr Index depth_at_once = 256;        // samples summed in registers before a tile is written
-constexpr Index block_bytes = 512 * 1024;   // of packed x2: they stay in the second-level cache
-constexpr Index nearest_bytes = 24 * 1024;  // of all factors: they stay in the first-level cache
-
 template <class Real> struct WeightGradient {
     Sizes sizes;
     Matrix<Real> g, x1, x2;
@@ -28,76 +24,27 @@ template <class Real> struct WeightGradient {
     Index tiles() const { return rows().count * (products ? sizes.features_1 : sizes.outputs); }
 };
 
-// x2 as panels of j, each [sample][lane]; the last one is one vector wide where that suffices.
-template <class Real> struct FeaturePanels {
-    Index features, count;
-    explicit FeaturePanels(Index features) : features(features), count(divided_up(features, panel<Real>)) {}
-    Index used(Index q) const { return smaller(Index(panel<Real>), features - q * panel<Real>); }
-    bool wide(Index q) const { return used(q) > lanes<Real>; }
-    Index width(Index q) const { return wide(q) ? panel<Real> : lanes<Real>; }
-    Index widths() const { return (count - 1) * panel<Real> + width(count - 1); }
-};
-
-template <class Real>
-void pack_features(Matrix<Real> x, Range samples, const FeaturePanels<Real>& panels, Real* to) {
-    for (Index q = 0; q < panels.count; ++q) {
-        const Index used = panels.used(q), width = panels.width(q);
-        for (Index n = samples.begin; n < samples.end; ++n, to += width) {
-            const Real* from = x.data + n * x.step + q * panel<Real>;
-            if (used == panel<Real>) {
-                store<Real>(to, load(from));
-                store<Real>(to + lanes<Real>, load(from + lanes<Real>));
-            } else {
-                for (Index k = 0; k < used; ++k) to[k] = from[k];
-                for (Index k = used; k < width; ++k) to[k] = 0;
-            }
-        }
-    }
-}
-
-// to[n][r] = g[n] · x1[n][r]: whole vectors, each row written over the excess of the one before it,
-// as long as they stay inside of x1; `to` has room for one more row of vectors.
-template <class Real>
-void pack_products(
-    const Real* g, Matrix<Real> x1, Range samples, Index feature, Index rows, Index all_samples,
-    Index all_features, Real* to) {
-    const Index vectors = divided_up(rows, lanes<Real>);
-    const Index lacking = vectors * lanes<Real> - (all_features - feature);
-    const Index safe =
-        lacking <= 0 ? all_samples : x1.step > 0 ? all_samples - divided_up(lacking, x1.step) : 0;
-    const Index count = larger<Index>(0, smaller(samples.end, safe) - samples.begin);
-    const Real* from = x1.data + samples.begin * x1.step + feature;
-    Index n = 0;
-    if (vectors == 1)
-        for (; n < count; ++n, from += x1.step, to += rows) store<Real>(to, g[n] * load(from));
-    for (; n < count; ++n, from += x1.step, to += rows)
-        for (Index v = 0; v < vectors; ++v)
-            store<Real>(to + v * lanes<Real>, g[n] * load(from + v * lanes<Real>));
-    for (; n < samples.length(); ++n, from += x1.step, to += rows)
-        for (Index r = 0; r < rows; ++r) to[r] = g[n] * from[r];
-}
-
 inline Index in_whole_depths(Index samples) {
-    if (samples < depth_at_once) return larger<Index>(samples, 32);
+    if (samples < depth_at_once) return larger(samples, least_depth);
     return samples / depth_at_once * depth_at_once;
 }
 
 // Samples whose x1, packed x2 and g stay in the first-level cache together.
 template <class Real> Index products_at_once(const Sizes& s) {
-    const Index features = FeaturePanels<Real>(s.features_2).widths() + s.features_1 + s.outputs;
-    return larger<Index>(64, nearest_bytes / Index(sizeof(Real)) / features);
+    const double features = double(Panels<Real>(s.features_2).padded) + double(s.features_1) + double(s.outputs);
+    return larger(least_samples, Index(double(nearest_bytes()) / sizeof(Real) / features));
 }
 
 // Some tiles of the gradient, summed over some samples, into d_weight (which need not be zero).
 template <class Real>
 bool weight_gradient_part(const WeightGradient<Real>& c, Range samples, Range tiles, Real* d_weight) {
     const Sizes& s = c.sizes;
-    const FeaturePanels<Real> panels(s.features_2);
+    const Panels<Real> panels(s.features_2);
     const Pieces rows = c.rows();
-    const Index widths = panels.widths();
+    const Index widths = panels.padded;
     const Index room = c.products
         ? products_at_once<Real>(s)
-        : in_whole_depths(block_bytes / Index(sizeof(Real)) / widths);
+        : in_whole_depths(block_bytes() / Index(sizeof(Real)) / widths);
     const Index block = smaller(samples.length(), room);
     const Index products_room = c.products ? 0 : (depth_at_once + 2) * tile_rows + 4 * lanes<Real>;
     Scratch<Real> scratch(block * widths + products_room + (c.products ? 0 : block));
@@ -109,7 +56,7 @@ bool weight_gradient_part(const WeightGradient<Real>& c, Range samples, Range ti
     for (Index begin = samples.begin; begin < samples.end; begin += block) {
         const Range now{begin, smaller(samples.end, begin + block)};
         const Index depth = now.length();
-        pack_features(c.x2, now, panels, second);
+        pack_columns(c.x2.data + begin * c.x2.step, c.x2.step, depth, panels, second);
         Index column_of = -1;
         for (Index tile = tiles.begin; tile < tiles.end; ++tile) {
             const Index piece = tile % rows.count, other = tile / rows.count;
@@ -164,7 +111,8 @@ bool weight_gradient(const WeightGradient<Real>& c, Real* d_weight, int threads)
     const Index size = s.outputs * s.features_1 * s.features_2;
     const Index wanted = chunks_for(size, s.samples, threads);
     const Index copies = smaller(wanted, Index(threads));
-    if (copies > 1 && size * Index(sizeof(Real)) <= copied_bytes && s.samples >= 512 * copies) {
+    const Index least = c.tiles() < copies ? fewest_in_chunk : samples_in_chunk;
+    if (copies > 1 && size * Index(sizeof(Real)) <= copied_bytes && s.samples >= least * copies) {
         Scratch<Real> partial((copies - 1) * size);
         if (!partial) return false;
         const bool done = parallel(threads, copies, [&](Index chunk) {

@@ -1,0 +1,161 @@
+"""The bilinear form. It and its gradients are contractions of one form with four factors,
+
+    Q(g, x1, W, x2) = Σ g[..., o] · x1[..., i] · W[o, i, j] · x2[..., j],
+
+each of all factors but one; so two operations, this and `_contractions`, are closed under
+differentiation, and derivatives of every order exist.
+"""
+
+from __future__ import annotations
+
+import functools
+import operator
+from typing import Any
+
+import numpy as np
+
+from .._arrays import Array, is_half
+from .._op import op
+from .._tape import Tracked
+from ..kernels import _native
+from ..kernels._arguments import check
+from ..kernels._dispatch import gradients, otherwise
+from ._movement import reshape
+from ._reduce import sum
+
+Shape = tuple[int, ...]
+
+_compiled = _native.bilinear
+
+
+@op(halves=True)
+def bilinear(input_1: Array, input_2: Array, weight: Array, bias: Array | None = None) -> Array:
+    """Weigh every product of a feature of `input_1` with a feature of `input_2`.
+
+        out[..., o] = Σ_ij input_1[..., i] · weight[o, i, j] · input_2[..., j] + bias[o]
+
+    Shapes: `input_1` (..., in1_features), `input_2` (..., in2_features), `weight` (out_features,
+    in1_features, in2_features), `bias` (out_features,) or (1, out_features) or None; the result is
+    (..., out_features). The leading axes of the inputs broadcast, without ever being expanded:
+    (B, T, 1, in1) with (B, 1, T, in2) scores all pairs. Any size may be 0.
+
+    Every dtype works; mixed ones promote by the array API standard, and float16 and bfloat16 add up
+    in float32. The time is that of one matrix product of 2 · N · out · in1 · in2 operations, the
+    memory beside arguments and results at most 64 MiB; see `lucid.kernels.plan`.
+
+    Raises ShapeError, with the name of the axis, where sizes do not fit.
+
+    >>> F.bilinear(lucid.ones((2, 3)), lucid.ones((2, 4)), lucid.ones((5, 3, 4))).shape
+    (2, 5)
+    """
+    # The compiled kernel checks every size by itself; what it declines is checked in words.
+    out = _compiled(input_1, input_2, weight, bias)
+    if out is not None:
+        return out
+    check(input_1, input_2, weight, bias)
+    return otherwise(input_1, input_2, weight, bias)
+
+
+# These libraries have an autograd of their own.
+bilinear.hand_over(torch="lucid.torch", jax="lucid.jax")
+
+
+@bilinear.gradients(
+    input_1=("input_2", "weight", "input_1_shape", "input_2_shape"),
+    input_2=("input_1", "weight", "input_1_shape", "input_2_shape"),
+    weight=("input_1", "input_2", "input_1_shape", "input_2_shape"),
+    bias=("bias_shape",),
+)
+def _bilinear_gradients(
+    g: Array,
+    input_1: Array | None,
+    input_2: Array | None,
+    weight: Array | None,
+    input_1_shape: Shape,
+    input_2_shape: Shape,
+    bias_shape: Shape | None,
+    needed: Any,
+) -> tuple[Array | None, ...]:
+    asked = (needed.input_1, needed.input_2, needed.weight)
+    d_bias = None
+    if needed.bias:
+        d_bias = _sum_rows(g, bias_shape or ())
+    if not any(asked):
+        return None, None, None, d_bias
+    if not isinstance(g, Tracked):  # nothing to record
+        first = input_1_shape if input_1 is None else input_1
+        second = input_2_shape if input_2 is None else input_2
+        return *gradients(g, first, second, weight, asked), d_bias
+    found = iter(_contractions(g, input_1, input_2, weight, input_1_shape, input_2_shape, asked))
+    return *(next(found) if wanted else None for wanted in asked), d_bias
+
+
+def _sum_rows(g: Array, shape: Shape) -> Array:
+    if type(g) is np.ndarray and g.ndim == 2 and not is_half(g.dtype):
+        return np.add.reduce(g, axis=0).reshape(shape)
+    return reshape(sum(g, axis=tuple(range(len(g.shape) - 1))), shape)
+
+
+@op(halves=True)
+def _contractions(
+    dy: Array,
+    x1: Array | None,
+    x2: Array | None,
+    weight: Array | None,
+    shape_1: Any,
+    shape_2: Any,
+    asked: tuple[bool, bool, bool],
+) -> tuple[Array, ...]:
+    """The gradients of `bilinear`, given that of its result: those asked for, as a tuple.
+
+    dx1[..., i] = Σ_oj dy[..., o] · W[o, i, j] · x2[..., j]
+    dx2[..., j] = Σ_oi dy[..., o] · W[o, i, j] · x1[..., i]
+    dW[o, i, j] = Σ_...  dy[..., o] · x1[..., i] · x2[..., j]
+    """
+    first = shape_1 if x1 is None else x1
+    second = shape_2 if x2 is None else x2
+    found = gradients(dy, first, second, weight, asked)
+    return tuple(each for each, wanted in zip(found, asked, strict=True) if wanted)
+
+
+_everything = ("x1", "x2", "weight", "shape_1", "shape_2", "asked")
+
+
+@_contractions.gradients(
+    dy=_everything, x1=("dy", *_everything), x2=("dy", *_everything), weight=("dy", *_everything)
+)
+def _contractions_gradients(
+    g: tuple[Array, ...],
+    dy: Array,
+    x1: Array | None,
+    x2: Array | None,
+    weight: Array | None,
+    shape_1: Shape,
+    shape_2: Shape,
+    asked: tuple[bool, bool, bool],
+    needed: Any,
+) -> tuple[Array | None, ...]:
+    # each output is linear in each of its factors: put its gradient in the place of the output
+    given = iter(g)
+    v1, v2, v_weight = (next(given) if wanted else None for wanted in asked)
+    d_x1: list[Array] = []
+    d_x2: list[Array] = []
+    d_weight: list[Array] = []
+
+    def contract(x1: Array, x2: Array, weight: Array, asked: tuple[bool, bool, bool]) -> None:
+        if any(asked):
+            found = iter(_contractions(dy, x1, x2, weight, shape_1, shape_2, asked))
+            for terms, wanted in zip((d_x1, d_x2, d_weight), asked, strict=True):
+                terms += [next(found)] if wanted else []
+
+    terms = ((v1, x2, weight), (x1, v2, weight), (x1, x2, v_weight)) if needed.dy else ()
+    d_dy = [bilinear(*term) for term in terms if not any(factor is None for factor in term)]
+    contract(v1, v2, weight, (needed.x1 and asked[1], needed.x2 and asked[0], False))
+    contract(x1, x2, v_weight, (needed.x1 and asked[2], needed.x2 and asked[2], False))
+    contract(v1, x2, None, (False, False, needed.weight and asked[0]))
+    contract(x1, v2, None, (False, False, needed.weight and asked[1]))
+    return _total(d_dy), _total(d_x1), _total(d_x2), _total(d_weight)
+
+
+def _total(terms: list[Array]) -> Array | None:
+    return functools.reduce(operator.add, terms) if terms else None

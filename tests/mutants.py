@@ -1,0 +1,374 @@
+"""Wrong kernels: each is one change of the C++, and the tests that must turn red.
+
+    python tests/mutants.py [word ...]          only those in whose description a word is
+
+Each mutant is compiled alone, for one instruction set and hardly optimised, and a few named tests
+are run on it until one fails. It is an error if none does: then the tests would let such a kernel
+pass. It is one too if a mutant's text is no longer in the source: then write it anew. Needs a
+compiler, NumPy and pytest; lucid must not be installed where this runs (an editable installation
+would take the place of the mutant). Some minutes; `.github/workflows/nightly.yml` runs it.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import subprocess
+import sys
+import sysconfig
+import tempfile
+import time
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+ROOT = Path(__file__).parent.parent
+NATIVE = ROOT / "src" / "lucid" / "kernels" / "native"
+SUFFIX = sysconfig.get_config_var("EXT_SUFFIX")
+COMPILE = [
+    os.environ.get("CXX", "g++"), "-std=gnu++17", os.environ.get("LUCID_OPTIMIZE", "-O1"), "-fPIC",
+    "-fvisibility=hidden", "-fno-math-errno", "-fno-trapping-math", "-ffp-contract=fast", "-w",
+    "-DLUCID_SET=baseline", f"-I{sysconfig.get_paths()['include']}", f"-I{np.get_include()}",
+]  # fmt: skip
+SECONDS = 300  # in which a mutant that never ends is killed
+
+
+@dataclass(frozen=True)
+class Mutant:
+    """In `file` `old` becomes `new`: the first after `within`, or the only one. `tests` find it."""
+
+    what: str
+    file: str
+    within: str
+    old: str
+    new: str
+    tests: tuple[str, ...]
+
+    def apply(self, folder: Path) -> None:
+        path = folder / self.file
+        source = path.read_text()
+        once = self.within or self.old
+        if source.count(once) != 1:
+            raise LookupError(f"{self.file} has {source.count(once)} times: {once}")
+        place = source.find(self.old, source.index(once))
+        if place < 0:
+            raise LookupError(f"{self.file} has no more, after {self.within}: {self.old}")
+        path.write_text(source[:place] + self.new + source[place + len(self.old) :])
+
+
+FORWARD, INPUTS, WEIGHT, PAIRS, LEADING, EXPANDED, LARGE = (
+    f"tests/test_native{name}"
+    for name in (
+        ".py::test_forward", ".py::test_gradients_of_inputs", ".py::test_gradient_of_the_weight",
+        "_pairs.py::test_pairs_at_odd_sizes", "_pairs.py::test_leading_axes_that_broadcast",
+        "_pairs.py::test_expanded_views", ".py::test_gradients_of_large_inputs",
+    )
+)  # fmt: skip
+
+
+def row_step(of: str, file: str, within: str, old: str, new: str, *tests: str) -> Mutant:
+    """The rows of an argument are taken to lie one after the other."""
+    where = within.split()[-1].strip("(")
+    return Mutant(f"{where}: the row step of {of}", file, within, old, new, tests)
+
+
+def by(tests: str, algorithm: str) -> tuple[str, ...]:
+    return tests, "-k", algorithm
+
+
+MUTANTS = [
+    # row steps: of each argument, in each driver
+    row_step("x1", "contract.hpp", "bool contract_part(", "pack_samples(c.x1,",
+             "pack_samples(Matrix<Real>{c.x1.data, s.features_1},", *by(FORWARD, "samples_on")),
+    row_step("x2", "contract.hpp", "bool contract_part(", "pack_samples(c.x2,",
+             "pack_samples(Matrix<Real>{c.x2.data, s.features_2},", *by(FORWARD, "samples_on")),
+    row_step("x1", "outer.hpp", "bool outer_part(", "pack_samples(c.x1,",
+             "pack_samples(Matrix<Real>{c.x1.data, s.features_1},", *by(FORWARD, "outer_product")),
+    row_step("x2", "outer.hpp", "bool outer_part(", "pack_samples(c.x2,",
+             "pack_samples(Matrix<Real>{c.x2.data, s.features_2},", *by(FORWARD, "outer_product")),
+    row_step("x1", "few.hpp", "void few_output(", "x.first(n, i)",
+             "Matrix<Real>{x.x1.data + n * sizes.features_1 + i, sizes.features_1}",
+             *by(FORWARD, "stream_weight")),
+    row_step("x2", "few.hpp", "void few_output(", "x.second(n)",
+             "Matrix<Real>{x.x2.data + n * sizes.features_2, sizes.features_2}",
+             *by(FORWARD, "stream_weight")),
+    row_step("g", "few.hpp", "bool few_input_gradients(", "g.data[n * g.step + o]",
+             "g.data[n * sizes.outputs + o]", *by(INPUTS, "stream_weight")),
+    row_step("x1", "few.hpp", "bool few_input_gradients(", "*x.first(n, i).data",
+             "x.x1.data[n * sizes.features_1 + i]", *by(INPUTS, "stream_weight")),
+    row_step("x2", "few.hpp", "bool few_input_gradients(", "x.second(n).data",
+             "x.x2.data + n * sizes.features_2", *by(INPUTS, "stream_weight")),
+    row_step("x1", "pack.hpp", "void pack_outer(", "*x.first(n, i).data",
+             "x.x1.data[n * s.features_1 + i]", *by(FORWARD, "flat_features")),
+    row_step("x2", "pack.hpp", "void pack_outer(", "x.second(n).data",
+             "x.x2.data + n * s.features_2", *by(WEIGHT, "flat_features")),
+    row_step("g", "flat.hpp", "bool flat_weight_gradient(", "g.data + first * g.step + o, g.step",
+             "g.data + first * s.outputs + o, s.outputs", *by(WEIGHT, "flat_features")),
+    row_step("g", "flat.hpp", "bool flat_input_gradients(", "g.data, g.step", "g.data, s.outputs",
+             *by(INPUTS, "flat_features")),
+    row_step("x1", "flat.hpp", "bool flat_input_gradients(", "*x.first(n, k).data",
+             "x.x1.data[n * s.features_1 + k]", *by(INPUTS, "flat_features")),
+    row_step("x2", "flat.hpp", "bool flat_input_gradients(", "x.second(n).data",
+             "x.x2.data + n * s.features_2", *by(INPUTS, "flat_features")),
+    row_step("g", "input_gradients.hpp", "void fetch(", "pack_samples(c.g,",
+             "pack_samples(Matrix<Real>{c.g.data, s.outputs},", *by(INPUTS, "samples_on")),
+    row_step("x1", "input_gradients.hpp", "void fetch(", "pack_samples(c.x1,",
+             "pack_samples(Matrix<Real>{c.x1.data, s.features_1},", *by(INPUTS, "in_registers")),
+    row_step("x2", "input_gradients.hpp", "void fetch(", "pack_samples(c.x2,",
+             "pack_samples(Matrix<Real>{c.x2.data, s.features_2},", *by(INPUTS, "output_by")),
+    row_step("x2", "weight_gradient.hpp", "bool weight_gradient_part(",
+             "c.x2.data + begin * c.x2.step, c.x2.step",
+             "c.x2.data + begin * s.features_2, s.features_2", *by(WEIGHT, "packed_products")),
+    row_step("g", "weight_gradient.hpp", "bool weight_gradient_part(",
+             "c.g.data + begin * c.g.step + o, c.g.step",
+             "c.g.data + begin * s.outputs + o, s.outputs", *by(WEIGHT, "outer_product")),
+    row_step("x1", "weight_gradient.hpp", "bool weight_gradient_part(",
+             "c.x1.data + begin * c.x1.step + i, c.x1.step",
+             "c.x1.data + begin * s.features_1 + i, s.features_1", *by(WEIGHT, "outer_product")),
+    row_step("g", "weight_gradient.hpp", "bool weight_gradient_part(", "(begin + n) * c.g.step + o",
+             "(begin + n) * s.outputs + o", *by(WEIGHT, "packed_products")),
+    row_step("x1", "weight_gradient.hpp", "bool weight_gradient_part(", "column + k, c.x1,",
+             "column + k, Matrix<Real>{c.x1.data, s.features_1},", *by(WEIGHT, "packed_products")),
+    row_step("x2", "tiny.hpp", "void tiny_forward(", "n * x2.step", "n * s.features_2",
+             *by(FORWARD, "reference")),
+    row_step("g", "tiny.hpp", "void tiny_weight_gradient(", "n * g.step", "n * s.outputs",
+             *by(WEIGHT, "reference")),
+    row_step("x1", "tiny.hpp", "void tiny_input_gradients(", "n * x1.step", "n * s.features_1",
+             *by(INPUTS, "reference")),
+    row_step("x1", "pairs.hpp", "bool pairs_forward_part(", "tiles.start(t)), c.first.step",
+             "tiles.start(t)), c.features_1", PAIRS),
+    row_step("x2", "pairs.hpp", "bool pairs_forward_part(", "c.second.at(s, b), 1, c.second.step",
+             "c.second.at(s, b), 1, c.features_2", PAIRS),
+    row_step("x1", "pairs.hpp", "bool pairs_gradient_part(", "tiles.start(t)), c.first.step",
+             "tiles.start(t)), c.features_1", PAIRS),
+    row_step("x2", "pairs.hpp", "bool pairs_gradient_part(", "c.second.at(s, b), c.second.step",
+             "c.second.at(s, b), c.features_2", PAIRS),
+    row_step("x1", "pairs.hpp", "bool pairs_gradient_part(",
+             "row_0 - s_0 * c.firsts), c.first.step",
+             "row_0 - s_0 * c.firsts), c.features_1", PAIRS),
+    row_step("x2", "spread.hpp", "bool spread_part(", "c.second.at(from + k, 0)",
+             "c.second.at(from, 0)", LEADING),
+    # offsets
+    Mutant("contract: outputs beyond the first 48", "contract.hpp", "",
+           "* s.outputs + begin, s.outputs", "* s.outputs, s.outputs", by(FORWARD, "samples_on")),
+    Mutant("outer product: outputs beyond the first 48", "outer.hpp", "",
+           "s.outputs + first, s.outputs", "s.outputs, s.outputs", by(FORWARD, "outer_product")),
+    Mutant("flat inputs: all blocks of samples are the first", "flat.hpp", "",
+           "turned + first + row", "turned + row", by(INPUTS, "flat_features")),
+    Mutant("spread: all panels of the gradient are the first", "spread.hpp", "",
+           "d_first.at(from + k, row) + firsts.start(q)", "d_first.at(from + k, row)",
+           (PAIRS, LEADING)),
+    Mutant("pairs: the inputs exchanged, but not the axes of the result", "pairs.hpp", "",
+           "c.first_step = second_step, c.second_step = first_step;", "", (PAIRS,)),
+    Mutant("one column: the inputs exchanged, but not their gradients", "kernel.cpp", "",
+           "exchange(s, x1, x2), exchange(d_first, d_second)", "exchange(s, x1, x2)", (INPUTS,)),
+    Mutant("layout: axes become one that do not follow each other", "layout.hpp", "",
+           "together && steps[k] == inner.steps[k] * inner.size", "together", (LEADING,)),
+    Mutant("layout: an axis of one input is the other's", "layout.hpp", "",
+           "in_1 ? first : second, whole", "in_1 ? second : first, whole", (LEADING,)),
+    # bounds and tails
+    Mutant("the last lanes: one less", "vector.hpp", "last_lanes(",
+           "number >= Real(", "number > Real(", by(FORWARD, "stream_weight")),
+    Mutant("the end of a short row in the dot product", "few.hpp", "void dot_row(",
+           "k < features_2; ++k", "k + 1 < features_2; ++k", by(FORWARD, "stream_weight")),
+    Mutant("the end of a short row in both gradients", "few.hpp", "void both_row(",
+           "; j < features_2; ++j", "; j + 1 < features_2; ++j", by(INPUTS, "stream_weight")),
+    Mutant("the edge of a tile: one column less", "tile.hpp", "void put(",
+           "column < target.columns", "column + 1 < target.columns", by(WEIGHT, "outer_product")),
+    Mutant("transposition: a row of the last columns", "pack.hpp", "void transpose(",
+           "for (int r = 0; r < 4; ++r)", "for (int r = 0; r < 3; ++r)", by(FORWARD, "samples_on")),
+    Mutant("transposition: the last row", "pack.hpp", "void transpose(",
+           "for (; row < rows; ++row)", "for (; row + 1 < rows; ++row)", by(INPUTS, "samples_on")),
+    Mutant("a panel of one vector where two are needed", "pack.hpp", "bool wide(",
+           "used(p) > lanes<Real>", "used(p) > lanes<Real> + 1", by(WEIGHT, "packed_products")),
+    Mutant("packed products: the end of the last rows", "pack.hpp", "void pack_products(",
+           "for (Index r = 0; r < rows; ++r)", "for (Index r = 0; r + 1 < rows; ++r)",
+           by(WEIGHT, "packed_products")),
+    Mutant("packed weight: the end of the last rows", "pack.hpp", "void pack_by_feature(",
+           "for (Index r = 0; r < rows; ++r)", "for (Index r = 0; r + 1 < rows; ++r)",
+           by(INPUTS, "samples_on")),
+    Mutant("pieces: the last one is cut off", "pack.hpp", "struct Pieces",
+           "count((size + most - 1) / most)", "count(size < most ? 1 : size / most)",
+           by(FORWARD, "samples_on")),
+    # sums
+    Mutant("one of two sums over rows", "tile.hpp", "void contract_tile(", "even + odd", "even",
+           by(FORWARD, "samples_on")),
+    Mutant("a gradient is replaced, not added to", "tile.hpp", "void contract_tile(",
+           "load(to) + d[r][q] * x", "d[r][q] * x", by(INPUTS, "output_by_output")),
+    Mutant("the gradient in registers is replaced", "tile.hpp", "void contract_column(",
+           "spread[r][q] += d[r][q] * x;", "spread[r][q] = d[r][q] * x;",
+           by(INPUTS, "in_registers")),
+    Mutant("a sign of the reference", "tiny.hpp", "void tiny_forward(", "sum += first[i]",
+           "sum -= first[i]", by(FORWARD, "reference")),
+    Mutant("packed products: only the last 256 samples", "weight_gradient.hpp", "",
+           "begin > samples.begin || k > 0", "begin > samples.begin",
+           by(WEIGHT, "packed_products")),
+    Mutant("outer product: only the last block of samples", "weight_gradient.hpp", "",
+           "panels.used(q), begin > samples.begin}", "panels.used(q), false}",
+           by(WEIGHT, "outer_product")),
+    Mutant("flat weight: only the last block of samples", "flat.hpp", "",
+           "panels.used(q), block > 0}", "panels.used(q), false}", by(WEIGHT, "flat_features")),
+    Mutant("flat forward: only the last features 1", "flat.hpp", "",
+           "i > mine.begin ? result :", "false ? result :", by(FORWARD, "flat_features")),
+    Mutant("the last copy is not added up", "copies.hpp", "bool add_copies(", "copy < copies",
+           "copy + 1 < copies", by(INPUTS, "stream_weight")),
+    Mutant("weight: the last copy is not added up", "weight_gradient.hpp", "",
+           "partial.get(), copies - 1, size", "partial.get(), copies - 2, size",
+           by(WEIGHT, "packed_products")),
+    Mutant("pairs: only the last output's gradient", "pairs.hpp", "",
+           "firsts.used(q), o > 0}", "firsts.used(q), false}", (PAIRS,)),
+    Mutant("pairs: only the last rows in the weight's gradient", "pairs.hpp", "",
+           "features.used(q), from > tile_range.begin}", "features.used(q), false}", (PAIRS,)),
+    Mutant("pairs: only the last rows of the other input", "pairs.hpp", "",
+           "features.width(q), b > 0}", "features.width(q), false}", (PAIRS,)),
+    Mutant("pairs: the weight's gradient is not transposed back", "pairs.hpp", "",
+           "turned = d_weight && c.is_exchanged;", "turned = false;", (PAIRS,)),
+    Mutant("pairs: copies of the second gradient are not added up", "pairs.hpp", "",
+           "if (second_copies) add_copies", "if (false) add_copies", (PAIRS,)),
+    # bias
+    Mutant("contract: the first output's bias for all", "contract.hpp", "bool contract_part(",
+           "c.bias[o]", "c.bias[begin]", by(FORWARD, "samples_on")),
+    Mutant("outer product: the first row's bias for the tile", "outer.hpp", "bool outer_part(",
+           "c.bias[o + r]", "c.bias[o]", by(FORWARD, "outer_product")),
+    Mutant("stream weight: the bias once for each part", "few.hpp", "bool few_forward(",
+           "part == 0 && bias ?", "bias ?", by(FORWARD, "stream_weight")),
+    Mutant("flat: the bias once for each part", "flat.hpp", "bool flat_forward(",
+           "part == 0 && bias ?", "bias ?", by(FORWARD, "flat_features")),
+    Mutant("the reference without bias", "tiny.hpp", "void tiny_forward(",
+           "bias ? sum + bias[o] : sum", "sum", by(FORWARD, "reference")),
+    Mutant("pairs: the first output's bias for all", "pairs.hpp", "bool pairs_forward_part(",
+           "target.columns, bias[o]", "target.columns, bias[begin]", (PAIRS,)),
+    # threads
+    Mutant("a share without the remainder", "pack.hpp", "inline Range share(",
+           "range.begin + length * (chunk + 1) / count",
+           "range.begin + length * chunk / count + length / count", by(FORWARD, "stream_weight")),
+    Mutant("contract: chunks of samples and of outputs mixed up", "contract.hpp", "bool contract(",
+           "chunk / along_outputs, along_samples", "chunk % along_samples, along_samples",
+           by(FORWARD, "samples_on")),
+    Mutant("outer product: every chunk has the first outputs", "outer.hpp", "bool outer_forward(",
+           "share({0, tiles.count}, chunk % along_outputs", "share({0, tiles.count}, 0",
+           by(FORWARD, "outer_product")),
+    Mutant("inputs: chunks share one sum without copies", "input_gradients.hpp", "bool in_parts(",
+           "if (summed && k > 0)", "if (false)", by(INPUTS, "in_registers")),
+    Mutant("gradient in registers: every chunk has all features", "input_gradients.hpp",
+           "bool gradients_by_column(", "{tiles.start(some.begin), tiles.start(some.end)}",
+           "{0, s.features_2}", by(INPUTS, "in_registers")),
+    Mutant("large weights: a chunk packs too few tiles", "input_gradients.hpp",
+           "bool gradients_by_feature(", "tile + tiles_at_once)}", "tile + 1)}", (LARGE,)),
+]  # fmt: skip
+
+
+def run(command: Sequence[str | Path], **more: Any) -> subprocess.CompletedProcess[str]:
+    words = [str(each) for each in command]
+    return subprocess.run(words, capture_output=True, text=True, check=False, **more)  # noqa: S603
+
+
+class Build:
+    """The unchanged kernel's objects, and which source each header is a part of."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.sources = sorted(path.name for path in NATIVE.glob("*.cpp"))
+        self.parts = {
+            source: set(re.findall(r"[\w.]+", run([*COMPILE, "-MM", NATIVE / source]).stdout))
+            for source in self.sources
+        }
+        with ThreadPoolExecutor(os.cpu_count()) as pool:
+            errors = list(pool.map(lambda each: self.compile(NATIVE, each, folder), self.sources))
+        if any(errors):
+            raise SystemExit("\n".join(errors))
+
+    def compile(self, native: Path, source: str, to: Path) -> str:
+        done = run([*COMPILE, "-c", native / source, "-o", to / f"{source}.o"])
+        return done.stderr if done.returncode else ""
+
+    def package(self, mutant: Mutant | None, folder: Path) -> str:
+        """lucid with the mutant's kernel, in `folder`; the compiler's errors."""
+        shutil.copytree(
+            ROOT / "src" / "lucid", folder / "lucid",
+            ignore=shutil.ignore_patterns("native", "__pycache__", "*.so"),
+        )  # fmt: skip
+        changed: list[str] = []
+        if mutant:
+            native = folder / "native"
+            shutil.copytree(NATIVE, native)
+            mutant.apply(native)
+            changed = [each for each in self.sources if mutant.file in self.parts[each]]
+            for source in changed:
+                if error := self.compile(native, source, folder):
+                    return error
+        objects = [
+            (folder if each in changed else self.folder) / f"{each}.o" for each in self.sources
+        ]
+        to = folder / "lucid" / "kernels" / f"_compiled{SUFFIX}"
+        done = run([COMPILE[0], "-shared", "-pthread", *objects, "-o", to])
+        return done.stderr if done.returncode else ""
+
+
+def tested(tests: Sequence[str], folder: Path) -> tuple[int, str]:
+    """pytest's exit code (0 for "all passed"), and the first failure or what else happened."""
+    environment = {**os.environ, "PYTHONPATH": str(folder), "LUCID_REQUIRE_NATIVE": "1"}
+    try:
+        done = run(
+            [sys.executable, "-m", "pytest", "-x", "-p", "no:cacheprovider", *tests],
+            cwd=ROOT, env=environment, timeout=SECONDS,
+        )  # fmt: skip
+    except subprocess.TimeoutExpired:
+        return 1, f"no end after {SECONDS} s"
+    failed = re.search(r"^FAILED (?:tests/)?(\S+)", done.stdout, re.MULTILINE)
+    if failed:
+        return 1, failed[1]
+    if done.returncode < 0:
+        return 1, f"signal {-done.returncode}"
+    return done.returncode, done.stdout[-2000:] + done.stderr[-2000:]
+
+
+def verdict(build: Build, mutant: Mutant) -> tuple[bool, str]:
+    """Whether it is killed, and by what."""
+    with tempfile.TemporaryDirectory() as name:
+        try:
+            error = build.package(mutant, Path(name))
+        except LookupError as lost:
+            return False, f"LOST: {lost}"
+        if error:
+            return False, f"DOES NOT COMPILE: {error[-2000:]}"
+        code, text = tested(mutant.tests, Path(name))
+    if code == 0:
+        return False, f"SURVIVED {' '.join(mutant.tests)}"
+    return code == 1, text if code == 1 else f"NOT TESTED: {text}"
+
+
+def main(words: Sequence[str]) -> int:
+    started = time.monotonic()
+    chosen = [each for each in MUTANTS if not words or any(word in each.what for word in words)]
+    with tempfile.TemporaryDirectory() as name, ThreadPoolExecutor(os.cpu_count()) as pool:
+        objects, plain = Path(name, "objects"), Path(name, "plain")
+        objects.mkdir()
+        build = Build(objects)
+        if error := build.package(None, plain):
+            raise SystemExit(error)
+        where = run([sys.executable, "-c", "import lucid; print(lucid.__file__)"],
+                    env={**os.environ, "PYTHONPATH": str(plain)}).stdout  # fmt: skip
+        if not where.startswith(str(plain)):
+            raise SystemExit(f"lucid is installed, in {where.strip()}: pip uninstall lucid-nn")
+        for tests in dict.fromkeys(each.tests for each in chosen):
+            code, text = tested(tests, plain)
+            if code:
+                raise SystemExit(f"{' '.join(tests)} is red without any mutant:\n{text}")
+        alive = 0
+        for mutant, (killed, by) in zip(
+            chosen, pool.map(lambda each: verdict(build, each), chosen), strict=True
+        ):
+            alive += not killed
+            print(f"{'killed' if killed else 'ALIVE'}: {mutant.what} ({mutant.file})\n    {by}")
+    print(f"{len(chosen) - alive} of {len(chosen)} killed in {time.monotonic() - started:.0f} s")
+    return 1 if alive else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

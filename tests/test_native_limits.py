@@ -1,0 +1,164 @@
+"""The compiled kernel where memory and threads are short: an error at worst, never the end."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+from typing import Any
+
+import pytest
+
+from lucid.kernels import _native
+
+resource: Any = pytest.importorskip("resource")  # POSIX only
+if _native.compiled is None:
+    pytest.skip("there is no compiled kernel here", allow_module_level=True)
+
+PRELUDE = """if True:
+    import os, resource, signal, sys, threading, time
+    import numpy as np
+    from lucid.kernels import _native
+
+    compiled = _native.compiled
+    ALL = (True, True, True)
+
+    def used():
+        pages = int(open("/proc/self/statm").read().split()[0])
+        return pages * resource.getpagesize()
+
+    def limit(more):
+        resource.setrlimit(resource.RLIMIT_AS, (used() + more, resource.RLIM_INFINITY))
+
+    def compute(n, threads):
+        x, w, g = np.ones((n, 30), "f"), np.ones((40, 30, 30), "f"), np.ones((n, 40), "f")
+        out = compiled.bilinear(x, x, w, None, None, threads)
+        assert (out == 900).all()
+        found = compiled.gradients(g, x, x, w, ALL, None, None, threads)
+        assert (found[0] == 1200).all() and (found[2] == n).all()
+"""
+
+
+def run(script: str, **environment: str) -> str:
+    """What a process of its own prints, which must end by itself and well."""
+    done = subprocess.run(  # noqa: S603 (our own scripts)
+        [sys.executable, "-c", PRELUDE + script], timeout=120, capture_output=True, text=True,
+        env={**os.environ, "OPENBLAS_NUM_THREADS": "1", **environment},
+    )  # fmt: skip
+    assert done.returncode == 0, (done.returncode, done.stdout, done.stderr)
+    return done.stdout.strip()
+
+
+linux = pytest.mark.skipif(sys.platform != "linux", reason="limits on memory are Linux's")
+
+
+@linux
+@pytest.mark.parametrize("more", [0, 1 << 14, 1 << 16, 1 << 18, 1 << 20, 1 << 22, 1 << 24, 1 << 26])
+def test_little_memory_is_an_error_at_worst(more: int) -> None:
+    # Threads are made under the limit, and caches touched for the first time, by many threads.
+    script = f"""
+    limit({more})
+    for threads in (8, 1, 8):
+        try:
+            compute(256, threads)
+        except MemoryError:
+            pass
+    resource.setrlimit(resource.RLIMIT_AS, (resource.RLIM_INFINITY, resource.RLIM_INFINITY))
+    compute(256, 8)
+    print("alive")
+    """
+    assert run(script) == "alive"
+
+
+# All memory that is left is taken, but for one block that the result has room in.
+DRAINED = """
+    import ctypes
+    malloc, free = ctypes.CDLL(None).malloc, ctypes.CDLL(None).free
+    malloc.restype, malloc.argtypes = ctypes.c_void_p, [ctypes.c_size_t]
+    free.argtypes = [ctypes.c_void_p]
+
+    def drain():
+        spare = [malloc(1 << 17), malloc(1 << 17)]
+        limit(0)
+        size = 1 << 20
+        while size >= 16:
+            if not malloc(size):
+                size >>= 1
+        for each in spare[1:]:
+            free(each)
+"""
+
+
+@linux
+def test_a_worker_without_room_for_a_cache() -> None:
+    script = """
+    x, w = np.ones((512, 30), "f"), np.ones((40, 30, 30), "f")
+    compiled.bilinear(x, x, w, None, "samples_on_lanes", 1)  # the caller has its cache
+    compiled.bilinear(x, x, w, None, "samples_on_lanes", 64)  # most workers come too late for it
+    drain()
+    ended = set()
+    for _ in range(200):
+        try:
+            compiled.bilinear(x, x, w, None, "samples_on_lanes", 64)
+            ended.add("right")
+        except MemoryError:
+            ended.add("no memory")
+    print(len(ended) > 0)
+    """
+    assert run(DRAINED + script) == "True"
+
+
+@linux
+def test_a_thread_of_python_without_room_for_a_cache() -> None:
+    script = """
+    go, ended = threading.Event(), []
+
+    def work():
+        go.wait()
+        try:
+            compute(64, 1)
+            ended.append("right")
+        except MemoryError:
+            ended.append("no memory")
+
+    threads = [threading.Thread(target=work) for _ in range(4)]
+    for each in threads:
+        each.start()
+    drain()
+    go.set()
+    for each in threads:
+        each.join()
+    print(len(ended))
+    """
+    assert run(DRAINED + script) == "4"
+
+
+@linux
+def test_no_more_threads() -> None:
+    script = """
+    resource.setrlimit(resource.RLIMIT_NPROC, (1, 1))
+    compute(256, 8)
+    print("alive")
+    """
+    assert run(script) == "alive"
+
+
+@pytest.mark.skipif(not hasattr(signal, "pthread_sigmask"), reason="POSIX signals")
+def test_workers_receive_no_signals() -> None:
+    script = """
+    compute(2000, 4)
+    names = [name for name in os.listdir("/proc/self/task") if int(name) != os.getpid()]
+    for name in names:
+        blocked = [
+            line for line in open(f"/proc/self/task/{name}/status") if line.startswith("SigBlk")
+        ]
+        mask = int(blocked[0].split()[1], 16)
+        for each in (signal.SIGINT, signal.SIGTERM, signal.SIGUSR1, signal.SIGALRM):
+            assert mask >> (each - 1) & 1, (name, each)
+    assert signal.pthread_sigmask(signal.SIG_BLOCK, []) == set()
+    print(len(names))
+    """
+    if sys.platform != "linux":
+        pytest.skip("signal masks are read from /proc")
+    assert int(run(script)) >= 3
