@@ -123,7 +123,7 @@ def test_a_wrong_call_raises() -> None:
     for wrong in (-1, 1 << 40, 1.0, "2"):
         message = f"^threads are a number from 0, not {wrong!r}$"
         with pytest.raises(ValueError, match=message):
-            compiled.bilinear(x1, x2, weight, bias, wrong)
+            compiled.bilinear(x1, x2, weight, None, wrong)
         with pytest.raises(ValueError, match=message):
             compiled.gradients(g, x1, x2, weight, ALL, wrong)
     for wrong in ((), (g, x1, x2, weight), (g, x1, x2, weight, True), (g, x1, x2, weight, (True,))):
