@@ -18,7 +18,8 @@ LUCID = "lucid"
 
 def page(run: Run, found: Found, picture: str = "") -> str:
     names = [name for name in run.names if name not in found.left_out]
-    lines = ["# The bilinear form, measured", "", *_introduction(run), ""]
+    lines = ["---", "hide: [navigation, toc]", "---", ""]  # mkdocs: room for wide tables
+    lines += ["# The bilinear form, measured", "", *_introduction(run), ""]
     lines += [picture, ""] if picture else []
     lines += _tables(run, found, names, "##")
     failed = [f"- {key.name} at {key.size}, {key.setting}: {reason}"
@@ -30,11 +31,37 @@ def page(run: Run, found: Found, picture: str = "") -> str:
 
 
 def short(run: Run, found: Found) -> str:
-    """The tables alone, to be part of another page."""
+    """The tables alone, for a page of one framework."""
     names = [name for name in run.names if name not in found.left_out]
     return "\n".join(
-        [f"{machine()}; {date.today()}. {versions()}.", "", *_tables(run, found, names, "###")]
+        [f"{machine()}; {date.today()}. {versions()}.", "", *_tables(run, found, names, "##")]
     )
+
+
+def brief(setting: Setting, found: Found, sizes: Sequence[Size], names: Sequence[str]) -> str:
+    """A small table of training: how many times the first one's time the others take."""
+
+    def rows() -> Iterator[list[str]]:
+        for size in sizes:
+            keys = [Key(setting, size, name) for name in names]
+            mine = found.numbers[keys[0]]["both"]
+            yield [str(size), digits(1e3 * mine), *(_times_as_long(found, key, mine)
+                                                    for key in keys[1:])]  # fmt: skip
+
+    return f"""{table(("rows,in1,in2→out", *names), rows())}
+
+Milliseconds, forward and backward; in brackets, that time divided by {names[0]}'s. The last row is
+pairwise: B sentences of T words, every word with every other. {setting};
+{machine()}; {date.today()}. {versions()}.
+"""
+
+
+def _times_as_long(found: Found, key: Key, mine: float) -> str:
+    seconds = found.numbers.get(key, {}).get("both")
+    bound = found.bounds.get(key, {}).get("both")
+    if seconds is not None:
+        return f"{digits(1e3 * seconds)} ({digits(seconds / mine, 2)}×)"
+    return f"> {digits(1e3 * bound)} (> {digits(bound / mine, 2)}×)" if bound else "–"
 
 
 def _tables(run: Run, found: Found, names: Sequence[str], level: str) -> Iterator[str]:
@@ -55,16 +82,19 @@ def _introduction(run: Run) -> Iterator[str]:
     yield f"""
 Made by `python benchmarks/bilinear.py --write`, which says what is measured. Each contender has its
 own processes; they take turns, and the best of all rounds ({run.rounds}) counts. The results
-are compared with einsum in float64. *Rate* is how fast lucid multiplies, relative to a large matrix
-product of NumPy in the same rounds; *lead* is the time of the best peer over that of lucid.
+are compared with einsum in float64. *Of GEMM* is the fraction of GEMM rate: how fast lucid
+multiplies, divided by the rate of a large matrix product of NumPy in the same rounds. *Speed-up* is
+the time of the best peer divided by that of lucid.
 
+- Sizes are rows,in1,in2→out, or pairwise: B sentences of T words, every word with every other.
 - `>` is a bound: one pass took more than that, here or in an easier setting (more threads,
   float32), and was not run again.
-- Whatever takes more than {FAR_BEHIND} times the shortest time is measured in the first round only.
-- jax.jit and torch.compile keep their process, and so some memory from one size to the next: what
-  they need is known less well.
+- A contender that takes more than {FAR_BEHIND} times the shortest time is measured in the first
+  round only.
+- jax.jit and torch.compile keep their process, and with it some memory, from one size to the next:
+  their memory is known less precisely.
 - torch.compile, which takes seconds for each size, is measured with the most threads only.
-- For pairs, F.bilinear gets expanded inputs: it does not broadcast.
+- For pairwise sizes F.bilinear gets expanded inputs, because it does not broadcast.
 - *torch matmul* is the fastest of three orders of products written by hand."""
 
 
@@ -74,7 +104,7 @@ def kernel() -> str:
     shown = subprocess.run(
         [sys.executable, "-c", code], capture_output=True, text=True, check=False
     ).stdout.splitlines()
-    return next((f"lucid's {line}".replace("     ", ": ") for line in shown
+    return next(("lucid's " + ": ".join(line.split(None, 1)) for line in shown
                  if line.startswith("kernel")), "")  # fmt: skip
 
 
@@ -89,7 +119,7 @@ def _times(run: Run, found: Found, setting: Setting, names: Sequence[str], numbe
                 cells.append(f"**{cell}**" if name == fastest else cell)
             yield [str(size), *cells, *_comparison(run.subject, found, setting, size, number)]
 
-    return table(("N,in1,in2→out", *names, "rate", "lead"), rows())
+    return table(("N,in1,in2→out", *names, "of GEMM", "speed-up"), rows())
 
 
 def _comparison(
@@ -122,6 +152,7 @@ def _cell(found: Found, key: Key, number: str, text: Callable[[float], str]) -> 
     return f"> {digits(bound)} s" if bound else "–"
 
 
-def digits(value: float) -> str:
-    """Three of them, without an exponent."""
-    return f"{value:.{max(0, 2 - int(f'{value:.2e}'.split('e')[1]))}f}"
+def digits(value: float, count: int = 3) -> str:
+    """So many of them, without an exponent."""
+    exponent = int(f"{value:.{count - 1}e}".split("e")[1])
+    return f"{value:.{max(0, count - 1 - exponent)}f}"

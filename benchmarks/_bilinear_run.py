@@ -78,7 +78,7 @@ class Run:
     rounds: int
     seconds: float  # for each number, in each round
     limit: float  # seconds for one pass
-    subject: str = "lucid"  # the contender whose rate and lead are shown
+    subject: str = "lucid"  # whose fraction of GEMM rate and speed-up are shown
 
     def __call__(self) -> Found:
         found = Found()

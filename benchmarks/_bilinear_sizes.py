@@ -88,6 +88,7 @@ SIZES = (
     Size(8, 200, 200, 10, steps=128),
 )  # fmt: skip
 QUICK = (SIZES[0], SIZES[2], SIZES[4], SIZES[7], SIZES[8], SIZES[17])
+BRIEF = (SIZES[1], SIZES[2], SIZES[4], SIZES[8], SIZES[9], SIZES[16])
 WARM = Size(8, 4, 4, 4)
 
 

@@ -1,10 +1,10 @@
-"""The bilinear form beside its peers: time, memory, and the rate of the machine's matrix product.
+"""The bilinear form beside its peers: time, memory, and the fraction of GEMM rate.
 
     python benchmarks/bilinear.py --quick          under a minute
     python benchmarks/bilinear.py --write          everything, into docs/
 
-Into docs/benchmarks-bilinear.md, that is; and what belongs to one framework, most threads only,
-into its page as well.
+That is, into docs/benchmarks-bilinear.md; the contenders of one framework, with the most threads
+only, into a page of their own; and a few sizes into README.md and the pages that begin with them.
 
 `forward` computes the result. `forward + backward` computes the result and the gradients of both
 inputs and the weight, from a fixed random cotangent; for lucid it includes Tensors and tape. The
@@ -20,21 +20,25 @@ from dataclasses import replace
 from pathlib import Path
 
 from _bilinear_measure import serve
-from _bilinear_peers import PEERS, PRODUCT
-from _bilinear_peers import QUICK as QUICK_PEERS
+from _bilinear_peers import PEERS, PRODUCT, QUICK as QUICK_PEERS
 from _bilinear_picture import draw
-from _bilinear_report import page, short
+from _bilinear_report import brief, page, short
 from _bilinear_run import Found, Run, Setting
-from _bilinear_sizes import QUICK, SIZES
+from _bilinear_sizes import BRIEF, QUICK, SIZES
 
 DOCS = Path(__file__).parent.parent / "docs"
 PICTURE = "images/bilinear.png"
-FRONTS = {
-    "pytorch.md": (
+INTEGRATIONS = {
+    "benchmarks-pytorch.md": (
         "lucid.torch", "F.bilinear", "torch.einsum", "torch.compile", "torch matmul",
     ),
-    "jax.md": ("lucid.jax", "jax.jit"),
+    "benchmarks-jax.md": ("lucid.jax", "jax.jit"),
 }  # fmt: skip
+BRIEFLY = {
+    "../README.md": ("lucid.torch", "F.bilinear", "torch.einsum"),
+    "pytorch.md": ("lucid.torch", "F.bilinear", "torch.einsum", "torch.compile"),
+    "jax.md": ("lucid.jax", "jax.jit"),
+}
 MARKS = "<!-- measured by benchmarks/bilinear.py -->", "<!-- end of what was measured -->"
 
 
@@ -68,14 +72,17 @@ def write_into(path: Path, text: str) -> None:
     path.write_text(f"{before}{MARKS[0]}\n\n{text}\n{MARKS[1]}{after}")
 
 
-def write_fronts(run: Run, found: Found) -> None:
+def write_integrations(run: Run, found: Found) -> None:
     most_threads = [each for each in run.settings if each.threads == run.settings[0].threads]
-    for name, contenders in FRONTS.items():
+    for name, contenders in INTEGRATIONS.items():
         own = {key: value for key, value in found.numbers.items() if key.name in contenders}
         names = [each for each in contenders if each in run.names]
         if contenders[0] in names:
             part = replace(run, settings=most_threads, names=names, subject=contenders[0])
             write_into(DOCS / name, short(part, replace(found, numbers=own)))
+    for name, contenders in BRIEFLY.items():
+        if set(contenders) <= set(run.names) and set(BRIEF) <= set(run.sizes):
+            write_into(DOCS / name, brief(run.settings[0], found, BRIEF, contenders))
 
 
 if __name__ == "__main__":
@@ -102,4 +109,4 @@ if __name__ == "__main__":
         draw(run, found, DOCS / PICTURE)
         image = f"![Forward and backward at each size, lucid beside its peers]({PICTURE})"
         (DOCS / "benchmarks-bilinear.md").write_text(page(run, found, image))
-        write_fronts(run, found)
+        write_integrations(run, found)

@@ -2,10 +2,10 @@
 
     python benchmarks/fit_costs.py --sizes 400 > src/lucid/kernels/native/costs_zen4.inc
 
-Random sizes, one thread: every algorithm of every operation is timed, and the nanoseconds of each
-kind of work are fitted by least squares on relative errors, none of them negative; an algorithm counts
-the more the nearer it is to the best at that size, for a choice has to be right there. What choices by
-the new table cost at the measured sizes is written to stderr.
+Random sizes, one thread, of whose own processor time the least counts: the machine may be
+busy. The nanoseconds of each kind of work are fitted by least squares on relative errors, none of
+them negative; an algorithm counts the more the nearer it is to the best at that size, for a choice
+has to be right there. What choices by the new table cost at these sizes is written to stderr.
 """
 
 from __future__ import annotations
@@ -66,18 +66,18 @@ def calls(operation: str, size: Sizes, dtype: Any) -> dict[str, Callable[[], obj
 
 
 def measure(runs: dict[str, Callable[[], object]]) -> dict[str, float]:
-    """The shortest time of each in interleaved rounds; slow ones are left out of the later rounds."""
+    """The shortest time of each in interleaved rounds; slow ones are left out of later rounds."""
     best = dict.fromkeys(runs, float("inf"))
     for _ in range(ROUNDS):
         least = min(best.values())
         for name, run in runs.items():
             if best[name] > 3 * least:
                 continue
-            repeats = int(np.clip(1e-4 / best[name], 2, 20))
+            repeats = int(np.clip(1e-4 / best[name], 1, 50))
+            start = time.thread_time()
             for _ in range(repeats):
-                start = time.perf_counter()
                 run()
-                best[name] = min(best[name], time.perf_counter() - start)
+            best[name] = min(best[name], (time.thread_time() - start) / repeats)
     return best
 
 

@@ -16,7 +16,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator, Mapping
 from functools import partial
-from typing import Any, get_args
+from typing import get_args
 
 import numpy as np
 from _bilinear_sizes import Arrays, Size, values
@@ -100,7 +100,7 @@ def _algorithms(
 ) -> dict[str, Callable[[], object]]:
     """The compiled kernel's own algorithms, if it takes this; `call` gets one's name, or None.
 
-    Its choice among them is called as they are: a microsecond of Python is no algorithm's advantage.
+    Its choice among them is called as they are: a microsecond of Python is nobody's advantage.
     """
     compiled = sys.modules.get("lucid.kernels._compiled")
     if compiled is None or call(None) is None:

@@ -23,7 +23,7 @@ def exit_code(name: str, work: Callable[[], None]) -> int:
     try:
         work()
     except ExampleError as problem:
-        print(f"{name}: {problem}", file=sys.stderr)
+        print(f"{name}: {printable(str(problem))}", file=sys.stderr)
         return 2
     except KeyboardInterrupt:
         print(f"{name}: interrupted", file=sys.stderr)
@@ -35,6 +35,14 @@ def exit_code(name: str, work: Callable[[], None]) -> int:
         print(f"{name}: standard output: {error.strerror}", file=sys.stderr)
         return 2
     return 0
+
+
+def printable(text: str) -> str:
+    """A text as a terminal may have it: names from a file can hold its commands, here spelt out."""
+    return "".join(
+        each if each.isprintable() or each == "\n" else each.encode("unicode_escape").decode()
+        for each in text
+    )
 
 
 def need(package: str) -> None:

@@ -1,7 +1,7 @@
-"""The data of the kinship example: triples `head relation tail`, read, numbered and split.
+"""The data of the kinship example: triples `head relation tail`, numbered and split.
 
-A line says that `head` and `tail`, two people, are linked by the term `relation`; its parts are
-separated by tabs (names may then contain spaces) or by any white space. Empty lines are skipped.
+A triple says that `head` and `tail`, two people, are linked by the term `relation`; with data of
+the user's own, people and terms are whatever that is about.
 """
 
 from __future__ import annotations
@@ -15,13 +15,13 @@ from typing import Any, TypeAlias
 
 import numpy as np
 from _example import ExampleError
+from _kinship_read import FEWEST_PAIRS, Triple, normal, read_table
+from _kinship_words import KIN, Words, words_for
 
 Numbers: TypeAlias = np.ndarray[Any, Any]
-Triple: TypeAlias = tuple[str, str, str]
 
 KINSHIPS = Path(__file__).parent / "data" / "kinships"
 SPLITS = ("train", "valid", "test")
-FEWEST_PAIRS = 10  # so that each split has at least one
 
 
 @dataclass(frozen=True)
@@ -34,14 +34,16 @@ class Data:
     people: list[str]
     terms: list[str]
     splits: dict[str, Numbers]
+    words: Words = KIN
     noticed: str = ""  # what a reader of the triples should know, after a semicolon
 
     def number(self, person: str) -> int:
         """The number of a person; an ExampleError, with names like it, if nobody is called so."""
+        person = normal(person)
         if person not in self.people:
             near = get_close_matches(person, self.people, n=3)
             hint = f"; did you mean {' or '.join(near)}?" if near else ""
-            raise ExampleError(f"nobody in the data is called '{person}'{hint}")
+            raise ExampleError(f"no {self.words.entity} in the data is called '{person}'{hint}")
         return self.people.index(person)
 
     def recorded(self, head: int, tail: int) -> dict[int, str]:
@@ -62,16 +64,17 @@ class Data:
 
 def kinships() -> Data:
     """The Alyawarra kinship data beside this file, in the splits it was published in."""
-    return _numbered({split: read_triples(KINSHIPS / f"{split}.tsv") for split in SPLITS})
+    return _numbered({split: read_table(KINSHIPS / f"{split}.tsv").triples for split in SPLITS})
 
 
-def own_data(path: Path, seed: int) -> Data:
-    """A file of the user's own, split 80/10/10 by `seed`.
+def own_data(path: Path, seed: int, entity: str | None = None, relation: str | None = None) -> Data:
+    """A file of the user's own, split 80/10/10 by `seed`; `entity` and `relation` are its words.
 
     A line that repeats another is dropped. Where several terms link the same pair, each counts as a
     triple; all of them go to one split, so that no pair that is tested was seen in training.
     """
-    triples = read_triples(path)
+    table = read_table(path)
+    triples, words = table.triples, words_for(table.header, entity, relation)
     unique = list(dict.fromkeys(triples))
     terms_of_pair = Counter((head, tail) for head, _, tail in unique)
     pairs = list(terms_of_pair)
@@ -89,36 +92,19 @@ def own_data(path: Path, seed: int) -> Data:
         split[place[head, tail]].append((head, term, tail))
     repeated = len(triples) - len(unique)
     several = sum(count > 1 for count in terms_of_pair.values())
-    noticed = f"; repeated lines dropped: {repeated}" if repeated else ""
-    noticed += f"; pairs with several terms: {several}" if several else ""
-    return _numbered(split, noticed)
+    names = ", ".join(table.header or ())
+    only = len({term for _, term, _ in unique}) == 1
+    noticed = [
+        f"; first row taken as the names of the columns: {names}" if names else "",
+        f"; comment lines skipped: {table.comments}" if table.comments else "",
+        f"; repeated lines dropped: {repeated}" if repeated else "",
+        f"; pairs with several {words.relations}: {several}" if several else "",
+        f"; there is only one {words.relation}, so nothing to tell apart" if only else "",
+    ]
+    return _numbered(split, words, "".join(noticed))
 
 
-def read_triples(path: Path) -> list[Triple]:
-    """The triples of a file; an ExampleError, with the line's number, for one that is none."""
-    triples = []
-    try:
-        with path.open(encoding="utf-8-sig") as lines:
-            for number, line in enumerate(lines, 1):
-                text = line.strip()
-                parts = [part.strip() for part in text.split("\t" if "\t" in text else None)]
-                if len(parts) == 3 and all(parts):
-                    triples.append((parts[0], parts[1], parts[2]))
-                elif text:
-                    raise ExampleError(
-                        f"{path}, line {number}: expected 'head relation tail', "
-                        f"separated by tabs or spaces, but got {text[:60]!r}"
-                    )
-    except UnicodeDecodeError:
-        raise ExampleError(f"{path}: this is not text in UTF-8") from None
-    except OSError as error:
-        raise ExampleError(f"{path}: {error.strerror}") from None
-    if not triples:
-        raise ExampleError(f"{path}: there are no triples in it")
-    return triples
-
-
-def _numbered(splits: dict[str, list[Triple]], noticed: str = "") -> Data:
+def _numbered(splits: dict[str, list[Triple]], words: Words = KIN, noticed: str = "") -> Data:
     triples = [triple for split in SPLITS for triple in splits[split]]
     people = _in_order(name for head, _, tail in triples for name in (head, tail))
     terms = _in_order(term for _, term, _ in triples)
@@ -128,7 +114,7 @@ def _numbered(splits: dict[str, list[Triple]], noticed: str = "") -> Data:
         split: np.array([(person[h], term[r], person[t]) for h, r, t in splits[split]])
         for split in SPLITS
     }
-    return Data(people, terms, rows, noticed)
+    return Data(people, terms, rows, words, noticed)
 
 
 def _in_order(names: Iterable[str]) -> list[str]:

@@ -14,6 +14,7 @@ from typing import Any
 
 import matplotlib.style
 import numpy as np
+from _example import printable
 from _kinship_data import SPLITS, Data, Numbers
 from matplotlib.axes import Axes
 from matplotlib.colors import LinearSegmentedColormap, to_rgb
@@ -23,6 +24,8 @@ import lucid
 import lucid.nn.functional as F  # noqa: N812 (as everybody calls it)
 
 MOST_PEOPLE, MOST_TERMS = 150, 10  # in the picture: people in all, terms of a family
+MOST_NAMED = 40  # people that are shown with their names
+FEWEST_COLUMNS = 4  # of tiles, so that few terms do not fill the picture
 FORMATS = (".png", ".pdf", ".svg")
 GROUPS = "ABCD"
 FAMILIES = (
@@ -52,8 +55,12 @@ STYLE = {
 }
 
 
-def draw(path: Path, model: Any, data: Data, trainings: dict[str, Any]) -> None:
-    """Draw the picture into a file, in the format that the file's name ends in."""
+def draw(path: Path, model: Any, data: Data, trainings: dict[str, Any]) -> dict[str, list[str]]:
+    """Draw the picture into a file, in the format that the file's name ends in.
+
+    Returns who is in which group.
+    """
+    words = data.words
     groups = learned_groups(model.person.weight.numpy(), most_frequent_people(data))
     people = np.concatenate(groups)
     believed = all_pairs(model, people)
@@ -68,7 +75,10 @@ def draw(path: Path, model: Any, data: Data, trainings: dict[str, Any]) -> None:
         warnings.filterwarnings("ignore", "Glyph")  # a name in a script that the font lacks
         figure = Figure(figsize=(17, 13), layout="constrained", facecolor="white")
         figure.suptitle(
-            "What a bilinear form learned: four groups of people, and which groups each term links",
+            printable(
+                f"What a bilinear form learned: four groups of {words.entities}, and which groups "
+                f"each {words.relation} links"
+            ),
             fontsize=19,
         )
         upper, lower = figure.subfigures(2, 1, False, hspace=0.04, height_ratios=(1, 0.86))[:, 0]
@@ -76,16 +86,20 @@ def draw(path: Path, model: Any, data: Data, trainings: dict[str, Any]) -> None:
             0
         ]
         tiles, errors = lower.subfigures(1, 2, False, width_ratios=(1.5, 1))[0]
-        matrix(left.subplots(), "Recorded terms", recorded, groups, colours)
+        matrix(left.subplots(), "Recorded", recorded, groups, colours, data)
         predicted = middle.subplots()
-        matrix(predicted, "Predicted terms", guess, groups, colours)
+        matrix(predicted, "Predicted", guess, groups, colours, data)
         rows, columns = np.nonzero(wrong)
         predicted.plot(columns, rows, "s", markersize=2, color=WRONG, label="wrong, and held out")
-        predicted.legend(loc="lower right", bbox_to_anchor=(1, 1), frameon=False, markerscale=3)
+        predicted.legend(loc="lower right", bbox_to_anchor=(1, 1.04), frameon=False, markerscale=3)
         learning_curves(right, data, trainings)
         term_tiles(tiles, data, flows, families, colours)
         confusion(errors, model, data, families)
         figure.savefig(path, dpi=110)
+    return {
+        letter: [data.people[k] for k in group]
+        for letter, group in zip(GROUPS, groups, strict=True)
+    }
 
 
 # What was learned
@@ -180,19 +194,36 @@ def colours_of_terms(families: list[list[int]], count: int) -> Numbers:
     return colours
 
 
-def matrix(axes: Axes, title: str, terms: Numbers, groups: list[Numbers], colours: Numbers) -> None:
-    """The term of each pair as a colour; people in the order of the groups."""
+def matrix(
+    axes: Axes, title: str, terms: Numbers, groups: list[Numbers], colours: Numbers, data: Data
+) -> None:
+    """The term of each pair as a colour; people in the order of the groups, and few by name."""
     axes.imshow(np.where((terms >= 0)[:, :, None], colours[terms], 1.0), interpolation="nearest")
     edges = np.cumsum([0, *map(len, groups)])
     for edge in edges[1:-1]:
         axes.axhline(edge - 0.5, color="white", linewidth=2.5)
         axes.axvline(edge - 0.5, color="white", linewidth=2.5)
-    middles = (edges[1:] + edges[:-1] - 1) / 2
-    axes.set_xticks(middles, GROUPS, fontweight="bold")
-    axes.set_yticks(middles, GROUPS, fontweight="bold")
+    middles = {
+        letter: (start + end - 1) / 2
+        for letter, start, end in zip(GROUPS, edges[:-1], edges[1:], strict=True)
+        if start < end
+    }
+    row, column = data.words.sides
+    named = len(terms) <= MOST_NAMED
+    axes.set_title(printable(f"{title} {data.words.relations}"), pad=28 if named else 9)
+    axes.set(ylabel=row, xlabel=column)
+    if named:
+        names = [short(data.people[person], 18) for group in groups for person in group]
+        axes.set_xticks(range(len(names)), names, rotation=90, fontsize=8)
+        axes.set_yticks(range(len(names)), names, fontsize=8)
+        for letter, middle in middles.items():
+            axes.text(middle, -0.8, letter, ha="center", va="bottom", fontweight="bold")
+            axes.text(len(names) - 0.2, middle, letter, va="center", fontweight="bold")
+    else:
+        axes.set_xticks(list(middles.values()), list(middles), fontweight="bold")
+        axes.set_yticks(list(middles.values()), list(middles), fontweight="bold")
     axes.tick_params(length=0)
     axes.spines[:].set_visible(False)
-    axes.set(title=title, ylabel="who calls", xlabel="who is called")
 
 
 def learning_curves(figure: SubFigure, data: Data, trainings: dict[str, Any]) -> None:
@@ -214,7 +245,8 @@ def learning_curves(figure: SubFigure, data: Data, trainings: dict[str, Any]) ->
             )
     common = 100 * data.majority_accuracy("valid")
     upper.axhline(common, color=MUTED, linestyle=":", linewidth=1.2)
-    upper.text(1, common - 2, "always the most common term", color=MUTED, size=10, va="top")
+    text = printable(f"always the most common {data.words.relation}")
+    upper.text(1, common - 2, text, color=MUTED, size=10, va="top")
     upper.set(title="Accuracy on validation triples (%)", ylim=(0, 100))
     lower.set(title="Loss on training triples (nats)", xlabel="epoch", ylim=(0, None))
 
@@ -223,15 +255,17 @@ def term_tiles(
     figure: SubFigure, data: Data, flows: Numbers, families: list[list[int]], colours: Numbers
 ) -> None:
     """A tile of 4 × 4 for each term, and so the legend of the matrices."""
+    sides = data.words.relation, *data.words.sides
     figure.suptitle(
-        "Which groups each term links: who calls (row), who is called (column)",
+        printable("Which groups each {} links: {} (row), {} (column)".format(*sides)),
         x=0.02,
         ha="left",
         fontsize=14,
     )
-    columns = max(1, min(MOST_TERMS, max(map(len, families))))
-    tiles = figure.subplots(4, columns, squeeze=False)
-    for row, terms, family, shades in zip(tiles, families, FAMILIES, SHADES, strict=True):
+    bands = [band for band in zip(families, FAMILIES, SHADES, strict=True) if band[0]]
+    columns = max(FEWEST_COLUMNS, min(MOST_TERMS, max(map(len, families))))
+    tiles = figure.subplots(len(bands), columns, squeeze=False)
+    for row, (terms, family, shades) in zip(tiles, bands, strict=True):
         for axes in row:
             axes.set_axis_off()
         for axes, term in zip(row, terms, strict=False):
@@ -240,7 +274,7 @@ def term_tiles(
             bright = colours[term].mean() > 0.5
             title.set(backgroundcolor=colours[term], color="black" if bright else "white")
         row[0].text(-0.45, 0.5, family, transform=row[0].transAxes, ha="right", va="center")
-        for k, group in enumerate(GROUPS if terms else ""):
+        for k, group in enumerate(GROUPS):
             row[0].text(-0.7, k, group, ha="right", va="center", size=9, color=MUTED)
             row[0].text(k, 3.65, group, ha="center", va="top", size=9, color=MUTED)
 
@@ -282,9 +316,11 @@ def confusion(figure: SubFigure, model: Any, data: Data, families: list[list[int
             label.set_color(hue)
     axes.tick_params(length=0)
     axes.set(title="Test triples, recorded (row) and predicted (column)")
-    figure.colorbar(image, ax=axes, label="share of the recorded term (%)", shrink=0.7)
+    label = printable(f"share of the recorded {data.words.relation} (%)")
+    figure.colorbar(image, ax=axes, label=label, shrink=0.7)
 
 
-def short(name: str) -> str:
-    """A name that fits under a tile."""
-    return name if len(name) <= 10 else name[:9] + "…"
+def short(name: str, most: int = 10) -> str:
+    """A name that fits: of so many characters at most."""
+    name = printable(name)
+    return name if len(name) <= most else name[: most - 1] + "…"

@@ -8,11 +8,14 @@ installed. Of each ten sentences in a row eight are for training, one for dev, o
 
 from __future__ import annotations
 
+import lzma
 import os
+import struct
 import subprocess
 import sys
 import tempfile
 import zipfile
+import zlib
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
@@ -51,10 +54,12 @@ def treebank(archive: Path | None = None) -> Splits:
                     place = {8: "dev", 9: "test"}.get(number % 10, "train")
                     splits[place].append(sentence)
     except OSError as error:
-        raise ExampleError(f"{path}: {error.strerror}") from None
+        raise ExampleError(f"{path}: {error.strerror or error}") from None
     except KeyError:
         raise ExampleError(f"{path}: there is no {name} in it") from None
-    except (zipfile.BadZipFile, UnicodeDecodeError):
+    except (RuntimeError, NotImplementedError):  # what zipfile raises for a password
+        raise ExampleError(f"{path}: it is encrypted, or compressed in an unusual way") from None
+    except (zipfile.BadZipFile, zlib.error, lzma.LZMAError, EOFError, ValueError, struct.error):
         raise ExampleError(f"{path}: this is no wheel of {PACKAGE}, or it is damaged") from None
     if not all(splits.values()):
         raise ExampleError(f"{path}: too few sentences; a file of it needs at least 10")

@@ -11,7 +11,8 @@ other. A linear layer on the same numbers, which can only add up what it knows o
 is trained beside it. The run takes some seconds, prints how often each is right about pairs that it
 has not seen, and draws what the bilinear form found out about the people: kinship.png.
 
-With --data FILE it learns from triples of your own, a line each: `head relation tail`.
+With --data FILE it learns from triples of your own, a row each: `head, relation, tail`, as CSV, TSV
+or text. What it calls them comes from the names of the columns, or from --entity and --relation.
 """
 
 from __future__ import annotations
@@ -20,12 +21,14 @@ import argparse
 import logging
 import os
 import sys
+import textwrap
 import time
+import unicodedata
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from _example import INSTALL, ExampleError, check_writable, exit_code, need, whole
+from _example import INSTALL, ExampleError, check_writable, exit_code, need, printable, whole
 from _kinship_options import parsed
 
 # Small matrices gain little from a second thread, and waiting for it on a busy machine costs a lot
@@ -142,7 +145,10 @@ def follow(arguments: list[str] | None) -> None:
     if options.load:
         model, data = load(Path(options.load))
     else:
-        data = own_data(Path(options.data), options.seed) if options.data else kinships()
+        data = kinships()
+        if options.data:
+            path = Path(options.data)
+            data = own_data(path, options.seed, options.entity, options.relation)
     asked = [data.number(person) for person in options.ask]
     if not options.load:
         model = learned(data, options)
@@ -164,13 +170,15 @@ def learned(data: Data, options: argparse.Namespace) -> BilinearKinship:
             raise ExampleError(f"{picture}: the name of a picture ends in {', '.join(FORMATS)}")
         check_writable(picture)
     if options.save:
-        need("safetensors")
         check_writable(file)
 
     sizes = len(data.people), len(data.terms), options.dimension
     counts = ", ".join(f"{len(triples)} {split}" for split, triples in data.splits.items())
-    summary = f"{len(data.people)} people, {len(data.terms)} terms; triples: {counts}"
-    print(summary + data.noticed, flush=True)
+    things = f"{len(data.people)} {data.words.entities}"
+    links = (
+        f"{len(data.terms)} {data.words.relations if len(data.terms) > 1 else data.words.relation}"
+    )
+    print(printable(f"{things}, {links}; triples: {counts}{data.noticed}"), flush=True)
     lucid.manual_seed(options.seed)
     bilinear, linear = BilinearKinship(*sizes), LinearKinship(*sizes)
     models = {"bilinear": bilinear, "linear": linear}
@@ -179,51 +187,84 @@ def learned(data: Data, options: argparse.Namespace) -> BilinearKinship:
 
     if options.save:
         write_model(file, bilinear.state_dict(), data)
-        print(f"model: {file}")
+        print(printable(f"model: {file}"))
     if options.output:
         with whole(picture) as part:
-            draw(part, bilinear, data, trainings)
-        print(f"picture: {picture}")
+            groups = draw(part, bilinear, data, trainings)
+        if options.data:
+            for letter, members in groups.items():
+                print(listed(f"group {letter}:", members))
+        print(printable(f"picture: {picture}"))
     return bilinear
 
 
 def load(path: Path) -> tuple[BilinearKinship, Data]:
     """The model and the data of a file that --save wrote."""
-    need("safetensors")
     state, data = read_model(path)
     try:
         dimension = state["person.weight"].shape[-1]
+        if state["term.weight"].shape != (len(data.terms), dimension, dimension):
+            raise damaged(path)
         model = BilinearKinship(len(data.people), len(data.terms), dimension)
         model.load_state_dict(state)
-    except (lucid.LucidError, KeyError, TypeError, IndexError, AttributeError):
+    except (lucid.LucidError, ValueError, KeyError, TypeError, IndexError, AttributeError):
         raise damaged(path) from None
     return model, data
 
 
 def report(data: Data, models: dict[str, nn.Module], trainings: dict[str, Training]) -> None:
     """A table: how often each model is right about held-out pairs."""
-    print(f"{'':16}{'test':>8}{'valid':>9}{'parameters':>13}{'   training' if trainings else ''}")
+    common = printable(f"most common {data.words.relation}")
+    wide = max(16, columns(common))
+    print(
+        f"{'':{wide}}{'test':>8}{'valid':>9}{'parameters':>13}{'   training' if trainings else ''}"
+    )
     for name, model in models.items():
         test, valid = (accuracy(model, data.splits[split]) for split in ("test", "valid"))
         parameters = sum(parameter.size for parameter in model.parameters())
         seconds = f"{trainings[name].seconds:9.1f} s" if name in trainings else ""
-        print(f"{name:16}{test:8.1%}{valid:9.1%}{parameters:13}{seconds}")
+        print(f"{name:{wide}}{test:8.1%}{valid:9.1%}{parameters:13}{seconds}")
     test, valid = (data.majority_accuracy(split) for split in ("test", "valid"))
-    print(f"{'most common term':16}{test:8.1%}{valid:9.1%}")
+    print(f"{padded(common, wide)}{test:8.1%}{valid:9.1%}")
 
 
 def answer(model: nn.Module, data: Data, head: int, tail: int) -> None:
     """The likeliest terms of a pair, and which one the data has for it."""
     believed = probabilities(model, np.array([head]), np.array([tail]))[0]
     recorded = data.recorded(head, tail)
-    print(f"{data.people[head]} calls {data.people[tail]}:")
+    word = data.words.relation
+    print(printable(data.words.pair(data.people[head], data.people[tail]) + ":"))
     ranked = [int(term) for term in np.argsort(-believed, kind="stable")]
-    for rank, term in enumerate(ranked, 1):
-        if rank <= 5 or term in recorded:
-            note = f"  the data's term ({recorded[term]})" if term in recorded else ""
-            print(f"{rank:4}. {data.terms[term]:12}{believed[term]:7.1%}{note}")
+    shown = [pair for pair in enumerate(ranked, 1) if pair[0] <= 5 or pair[1] in recorded]
+    names = {term: printable(data.terms[term]) for _, term in shown}
+    wide = max(12, *(columns(name) + 2 for name in names.values()))
+    for rank, term in shown:
+        note = f"  the data's {word} ({recorded[term]})" if term in recorded else ""
+        print(f"{rank:4}. {padded(names[term], wide)}{believed[term]:7.1%}{printable(note)}")
     if not recorded:
-        print("      the data has no term for this pair")
+        print(printable(f"      the data has no {word} for this pair"))
+
+
+def listed(title: str, names: list[str]) -> str:
+    """Names after a title, in lines that fit a terminal."""
+    text = textwrap.fill(
+        printable("; ".join(names)), 79, initial_indent=f"{title} ", subsequent_indent="  ",
+        break_long_words=False, break_on_hyphens=False,
+    )  # fmt: skip
+    return text if names else f"{title} none"
+
+
+def columns(text: str) -> int:
+    """How many columns of a terminal a text takes: two for a character of Chinese, say."""
+    return sum(
+        0 if unicodedata.combining(each) else 1 + (unicodedata.east_asian_width(each) in "WF")
+        for each in text
+    )
+
+
+def padded(text: str, width: int) -> str:
+    """A text with blanks behind it, so that it takes so many columns."""
+    return text + " " * (width - columns(text))
 
 
 if __name__ == "__main__":

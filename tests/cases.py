@@ -191,6 +191,40 @@ def _running_sum(x: Array, axis: int | None = None, include_initial: bool = Fals
     return np.moveaxis(np.array(sums), 0, -1 if axis is None else axis)
 
 
+def _running_product(x: Array, axis: int | None = None, include_initial: bool = False) -> Array:
+    moved = np.moveaxis(x, -1 if axis is None else axis, 0)
+    products = list(itertools.accumulate(moved, lambda a, b: a * b))
+    products = [np.ones_like(moved[0]), *products] if include_initial else products
+    return np.moveaxis(np.array(products), 0, -1 if axis is None else axis)
+
+
+def _solve(x1: Array, x2: Array) -> Array:
+    """Cramer's rule, with determinants by Laplace's expansion."""
+    columns = x2[:, None] if x2.ndim == 1 else x2
+    lead = np.broadcast_shapes(x1.shape[:-2], columns.shape[:-2])
+    left = np.broadcast_to(x1, lead + x1.shape[-2:])
+    right = np.broadcast_to(columns, lead + columns.shape[-2:])
+    result = np.zeros(right.shape, np.result_type(x1, x2))
+    for *index, k, n in np.ndindex(*right.shape):
+        matrix, column = left[tuple(index)], right[(*index, slice(None), n)]
+        replaced = matrix.astype(result.dtype)
+        replaced[:, k] = column
+        result[(*index, k, n)] = _determinant(replaced) / _determinant(matrix)
+    return result[..., 0] if x2.ndim == 1 else result
+
+
+def _determinant(x: Array) -> Any:
+    if not x.size:
+        return 1.0
+    minors = (np.delete(x[1:], k, axis=1) for k in range(len(x)))
+    return sum((-1) ** k * x[0, k] * _determinant(minor) for k, minor in enumerate(minors))
+
+
+def regular(random: np.random.Generator, shape: Shape) -> Array:
+    """Square matrices that are far from singular."""
+    return np.asarray(random.standard_normal(shape) * 0.5 + 2 * np.eye(shape[-1]))
+
+
 def _sigmoid(x: Any) -> Any:
     return 1 / (1 + (cmath.exp(-x) if isinstance(x, complex) else math.exp(-x)))
 
@@ -281,6 +315,7 @@ CASES = [
     _elementwise("sigmoid", _sigmoid),
     _elementwise("sin", _of_both(math.sin, cmath.sin), complex=True, numpy=np.sin),
     _elementwise("cos", _of_both(math.cos, cmath.cos), complex=True, numpy=np.cos),
+    _elementwise("tan", _of_both(math.tan, cmath.tan), complex=True, numpy=np.tan),
     # size and sign
     _elementwise("abs", abs, away, complex=True, integer=True, numpy=np.abs),
     _elementwise("sign", _sign, away, complex=True, numpy=np.sign),
@@ -365,6 +400,10 @@ CASES = [
          integer=True),
     Case("cumulative_sum: axis", lucid.cumulative_sum, _running_sum, (BLOCK,),
          options={"axis": 1, "include_initial": True}),
+    Case("cumulative_prod", lucid.cumulative_prod, _running_product, (LINE,), (away,),
+         complex=True, integer=True),
+    Case("cumulative_prod: axis", lucid.cumulative_prod, _running_product, (BLOCK,), (away,),
+         options={"axis": 1, "include_initial": True}),
     # products
     Case("matmul", lucid.matmul, _matmul, ((3, 4), (4, 2)), complex=True, integer=True,
          empty=((3, 0), (0, 2)), signature="(n,k),(k,m)->(n,m)"),
@@ -385,6 +424,18 @@ CASES = [
          signature="(k),(k)->()"),
     Case("vecdot: axis", lucid.vecdot, lambda x, y, axis: np.einsum("bac,bac->bc", x.conj(), y),
          ((2, 3, 4), (2, 3, 4)), options={"axis": -2}, complex=True),
+    # linear algebra
+    Case("linalg.solve", lucid.linalg.solve, _solve, ((3, 3), (3, 2)), (regular, normal),
+         complex=True, kinked=True, empty=((0, 0), (0, 2)),
+         signature="(n,n),(n,m)->(n,m)"),
+    Case("linalg.solve: vector", lucid.linalg.solve, _solve, ((3, 3), (3,)), (regular, normal),
+         complex=True, kinked=True, empty=((0, 0), (0,))),
+    Case("linalg.solve: vector, matrices", lucid.linalg.solve, _solve, ((2, 3, 3), (3,)),
+         (regular, normal), complex=True, kinked=True),
+    Case("linalg.solve: batch", lucid.linalg.solve, _solve, ((2, 1, 3, 3), (4, 3, 2)),
+         (regular, normal), complex=True, kinked=True, empty=((0, 3, 3), (3, 2))),
+    Case("linalg.solve: one matrix", lucid.linalg.solve, _solve, ((2, 2), (3, 2, 2)),
+         (regular, normal), complex=True, kinked=True),
     # parts and order
     Case("take", lucid.take, lambda x, k, axis: np.array([x[:, i] for i in k]).swapaxes(0, 1),
          (BLOCK, (5,)), (normal, below(3)), {"axis": 1}, complex=True, empty=((2, 3, 0), (5,))),
@@ -432,6 +483,8 @@ CASES = [
     Case("layer_norm", F.layer_norm, lambda x, normalized_shape: np.array(
             [[(v - np.mean(r)) / math.sqrt(_variance(r) + 1e-5) for v in r] for r in x.tolist()]),
          (MATRIX,), options={"normalized_shape": 4}),
+    Case("one_hot", F.one_hot, lambda k, num_classes: np.eye(num_classes, dtype="i8")[k],
+         (MATRIX,), (below(4),), {"num_classes": 4}, order=0, empty=((0, 3),)),
     Case("embedding", F.embedding, lambda k, w: w[k],
          ((2, 3), (4, 5)), (below(4), normal), complex=True, empty=((0, 3), (4, 5))),
     Case("mse_loss", F.mse_loss, lambda x, t: over(_mean)((x - t) ** 2), (MATRIX, MATRIX)),
@@ -468,5 +521,6 @@ NOT_OPERATIONS: dict[str, set[str]] = {
         "OutOfRangeError", "ShapeError",
     },
     "reads or writes a file: test_files.py": {"load", "save"},
+    "is many operations, or no operation: test_einsum.py, test_batches.py": {"batches", "einsum"},
     "is a setting: test_native.py": {"get_num_threads", "set_num_threads", "show_config"},
 }  # fmt: skip

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import gc
 import importlib
+import os
 from collections.abc import Iterator
 from typing import Any
 
@@ -17,6 +18,9 @@ from lucid import _anomaly, _random
 compiled: Any = None
 with contextlib.suppress(ImportError):
     compiled = importlib.import_module("lucid.kernels._compiled")
+
+# Triton's programs run on the CPU, where it is installed; it reads this when it is imported.
+os.environ.setdefault("TRITON_INTERPRET", "1")
 
 
 @pytest.fixture(autouse=True)

@@ -9,8 +9,7 @@ from unittest.mock import MagicMock
 import pytest
 
 if TYPE_CHECKING or importlib.util.find_spec("hypothesis"):
-    from hypothesis import HealthCheck, given, settings
-    from hypothesis import strategies as st
+    from hypothesis import HealthCheck, given, settings, strategies as st
     from hypothesis.extra import numpy as hnp
 
     settings.register_profile(

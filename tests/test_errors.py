@@ -9,7 +9,6 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-import numpy as np
 import pytest
 
 import lucid
@@ -152,8 +151,8 @@ def test_the_words_of_a_message(call: Callable[[], Any], kind: type[Exception], 
 
 
 def test_an_error_of_the_array_library_says_which_operation() -> None:
-    with pytest.raises(np.exceptions.AxisError) as caught:
-        lucid.sum(zeros(2), axis=3)
+    with pytest.raises(TypeError) as caught:
+        lucid.sum(zeros(2), keepdims="a")  # type: ignore[arg-type]
     assert caught.value.__notes__ == ["In sum(x (2,))."]
 
 

@@ -18,8 +18,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from cases import CASES as OPERATIONS
-from cases import Array, Shape
+from cases import CASES as OPERATIONS, Array, Shape
 from layouts import LAYOUTS, Layout, expanded
 
 import lucid

@@ -14,9 +14,9 @@ from drawn import given, hnp, settings, st
 from layouts import LAYOUTS, Layout, expanded
 
 from lucid._shapes import broadcast_shapes, unbroadcast
-from lucid.kernels import Plan, _workspace, bilinear, gradients, plan
+from lucid.kernels import _workspace, bilinear, gradients, plan
 from lucid.kernels._layout import boxes, extent, layout
-from lucid.kernels._plan import Order
+from lucid.kernels._plan import CPU, Order
 
 Array = Any
 ALL = (True, True, True)
@@ -149,15 +149,8 @@ def test_any_shape(shapes: Any, features: Any, order: Order | None) -> None:
 
 def test_blocks_of_the_weight_and_tiles_of_rows(monkeypatch: pytest.MonkeyPatch) -> None:
     # With tiny tiles every loop runs more than once, in every direction.
-    from lucid.kernels import _plan, _portable
-
-    def tiny(sizes: Any, needed: Any, itemsize: int, tile_bytes: int) -> Plan:  # noqa: ARG001
-        return choose(sizes, needed, itemsize, 40 * itemsize)
-
-    choose = _plan.choose.__wrapped__
-    monkeypatch.setattr(_plan, "BLOCK", 400)
-    monkeypatch.setattr(_portable, "BLOCK", 400)
-    monkeypatch.setattr(_portable, "choose", tiny)
+    tiny = replace(CPU, tile=320, block=400)
+    monkeypatch.setattr(_workspace.NumPyWorkspace, "machine", tiny)
     for leading in LEADING:
         x1, x2, weight = arguments(leading, (13, 11, 7))
         for alternative in plan(x1.shape, x2.shape, weight.shape).alternatives:

@@ -8,9 +8,10 @@ import re
 import signal
 import subprocess
 import sys
+import unicodedata
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 from unittest.mock import patch
 
 import numpy as np
@@ -18,8 +19,12 @@ import pytest
 
 import lucid
 
-for package in ("tqdm", "matplotlib", "safetensors"):
+for package in ("tqdm", "matplotlib"):
     pytest.importorskip(package)
+
+from matplotlib.axes import Axes  # noqa: E402 (it may be missing)
+from matplotlib.backends.backend_agg import FigureCanvasAgg  # noqa: E402
+from matplotlib.text import Text  # noqa: E402
 
 EXAMPLES = Path(__file__).parent.parent / "examples"
 PACKAGES = str(Path(lucid.__file__).parents[1])
@@ -29,6 +34,8 @@ with (
 ):
     kinship: Any = importlib.import_module("kinship")
     data_of: Any = importlib.import_module("_kinship_data")
+    read: Any = importlib.import_module("_kinship_read")
+    words_of: Any = importlib.import_module("_kinship_words")
     picture: Any = importlib.import_module("_kinship_picture")
 
 Run = Callable[..., tuple[int, str, str]]
@@ -212,7 +219,7 @@ def test_a_model_of_own_triples_brings_its_names(run: Run) -> None:
     code, out, _ = run("--load", "model", "--ask", "seat0", "seat1")
     assert code == 0
     assert "further1" in out
-    assert "the data's term" in out
+    assert "the data's relation" in out
 
 
 # The triples
@@ -221,7 +228,7 @@ def test_a_model_of_own_triples_brings_its_names(run: Run) -> None:
 def test_tabs_or_white_space_separate(tmp_path: Path) -> None:
     path = tmp_path / "triples"
     path.write_bytes(b"\xef\xbb\xbfAda aunt  Bo\r\n\n  \nAda Lovelace\tgreat aunt\tBo Peep\n")
-    assert data_of.read_triples(path) == [
+    assert read.read_table(path).triples == [
         ("Ada", "aunt", "Bo"),
         ("Ada Lovelace", "great aunt", "Bo Peep"),
     ]
@@ -237,7 +244,7 @@ def test_own_triples_are_split_by_seed(tmp_path: Path) -> None:
     assert first.splits["test"].tolist() != other.splits["test"].tolist()
     every = np.concatenate(list(first.splits.values()))
     named = {(first.people[h], first.terms[r], first.people[t]) for h, r, t in every}
-    assert named == set(data_of.read_triples(path))
+    assert named == set(read.read_table(path).triples)
     assert first.noticed == ""
 
 
@@ -246,7 +253,7 @@ def test_repeated_and_contradicting_triples(tmp_path: Path) -> None:
     contradicting = own_triples().replace("further", "nearer")
     path.write_text(own_triples() + own_triples(3) + contradicting, encoding="utf-8")
     data = data_of.own_data(path, 0)
-    assert data.noticed == "; repeated lines dropped: 3; pairs with several terms: 40"
+    assert data.noticed == "; repeated lines dropped: 3; pairs with several relations: 40"
     assert sum(map(len, data.splits.values())) == 80
     pairs = [{(h, t) for h, _, t in data.splits[split].tolist()} for split in data_of.SPLITS]
     assert [len(each) for each in pairs] == [32, 4, 4]
@@ -275,13 +282,21 @@ BAD_FILES = [
     ),
     (
         "a\tb\t\tc\n",
-        "bad.tsv, line 1: expected 'head relation tail', separated by tabs or spaces, "
-        r"but got 'a\tb\t\tc'",
+        "bad.tsv, line 1: expected 'head relation tail', separated by tabs, commas, semicolons or "
+        r"spaces, but got 'a\tb\t\tc'",
     ),
     (
         "a b c d\n",
-        "bad.tsv, line 1: expected 'head relation tail', separated by tabs or spaces, "
-        "but got 'a b c d'",
+        "bad.tsv, line 1: expected 'head relation tail', separated by tabs, commas, semicolons or "
+        "spaces, but got 'a b c d'",
+    ),
+    (
+        "a,b,c\nb,c,d\na;b;c\n",
+        "bad.tsv, line 3: expected 'head relation tail', separated by commas, but got 'a;b;c'",
+    ),
+    (
+        'a,b,c\nb,"c,d\nb,c,e\n',
+        "bad.tsv, line 2: expected 'head relation tail', separated by commas, but got 'b,\"c,d'",
     ),
     ("\n", "bad.tsv: there are no triples in it"),
     ("a b c\na d c\nc b a\n", "bad.tsv: 2 different pairs; at least 10 are needed"),
@@ -304,16 +319,16 @@ HELP = "(--help lists the options)"
 MISTAKES = [
     (("--data", "none.tsv"), "none.tsv: No such file or directory"),
     (("--data", "."), ".: Is a directory"),
-    (("--load", "none"), "none: there is no file of this name"),
+    (("--load", "none"), "load: there is no file none"),
     (
         ("--load", str(EXAMPLES / "kinship.py")),
         f"{EXAMPLES / 'kinship.py'}: this is no model that kinship.py saved, or it is damaged",
     ),
     (
         ("--ask", "persn4", "person12"),
-        "nobody in the data is called 'persn4'; did you mean person4 or person94 or person84?",
+        "no person in the data is called 'persn4'; did you mean person4 or person94 or person84?",
     ),
-    (("--ask", "person4", "§"), "nobody in the data is called '§'"),
+    (("--ask", "person4", "§"), "no person in the data is called '§'"),
     (("--ask", "person4"), f"argument --ask: expected 2 arguments {HELP}"),
     (
         ("--epochs", "-1"),
@@ -357,8 +372,24 @@ def test_damaged_models(run: Run) -> None:
     no_weight = {**content, "model": {}}
     other_shape = {**content, "model": {**content["model"], "term.bias": lucid.zeros(3)}}
     fewer_people = {**content, "people": content["people"][:50]}
+    no_names = {**content, "people": [*content["people"][:-1], 3]}
+    same_names = {**content, "terms": ["term"] * len(content["terms"])}
+    no_words = {**content, "words": {**content["words"], "plan": "x"}}
+    wide = {**content["model"], "person.weight": lucid.zeros((104, 4000))}
     no_triples = {**content, "splits": {"train": 1.0}}
-    for state in ({"weight": lucid.ones(2)}, no_weight, other_shape, fewer_people, no_triples):
+    for state in (
+        {"weight": lucid.ones(2)},
+        no_weight,
+        other_shape,
+        fewer_people,
+        no_triples,
+        no_names,
+        same_names,
+        no_words,
+        {**content, "model": wide},
+        {**content, "model": 3},
+        {**content, "splits": 3},
+    ):
         lucid.save(state, "bad")
         assert run("--load", "bad") == (
             2,
@@ -372,7 +403,180 @@ def test_damaged_models(run: Run) -> None:
     assert run("--load", "model")[0] == 0
 
 
-@pytest.mark.parametrize("package", ["numpy", "lucid", "tqdm", "matplotlib", "safetensors"])
+def test_damaged_models_give_one_line(run: Run, random: np.random.Generator) -> None:
+    own = triples_file("own.tsv", own_triples())
+    run("--data", own, "--epochs", "1", "--dimension", "2", "--output", "", "--save", "model")
+    good = Path("model").read_bytes()
+    for _ in range(300):
+        bad = bytearray(good)
+        for _ in range(3):
+            place = random.integers(0, len(bad))
+            bad[place : place + random.integers(0, 3)] = random.bytes(int(random.integers(0, 3)))
+        Path("bad").write_bytes(bad)
+        code, _, err = run("--load", "bad", "--ask", "seat0", "seat1")
+        assert (code, err.count("\n")) in ((0, 0), (2, 1))
+
+
+# Data of people's own
+
+
+def test_tables_as_people_have_them(run: Run) -> None:
+    rows = [line.split() for line in own_triples().splitlines()]
+    rows = [[head.replace("t0", "t, the first"), link, tail] for head, link, tail in rows]
+    quoted = [['"' + cell + '"' if "," in cell else cell for cell in row] for row in rows]
+    expected = read.read_table(
+        Path(triples_file("a.tsv", "".join("\t".join(r) + "\n" for r in rows)))
+    )
+    for delimiter in (",", ";", ", "):
+        lines = ["# seats at a table", "Seat A,Distance,Seat B".replace(",", delimiter)]
+        lines += [delimiter.join(row) for row in quoted]
+        Path("own.csv").write_text("\r\n".join(lines), encoding="utf-8-sig")
+        table = read.read_table(Path("own.csv"))
+        assert table.triples == expected.triples
+        assert table.header == ("Seat A", "Distance", "Seat B")
+    options = ("--epochs", "1", "--output", "", "--save", "model")
+    code, out, err = run("--data", "own.csv", *options, "--ask", "seat, the first", "seat1")
+    assert (code, err) == (0, "")
+    assert out.splitlines()[0] == (
+        "9 seats, 7 distances; triples: 32 train, 4 valid, 4 test; first row taken as the names "
+        "of the columns: Seat A, Distance, Seat B; comment lines skipped: 1"
+    )
+    assert "most common distance" in out
+    assert "seat, the first → seat1:\n" in out
+    code, loaded, _ = run("--load", "model", "--ask", "seat, the first", "seat1")
+    assert out.endswith(loaded)
+    assert run("--load", "model", "--ask", "seat", "seat1")[2].startswith(
+        "kinship: no seat in the data is called 'seat'; did you mean "
+    )
+
+
+@pytest.mark.parametrize(
+    ("header", "options", "expected"),
+    [
+        (None, (None, None), ("entity", "entities", "relation", "relations")),
+        ("head relation tail", (None, None), ("entity", "entities", "relation", "relations")),
+        ("source edge target", (None, None), ("entity", "entities", "relation", "relations")),
+        ("person1 Tie person2", (None, None), ("person", "people", "tie", "ties")),
+        (
+            "country_a type Country-B",
+            (None, None),
+            ("country", "countries", "relation", "relations"),
+        ),
+        ("x y z", ("box", "key"), ("box", "boxes", "key", "keys")),
+    ],
+)
+def test_words_come_from_the_columns_or_from_options(
+    header: Any, options: tuple[Any, Any], expected: tuple[str, ...]
+) -> None:
+    words = words_of.words_for(header and header.split(), *options)
+    assert (words.entity, words.entities, words.relation, words.relations) == expected
+
+
+@pytest.mark.parametrize(
+    ("row", "is_header"),
+    [
+        ("", False),
+        ("seat0 is seat1", False),
+        ("head relation tail", True),
+        ("from is seat1", False),
+        ("Seat_A Steps Seat_B", True),
+        ("Zoe mentors Abe", False),
+    ],
+)
+def test_a_first_row_that_is_a_header(tmp_path: Path, row: str, is_header: bool) -> None:
+    path = tmp_path / "triples"
+    path.write_text(f"{row}\n{own_triples()}seat0 only-once seat7\n", encoding="utf-8")
+    table = read.read_table(path)
+    assert (table.header is not None) == is_header
+    assert len(table.triples) == 41 + (row != "" and not is_header)
+
+
+@pytest.mark.parametrize("form", ["NFC", "NFD"])
+def test_names_in_another_form_of_unicode_are_found(run: Run, form: Literal["NFC", "NFD"]) -> None:
+    text = own_triples().replace("seat0", "René")
+    own = triples_file("own.tsv", unicodedata.normalize(form, text))
+    forms: tuple[Literal["NFC", "NFD"], ...] = ("NFC", "NFD")
+    for asked in forms:
+        name = unicodedata.normalize(asked, "René")
+        code, out, err = run("--data", own, "--epochs", "1", "--output", "", "--ask", name, "seat1")
+        assert (code, err) == (0, "")
+        assert "René → seat1:\n" in out
+
+
+def test_control_characters_do_not_reach_the_terminal(run: Run) -> None:
+    text = own_triples().replace("seat0", "Ada\x1b[2J").replace("further1", "\x9b31mred")
+    own = triples_file("own.tsv", text)
+    _, out, err = run("--data", own, "--epochs", "1", "--ask", "Ada\x1b[2J", "seat1")
+    assert r"Ada\x1b[2J → seat1:" in out
+    assert r"\x9b31mred" in out
+    assert "; Ada\\x1b[2J" in out or ": Ada\\x1b[2J" in out  # in its group
+    assert all(each.isprintable() or each == "\n" for each in out + err)
+    _, _, err = run("--data", own, "--ask", "\x07", "seat1")
+    assert err == "kinship: no entity in the data is called '\\x07'\n"
+    _, _, err = run("--data", "\x1b.tsv")
+    assert err == "kinship: \\x1b.tsv: No such file or directory\n"
+
+
+def test_columns_of_long_names_are_in_line(capsys: pytest.CaptureFixture[str]) -> None:
+    rows = {split: np.zeros((1, 3), dtype=int) for split in data_of.SPLITS}
+    terms = ["is a colleague of", "李小龙", "ne\u0301", "knows"]
+    data = data_of.Data(["Ada", "Bo"], terms, rows, words_of.Words())
+
+    class Fixed(lucid.nn.Module):
+        def forward(self, heads: Any, tails: Any) -> Any:
+            del heads, tails
+            return lucid.Tensor([[0.0, -1.0, -2.0, -3.0]])
+
+    kinship.answer(Fixed(), data, 0, 1)
+    assert capsys.readouterr().out == (
+        "Ada → Bo:\n"
+        "   1. is a colleague of    64.4%\n"
+        "   2. 李小龙               23.7%\n"
+        "   3. ne\u0301                    8.7%\n"
+        "   4. knows                 3.2%\n"
+        "      the data has no relation for this pair\n"
+    )
+
+
+def test_one_relation_is_nothing_to_tell_apart(run: Run) -> None:
+    text = "".join(
+        f"{head} knows {tail}\n" for head, _, tail in map(str.split, own_triples().splitlines())
+    )
+    code, out, _ = run("--data", triples_file("own.txt", text), "--epochs", "1")
+    assert code == 0
+    assert out.splitlines()[0] == (
+        "8 entities, 1 relation; triples: 32 train, 4 valid, 4 test; there is only one relation, "
+        "so nothing to tell apart"
+    )
+    listed = " ".join(re.findall(r"^group [A-D]: (.*)$", out, flags=re.M))
+    assert sorted(re.findall(r"seat\d", listed)) == [f"seat{k}" for k in range(8)]
+
+
+def test_no_label_of_the_picture_is_cut_off(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    figures = []
+    make = picture.Figure
+
+    def kept(**options: Any) -> Any:
+        figures.append(make(**options))
+        return figures[-1]
+
+    monkeypatch.setattr(picture, "Figure", kept)
+    text = own_triples().replace(" ", "\t").replace("seat0", "a name of many letters")
+    assert run("--data", triples_file("own.tsv", text), "--epochs", "2")[0] == 0
+    (figure,) = figures
+    canvas: Any = FigureCanvasAgg(figure)
+    canvas.draw()
+    renderer, whole = canvas.get_renderer(), figure.bbox
+    names = {text.get_text() for text in figure.findobj(Text)}
+    assert {"a name of many le…", "A", "B", "C", "D"} <= names
+    for axes in figure.findobj(Axes):
+        box = axes.get_tightbbox(renderer)  # with its texts, also those beside it
+        if box is not None:
+            assert whole.x0 - 1 <= box.x0 <= box.x1 <= whole.x1 + 1, axes.get_title()
+            assert whole.y0 - 1 <= box.y0 <= box.y1 <= whole.y1 + 1, axes.get_title()
+
+
+@pytest.mark.parametrize("package", ["numpy", "lucid", "tqdm", "matplotlib"])
 def test_a_package_that_is_missing(package: str) -> None:
     script = (
         f"import sys, runpy; sys.modules[{package!r}] = None; sys.path.insert(0, {str(EXAMPLES)!r})"

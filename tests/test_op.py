@@ -5,7 +5,8 @@
 from __future__ import annotations
 
 import inspect
-from typing import Any
+from collections.abc import Callable, Sequence
+from typing import Any, NamedTuple, Optional
 from weakref import ref
 
 import numpy as np
@@ -14,7 +15,8 @@ from tape_helpers import gradient, leaf, note, watched
 
 import lucid
 from lucid import Tensor
-from lucid.testing import assert_same
+from lucid._tape import plain
+from lucid.testing import assert_same, gradcheck
 
 # Anomalies
 
@@ -179,6 +181,20 @@ def test_a_joint_rule_can_be_differentiated() -> None:
     assert lucid.grad(slope, x).tolist() == [12.0]
 
 
+def test_a_joint_rule_always_gets_what_it_lists_for_no_argument() -> None:
+    @lucid.op
+    def scaled(x1: Any, x2: Any, /, factor: float = 1.0) -> Any:
+        return x1 * x2 * factor
+
+    @scaled.gradients(x1=("x2",), x2=("x1",))
+    def _(g: Any, x1: Any, x2: Any, factor: float, needed: Any) -> Any:
+        return (g * x2 * factor if needed.x1 else None, g * x1 * factor if needed.x2 else None)
+
+    x = leaf(2.0)
+    scaled(x, Tensor([5.0]), 3.0).backward()
+    assert gradient(x).tolist() == [15.0]
+
+
 def test_a_joint_rule_of_the_wrong_length() -> None:
     @lucid.op
     def pair(x1: Any, x2: Any) -> Any:
@@ -190,10 +206,160 @@ def test_a_joint_rule_of_the_wrong_length() -> None:
 
     x = leaf(1.0)
     message = (
-        "^pair: a gradient rule for 2 arrays returned 1, expected a gradient or None for each$"
+        "^pair: a gradient rule for 2 arrays returned 1, expected a gradient or None for each\n"
+        r"Run the forward pass under lucid.detect_anomaly\(\) to see the line that recorded it.$"
     )
     with pytest.raises(lucid.GraphError, match=message):
         pair(x, x).backward()
+
+
+# The decorator
+
+
+def arrays_of(function: Any) -> tuple[set[str], set[str]]:
+    operation = lucid.op(function).operation  # type: ignore[attr-defined]
+    return set(operation.arrays), set(operation.rules.sequences)
+
+
+def test_annotations_say_which_arguments_are_arrays() -> None:
+    scope = {"np": np, "npt": np.typing, "Sequence": Sequence, "Optional": Optional, "Any": Any,
+             "Tensor": Tensor, "Array": Any}  # fmt: skip
+    for text in ("Array", "Array | None", "np.ndarray", "npt.NDArray[np.float64]", "Tensor",
+                 "None | Array", "Optional[np.ndarray]", "_arrays.Array | complex",
+                 "np.ndarray[Any, Any] | None"):  # fmt: skip
+        exec(f"def f(a: int, x: '{text}', b, c=None): pass", scope)  # noqa: S102
+        assert arrays_of(scope["f"]) == ({"x"}, set()), text
+    for text in ("np.ndarray", "npt.NDArray[np.float64]", "Tensor", "np.ndarray | None",
+                 "Optional[Tensor]"):  # fmt: skip
+        exec(f"def f(a: int, x: {text}, b, c=None): pass", scope)  # noqa: S102
+        assert arrays_of(scope["f"]) == ({"x"}, set()), text
+    for text in ("Sequence[Array]", "list[np.ndarray]", "tuple[Array, ...]", "Iterable[Tensor]",
+                 "Sequence[npt.NDArray[np.float64]]", "Sequence[Array | None]",
+                 "Sequence[Array] | None"):  # fmt: skip
+        exec(f"def f(a: int, x: '{text}', b, c=None): pass", scope)  # noqa: S102
+        assert arrays_of(scope["f"]) == ({"x"}, {"x"}), text
+    exec("def f(a: int, x: Sequence[np.ndarray], b, c=None): pass", scope)  # noqa: S102
+    assert arrays_of(scope["f"]) == ({"x"}, {"x"})
+
+
+def test_without_annotations_the_signature_says_which_arguments_are_arrays() -> None:
+    assert arrays_of(lambda x1, x2, z=1: 0) == ({"x1", "x2"}, set())
+    scope: dict[str, Any] = {"Callable": Callable}
+    exec("def f(x1, x2, /, z, w=1): pass", scope)  # noqa: S102
+    assert arrays_of(scope["f"]) == ({"x1", "x2"}, set())
+    exec("def f(x: float, f: 'Callable[[Array], Array]' = None): pass", scope)  # noqa: S102
+    assert arrays_of(scope["f"]) == ({"x"}, set())
+
+
+def test_a_list_becomes_an_array_also_where_a_rule_is_forgotten() -> None:
+    @lucid.op
+    def doubled(x: Any) -> Any:
+        return x * 2
+
+    assert doubled([1.0, 2.0]).tolist() == [2.0, 4.0]
+
+
+def test_the_rule_of_one_argument_stands_in_the_decorator() -> None:
+    @lucid.op(gradient=lambda g, x, power: g * power * x ** (power - 1))
+    def powered(x: Any, power: int = 2) -> Any:
+        return x**power
+
+    x = leaf(3.0)
+    powered(x, 3).backward()
+    assert gradient(x).tolist() == [27.0]
+
+
+def test_no_gradient_is_said_of_all_arguments_at_once() -> None:
+    @lucid.op(gradient=None)
+    def larger(x1: Any, x2: Any) -> Any:
+        return x1 > x2
+
+    assert not larger(leaf(1.0), leaf(2.0)).requires_grad
+
+
+def test_one_rule_for_several_arrays_is_refused() -> None:
+    message = (
+        r"^op: gradient=... is the rule of one array argument, but pair has 2 \(x1, x2\); register "
+        r"one for each with pair.gradient\(x1=..., x2=...\)$"
+    )
+    with pytest.raises(TypeError, match=message):
+
+        @lucid.op(gradient=lambda g: g)
+        def pair(x1: Any, x2: Any) -> Any:
+            return x1 + x2
+
+
+def test_a_rule_forgotten_beside_a_joint_one_says_so() -> None:
+    @lucid.op
+    def scaled(a: Any, b: Any, c: Any) -> Any:
+        return a * b * c
+
+    @scaled.gradients(a=("b", "c"), b=("a", "c"))
+    def _(g: Any, a: Any, b: Any, c: Any, needed: Any) -> Any:
+        return g * b * c if needed.a else None, g * a * c if needed.b else None
+
+    a, c = leaf(2.0), leaf(5.0)
+    y = scaled(a, Tensor([3.0]), c)
+    assert lucid.grad(y, a, retain_graph=True).tolist() == [15.0]  # nobody asks for that of c
+    with pytest.raises(lucid.GraphError, match=r"^scaled has no gradient for its argument 'c'"):
+        y.backward()
+
+
+class Halved(NamedTuple):
+    half: Any
+    rest: Any
+    count: Any
+
+
+def test_a_named_tuple_stays_one() -> None:
+    @lucid.op
+    def halved(x: Any) -> Any:
+        return Halved(x / 2, x - x / 2, np.full(x.shape, 2))
+
+    halved.gradient(x=lambda g, y, x: g[0] / 2 + g[1] * (y.half / x))
+    assert isinstance(halved(Tensor([1.0])), Halved)
+    x = leaf(2.0, 4.0)
+    result: Any = halved(x)
+    assert isinstance(result, Halved)
+    assert [part.requires_grad for part in result] == [True, True, False]
+    (result.half + 3 * result.rest).backward()
+    assert gradient(x).tolist() == [2.0, 2.0]
+    gradcheck(lambda x: halved(x)[:2], [np.array([1.0, 2.0])], order=2)
+
+
+def test_a_rule_that_loses_the_graph_is_named() -> None:
+    @lucid.op(gradient=lambda g, x: plain(g) * np.cos(plain(x)))
+    def sine(x: Any) -> Any:
+        return np.sin(x)
+
+    x = leaf(1.0)
+    with pytest.raises(
+        lucid.GraphError, match=r"^sine: a gradient rule returned ndarray where the "
+    ):
+        lucid.grad(sine(x), x, create_graph=True)
+
+
+def test_a_rule_that_fails_by_itself_keeps_its_error() -> None:
+    def rule(g: Any) -> Any:
+        raise ZeroDivisionError("by design")
+
+    @lucid.op(gradient=rule)
+    def unfinished(x: Any) -> Any:
+        return x * 1.0
+
+    x = leaf(1.0)
+    with pytest.raises(ZeroDivisionError, match="by design"):
+        lucid.grad(unfinished(x), x, create_graph=True)
+
+
+@pytest.mark.parametrize("name", ["torch"])
+def test_unused_results_count_as_zero_in_their_library_when_recorded(name: str) -> None:
+    library = pytest.importorskip(name)
+    x = Tensor(library.ones(2, 3), requires_grad=True)
+    first = lucid.unstack(x * x)[0]
+    slope = lucid.grad(first, x, create_graph=True)
+    assert isinstance(slope._array, library.Tensor)
+    assert lucid.grad(slope, x).tolist() == [[2.0] * 3, [0.0] * 3]
 
 
 # Operations of users

@@ -433,6 +433,37 @@ def test_prod_has_a_gradient_at_zeros() -> None:
     gradcheck(lucid.prod, [np.array([[2.0, 0.0, 3.0], [0.0, 0.0, 5.0]])], order=3)
 
 
+@pytest.mark.parametrize("zeros", [(), (0,), (1,), (3,), (0, 3), (0, 1, 2), (0, 1, 2, 3)])
+@pytest.mark.parametrize("include_initial", [False, True])
+def test_cumulative_prod_has_every_derivative_at_zeros(
+    zeros: tuple[int, ...], include_initial: bool
+) -> None:
+    x = np.array([2.0, 3.0, -1.5, 0.5])
+    x[list(zeros)] = 0.0
+    gradcheck(lambda x: lucid.cumulative_prod(x, include_initial=include_initial), [x], order=3,
+              every_element=True)  # fmt: skip
+
+
+def test_a_product_that_overflows_on_the_way_leaves_other_gradients_alone() -> None:
+    x = Tensor([1e-300, 1e200, 1e200, 1.0], requires_grad=True, dtype=lucid.float64)
+    with np.errstate(over="ignore"):
+        lucid.cumulative_prod(x)[1].backward()
+    assert x.grad is not None
+    assert x.grad.tolist() == [1e200, 1e-300, 0.0, 0.0]
+
+
+def test_cumulative_prod_of_nothing_and_one() -> None:
+    assert gradient_of(lucid.cumulative_prod, []) == [[]]
+    assert gradient_of(lucid.cumulative_prod, [0.0]) == [[1.0]]
+    assert gradient_of(lambda x: lucid.cumulative_prod(x, include_initial=True), []) == [[]]
+
+
+@pytest.mark.parametrize("function", [lucid.expm1, F.elu])
+def test_a_small_slope_is_not_0(function: Callable[..., Tensor]) -> None:
+    x = Tensor([-20.0], requires_grad=True)
+    assert_same(lucid.grad(function(x), x), [np.exp(np.float32(-20))], atol=0)
+
+
 def test_std_of_equal_elements_has_gradient_0() -> None:
     assert gradient_of(lucid.std, [2.0, 2.0]) == [[0.0, 0.0]]
 

@@ -318,7 +318,6 @@ def test_a_state_goes_on_where_it_stood(
         if k == 3:
             state: Any = optimizer.state_dict()
             if by_file:
-                pytest.importorskip("safetensors")
                 lucid.save(state, tmp_path / "optimizer.safetensors")
                 state = lucid.load(tmp_path / "optimizer.safetensors")
             optimizer.step()  # does not touch the state that was taken
@@ -414,19 +413,25 @@ def test_messages_about_parameters() -> None:
 
 def test_messages_about_settings() -> None:
     p = [nn.Parameter([1.0])]
-    assert message_of(lambda: optim.SGD(p, lr=-1.0)) == "SGD: lr is -1.0, expected 0 or more"
-    assert message_of(lambda: optim.Adam(p, eps=math.nan)) == "Adam: eps is nan, expected 0 or more"
+    assert (
+        message_of(lambda: optim.SGD(p, lr=-1.0))
+        == "SGD: lr is -1.0, expected a finite number, 0 or more"
+    )
+    assert (
+        message_of(lambda: optim.Adam(p, eps=math.nan))
+        == "Adam: eps is nan, expected a finite number, 0 or more"
+    )
     assert message_of(lambda: optim.AdamW(p, weight_decay=-0.1)) == (
-        "AdamW: weight_decay is -0.1, expected 0 or more"
+        "AdamW: weight_decay is -0.1, expected a finite number, 0 or more"
     )
     assert message_of(lambda: optim.SGD(p, nesterov=True)) == (
         "SGD: nesterov=True needs momentum above 0 and dampening 0, but they are 0.0 and 0.0"
     )
     assert message_of(lambda: optim.Adam(p, betas=(0.9, 1.0))) == (
-        "Adam: betas are (0.9, 1.0), expected two numbers, 0 ≤ β < 1"
+        "Adam: betas is (0.9, 1.0), expected two numbers, 0 ≤ β < 1"
     )
     assert message_of(lambda: optim.SGD([{"params": p, "momentum": -1}])) == (
-        "SGD: momentum is -1, expected 0 or more"
+        "SGD: momentum is -1, expected a finite number, 0 or more"
     )
     assert message_of(lambda: optim.Adam([nn.Parameter([1j])]), lucid.DTypeError) == (
         "Adam: a parameter has dtype complex64, but the algorithm is for real numbers; train real "
@@ -454,8 +459,8 @@ def test_all_that_does_not_fit_of_a_state_is_said_at_once() -> None:
         "  1 parameters here, but 2 in the state"
     )
     assert message_of(lambda: optimizer.load_state_dict({"weight": 1})) == (
-        "Adam.load_state_dict: expected what state_dict() gives, a dict with 'state' and "
-        "'param_groups'"
+        "Adam.load_state_dict: expected what state_dict() gives, a dict with 'state', a list with "
+        "a dict for each parameter, and 'param_groups', a list with a dict for each group"
     )
 
 
@@ -495,10 +500,10 @@ def test_a_schedule_goes_on_where_it_stood() -> None:
 def test_messages_of_schedules() -> None:
     optimizer = optim.SGD([nn.Parameter([1.0])])
     assert message_of(lambda: lr_scheduler.StepLR(optimizer, 0)) == (
-        "StepLR: step_size is 0, expected 1 or more"
+        "StepLR: step_size is 0, expected a whole number, 1 or more"
     )
     assert message_of(lambda: lr_scheduler.CosineAnnealingLR(optimizer, 0)) == (
-        "CosineAnnealingLR: T_max is 0, expected 1 or more"
+        "CosineAnnealingLR: T_max is 0, expected a whole number, 1 or more"
     )
     assert message_of(lambda: lr_scheduler.LambdaLR(nn.Identity(), float)) == (  # type: ignore[arg-type]
         "LambdaLR: expected an Optimizer, got Identity"

@@ -144,6 +144,37 @@ def test_archives_that_are_none(run: Run) -> None:
         assert run("--data", file) == (2, "", f"parser: {message}\n")
 
 
+def test_an_archive_with_a_password(run: Run) -> None:
+    content = bytearray(Path(archive(CONLLU, CONLLU)).read_bytes())
+    for start, place in ((b"PK\x03\x04", 6), (b"PK\x01\x02", 8)):  # the flag of each file, twice
+        at = content.find(start)
+        while at >= 0:
+            content[at + place] |= 1
+            at = content.find(start, at + 1)
+    Path("locked").write_bytes(content)
+    assert run("--data", "locked") == (
+        2,
+        "",
+        "parser: locked: it is encrypted, or compressed in an unusual way\n",
+    )
+
+
+@pytest.mark.parametrize("compression", [zipfile.ZIP_DEFLATED, zipfile.ZIP_BZIP2, zipfile.ZIP_LZMA])
+def test_damaged_archives(run: Run, compression: int) -> None:
+    with zipfile.ZipFile("good", "w", compression) as files:
+        for member in data_of.FILES:
+            files.writestr(member, numbered_sentences(5, "w"))  # too few, so nothing is trained
+    good = Path("good").read_bytes()
+    random = np.random.default_rng(0)
+    for _ in range(200):
+        bad = bytearray(good)
+        for _ in range(3):
+            bad[random.integers(0, len(bad))] = random.integers(0, 256)
+        Path("bad").write_bytes(bad)
+        code, out, err = run("--data", "bad")
+        assert (code, out, err.count("\n")) == (2, "", 1)
+
+
 def test_the_package_is_fetched_once(monkeypatch: pytest.MonkeyPatch) -> None:
     calls = []
 

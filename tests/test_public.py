@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import importlib.util
 import inspect
 import pkgutil
 import subprocess
@@ -24,7 +25,7 @@ from lucid.nn import functional
 ROOT = Path(__file__).parent.parent
 
 # the modules that only gather what their private files define
-INDEXES = [lucid, nn, functional, optim]
+INDEXES = [lucid, lucid.linalg, nn, functional, optim]
 
 
 def public_names(module: ModuleType) -> dict[str, Any]:
@@ -105,6 +106,35 @@ def names_used(path: Path) -> set[tuple[str, str]]:
     return found
 
 
+def public_modules() -> list[ModuleType]:
+    found = [lucid]
+    for info in pkgutil.walk_packages(lucid.__path__, "lucid."):
+        if not any(part.startswith("_") for part in info.name.split(".")):
+            library = info.name.rpartition(".")[2]
+            if library not in ("torch", "jax") or importlib.util.find_spec(library):
+                found.append(importlib.import_module(info.name))
+    return found
+
+
+def test_a_public_module_offers_what_it_defines_and_nothing_by_accident() -> None:
+    for module in public_modules():
+        offered = getattr(module, "__all__", None)
+        if offered is None:
+            offered = [name for name in public_names(module) if name != "annotations"]
+        else:
+            defined = {
+                name
+                for name, value in public_names(module).items()
+                if callable(value) and getattr(value, "__module__", "") == module.__name__
+            }
+            assert set(offered) == defined, module.__name__
+        for name in offered:
+            value = getattr(module, name)
+            home = value.__name__ if inspect.ismodule(value) else value.__class__.__module__
+            home = getattr(value, "__module__", home)
+            assert home.startswith("lucid") or isinstance(value, np.dtype), (module, name)
+
+
 def test_every_public_function_is_used_in_a_test() -> None:
     used = set().union(*map(names_used, Path(__file__).parent.glob("test_*.py")))
     in_table = {id(case.op) for case in CASES}
@@ -126,13 +156,13 @@ def test_the_settings_are_kept_and_shown(capsys: pytest.CaptureFixture[str]) -> 
     finally:
         lucid.set_num_threads(before)
     shown = [line.split() for line in capsys.readouterr().out.splitlines() if line[0] != " "]
-    assert [line[0] for line in shown[:4]] == ["lucid", "python", "kernel", "threads"]
-    assert shown[3] == ["threads", "3"]
+    assert [line[0] for line in shown[:5]] == ["lucid", "location", "python", "kernel", "threads"]
+    assert shown[4] == ["threads", "3"]
     assert ["numpy", np.__version__] in shown
 
 
 def test_private_modules_stay_private() -> None:
-    known = {"autograd", "kernels", "nn", "ops", "optim", "testing", "torch", "jax"}
+    known = {"autograd", "kernels", "linalg", "nn", "ops", "optim", "testing", "torch", "jax"}
     found = {info.name for info in pkgutil.iter_modules(lucid.__path__)}
     assert {name for name in found if not name.startswith("_")} <= known
 
@@ -163,7 +193,8 @@ def test_the_names_are_those_of_the_array_api_standard() -> None:
     ours = {name for module, name in public_functions() if module == "lucid"}
     beyond = ours - set(dir(strict)) - set(ERRORS)
     assert beyond == {
-        "Generator", "LucidError", "Tensor", "detect_anomaly", "enable_grad", "grad",
+        "Generator", "LucidError", "Tensor", "batches", "detect_anomaly", "einsum", "enable_grad",
+        "grad",
         "get_num_threads", "set_num_threads", "show_config",
         "is_grad_enabled", "load", "logsumexp", "manual_seed", "no_grad", "op", "rand", "randint",
         "randn", "randperm", "save", "sigmoid",

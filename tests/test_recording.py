@@ -338,3 +338,32 @@ def test_copy_from_a_result_is_recorded() -> None:
     y.copy_(x * 3)
     y.backward()
     assert gradient(x).tolist() == [3.0]
+
+
+def test_decorators_work_without_brackets() -> None:
+    x = leaf(1.0)
+
+    @lucid.no_grad
+    def doubled(x: Tensor) -> Tensor:
+        """Twice x."""
+        assert not lucid.is_grad_enabled()
+        return x * 2
+
+    @lucid.enable_grad
+    def tripled(x: Tensor) -> Tensor:
+        return x * 3
+
+    assert not doubled(x).requires_grad
+    assert (doubled.__name__, doubled.__doc__) == ("doubled", "Twice x.")
+    with lucid.no_grad():
+        assert tripled(x).requires_grad
+    assert lucid.is_grad_enabled()
+
+
+def test_what_is_no_function_is_not_decorated() -> None:
+    message = (
+        r"^no_grad: decorates a function, got Tensor; as a context manager it takes no argument, "
+        r"with lucid.no_grad\(\):$"
+    )
+    with pytest.raises(lucid.ArgumentError, match=message):
+        lucid.no_grad(leaf(1.0))  # type: ignore[call-overload]

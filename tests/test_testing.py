@@ -5,9 +5,11 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import pytest
 
 import lucid
@@ -187,8 +189,8 @@ def test_several_outputs_and_sequences_are_checked() -> None:
     gradcheck(lambda x: lucid.unstack(x * x), [np.ones((2, 3))], order=2)
     gradcheck(lucid.concat, [[np.ones(2), np.ones(3)]], order=2)
 
-    @lucid.op(sequence="xs")
-    def first(xs: Any) -> Any:
+    @lucid.op
+    def first(xs: Sequence[npt.NDArray[Any]]) -> Any:
         return xs[0] * 1.0
 
     first.gradient(xs=lambda g, needed: [2 * g, 0 * g])
@@ -206,6 +208,25 @@ def test_only_what_requires_a_gradient_is_checked_if_anything_does() -> None:
 def test_other_arguments_are_passed_as_they_are() -> None:
     gradcheck(lucid.reshape, [np.ones((2, 3)), (3, 2)])
     gradcheck(lambda x, n: x**n, [np.array([1.5]), 3], order=3)
+
+
+def test_gradcheck_says_that_all_is_well() -> None:
+    assert gradcheck(lucid.exp, [np.ones(2)], order=2) is True
+
+
+def test_a_rule_in_numpy_is_named_at_order_2() -> None:
+    @lucid.op(gradient=lambda g, x: g * np.cos(x))
+    def sine(x: Any) -> Any:
+        return np.sin(x)
+
+    assert gradcheck(sine, [np.ones(2)])
+    message = (
+        r"^sine: the gradient rule for 'x' raised TypeError: .*\n"
+        r"The gradient is itself being recorded .*, and so the rule is given Tensors\.\n"
+        r"Compute in it with operators and lucid's functions, such as lucid\.exp, not with NumPy's"
+    )
+    with pytest.raises(lucid.GraphError, match=message):
+        gradcheck(sine, [np.ones(2)], order=2)
 
 
 def test_the_inputs_are_left_alone() -> None:

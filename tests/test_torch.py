@@ -18,7 +18,7 @@ from lucid.nn import functional as F
 
 torch: Any = pytest.importorskip("torch", reason="lucid.torch needs PyTorch")
 
-from lucid.torch import Bilinear, bilinear, swap  # noqa: E402 (where PyTorch is)
+from lucid.torch import Bilinear, bilinear, swap, unswap  # noqa: E402 (where PyTorch is)
 
 # What PyTorch says about its own forward mode when that is first used.
 pytestmark = pytest.mark.filterwarnings("ignore:`torch.jit.script` is deprecated")
@@ -356,7 +356,44 @@ def test_swap_of_a_root_and_of_a_subclass() -> None:
         pass
 
     assert type(swap(torch.nn.Bilinear(3, 4, 5))) is Bilinear
-    assert type(swap(Own(3, 4, 5))) is Own
+    own = torch.nn.ModuleDict({"score": Own(3, 4, 5), "other": torch.nn.Bilinear(3, 4, 5)})
+    with pytest.warns(UserWarning, match=r"swap: left alone 'score' \(Own\): a subclass"):
+        swap(own)
+    assert type(own["score"]) is Own
+    assert type(own["other"]) is Bilinear
+
+
+def test_swap_says_where_there_was_nothing_to_do() -> None:
+    with pytest.warns(UserWarning, match=r"no torch\.nn\.Bilinear in this Linear, nothing was"):
+        swap(torch.nn.Linear(3, 4))
+    model = swap(torch.nn.Sequential(torch.nn.Bilinear(3, 4, 5)))
+    assert swap(model) is model  # twice is once, without a word
+    wrong: Any = 3
+    for function in (swap, unswap):
+        with pytest.raises(lucid.LibraryError, match=r"is int, expected a torch\.nn\.Module"):
+            function(wrong)
+
+
+def test_unswap_is_the_way_back() -> None:
+    model = Model()
+    torch.nn.utils.parametrize.register_parametrization(model.other, "weight", Half())
+    before = [type(each) for each in (model.one, model.other.__class__.__bases__[0])]
+    parameters = [id(each) for each in model.parameters()]
+    assert unswap(swap(model)) is model
+    assert type(model.one) is torch.nn.Bilinear
+    assert model.other.__class__.__bases__ == (torch.nn.Bilinear,)
+    assert [type(each) for each in (model.one, model.other.__class__.__bases__[0])] == before
+    assert [id(each) for each in model.parameters()] == parameters
+
+
+def test_pytorchs_own_keywords() -> None:
+    x1, x2, w = tensors(((2, 3), (2, 4), (5, 3, 4)))
+    expected = torch.nn.functional.bilinear(input1=x1, input2=x2, weight=w)
+    same(bilinear(input1=x1, input2=x2, weight=w), expected)
+    same(bilinear(x1, input2=x2, weight=w, bias=None), expected)
+    same(bilinear(input_1=x1, input_2=x2, weight=w), expected)
+    with pytest.raises(TypeError, match="both input_1 and input1"):
+        bilinear(x1, x2, w, input1=x1)
 
 
 def test_a_layer_is_copied_pickled_and_replicated() -> None:

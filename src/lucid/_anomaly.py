@@ -8,13 +8,18 @@ import traceback
 from collections.abc import Iterable
 from contextlib import ContextDecorator
 from types import TracebackType
-from typing import TYPE_CHECKING, Any
+from typing import Any, Protocol
 
 from ._arrays import Array, is_array, namespace
 from ._errors import AnomalyError, LucidError
 
-if TYPE_CHECKING:
-    from ._tape import Node
+
+class Node(Protocol):
+    """What is asked of a node of the tape: its operation, and where it was recorded."""
+
+    saving: Any
+    where: str
+
 
 _HERE = os.path.dirname(__file__)
 
@@ -81,7 +86,7 @@ def mark(node: Node) -> None:
 def check_gradient(node: Node, gradient: Any) -> None:
     if _mine.depth and _has_nan(getattr(gradient, "_array", gradient)):
         raise AnomalyError(
-            f"the gradient of {node.plan.name} is NaN.\n{getattr(node, 'where', _UNMARKED)}"
+            f"the gradient of {node.saving.operation} is NaN.\n{getattr(node, 'where', _UNMARKED)}"
         )
 
 
@@ -89,7 +94,9 @@ def explain(error: Exception, node: Node) -> None:
     """Add to an error in a gradient rule which operation it was, and where it was recorded."""
     if not isinstance(error, AnomalyError):
         where = getattr(node, "where", _UNMARKED)
-        name = "" if isinstance(error, LucidError) else f"in the gradient of {node.plan.name}. "
+        name = (
+            "" if isinstance(error, LucidError) else f"in the gradient of {node.saving.operation}. "
+        )
         error.add_note(f"{name}{where}")
 
 

@@ -8,8 +8,9 @@ reached through the package `array-api-compat`, imported when their first array 
 
 from __future__ import annotations
 
-import sys
-from collections.abc import Mapping
+import re
+from collections.abc import Callable, Iterable, Mapping
+from enum import IntEnum
 from functools import cache, lru_cache
 from math import prod
 from typing import Any, TypeAlias
@@ -29,9 +30,17 @@ _SCALARS = (bool, int, float, complex, type(None))
 
 _SPELT = ("torch", "cupy")  # these spell some names differently
 
-# type of an array → the module with its functions. `lucid` adds Tensor → itself.
+# type of an array → the module with its functions
 array_types: dict[type, Namespace] = {np.ndarray: np}
 array_types.update(dict.fromkeys(set(np.sctypeDict.values()), np))
+
+_of_tensors: Namespace = None
+
+
+def serve(tensor: type, module: Namespace) -> None:
+    """Make a module, `lucid`, the namespace of its Tensors."""
+    global _of_tensors
+    array_types[tensor] = _of_tensors = module
 
 
 def namespace(first: Array, *others: Array) -> Namespace:
@@ -51,12 +60,23 @@ def is_array(value: object) -> bool:
         return True
     if kind in _SCALARS or kind in (list, tuple, str):
         return False
-    return kind.__module__.partition(".")[0] in _SPELT or _lookup(value) is not None
+    if kind.__module__.partition(".")[0] in _SPELT:  # they have dtypes, devices and sizes too
+        return hasattr(value, "__dlpack__")
+    return _lookup(value) is not None
 
 
 def library(array: Array) -> str:
     """The name of an array's library, for messages: 'numpy', 'torch', 'jax', …"""
     return type(array).__module__.partition(".")[0].removesuffix("lib")
+
+
+def on_cpu(array: Array) -> bool:
+    """Whether an array's numbers are in the memory of the CPU, as far as its library says."""
+    if library(array) == "cupy":
+        return False
+    device = getattr(array, "device", None)  # JAX's tracers have none
+    where = getattr(device, "type", None) or getattr(device, "platform", "cpu")
+    return bool(where == "cpu")
 
 
 _ONE = {"numpy": "a NumPy array", "torch": "a torch tensor", "jax": "a JAX array"}
@@ -82,9 +102,8 @@ def _common(xp: Namespace, first: Array, other: Array) -> Namespace:
     found = array_types.get(type(other)) or _discover(other)
     if xp is None or xp is found:
         return found
-    tensors = sys.modules["lucid"]
-    if xp is tensors or found is tensors:  # a recorded rule, with constants beside its Tensors
-        return tensors
+    if _of_tensors in (xp, found):  # a recorded rule, with constants beside its Tensors
+        return _of_tensors
     raise LibraryError(
         f"arrays of two libraries: {library(first)} {tuple(first.shape)} and "
         f"{library(other)} {tuple(other.shape)}.\nConvert one of them first, "
@@ -134,36 +153,57 @@ def _compat(library: str) -> Namespace:
 _cache_by_type = lru_cache(maxsize=None, typed=True)
 
 
-def _name(dtype: DType) -> str:
-    """What a dtype is called; of NumPy's without the byte order, which its text begins with."""
-    return dtype.name if isinstance(dtype, np.dtype) else str(dtype)
+class Numbers(IntEnum):
+    """What numbers a dtype has; each of these kinds can hold those before it."""
+
+    TRUTH = 0
+    INTEGER = 1
+    REAL = 2
+    COMPLEX = 3
+
+
+_BY_CODE = {
+    "b": Numbers.TRUTH, "i": Numbers.INTEGER, "u": Numbers.INTEGER,
+    "f": Numbers.REAL, "c": Numbers.COMPLEX,
+}  # fmt: skip
+_BY_NAME = {
+    "int": Numbers.INTEGER, "uint": Numbers.INTEGER,
+    "float": Numbers.REAL, "bfloat": Numbers.REAL, "complex": Numbers.COMPLEX,
+}  # fmt: skip
+
+
+@_cache_by_type
+def kind(dtype: DType) -> Numbers:
+    """What numbers a dtype has."""
+    found = _BY_CODE.get(getattr(dtype, "kind", ""))
+    if found is not None:
+        return found
+    # NumPy has no code for those of ml_dtypes, and other libraries' dtypes have no code at all
+    word = re.match("[a-z]*", dtype_name(dtype))
+    return _BY_NAME.get(word[0] if word else "", Numbers.TRUTH)
 
 
 @_cache_by_type
 def is_complex(dtype: DType) -> bool:
     """Whether numbers of this dtype have an imaginary part."""
-    return "complex" in _name(dtype)
-
-
-@_cache_by_type
-def kind(dtype: DType) -> int:
-    """What numbers a dtype has: 0 truth values, 1 integers, 2 real, 3 complex numbers."""
-    if is_differentiable(dtype):
-        return 3 if is_complex(dtype) else 2
-    return int("int" in _name(dtype))
+    return kind(dtype) is Numbers.COMPLEX
 
 
 @_cache_by_type
 def is_differentiable(dtype: DType) -> bool:
     """Whether numbers of this dtype can have a gradient: real or complex floating point."""
-    name = _name(dtype)
-    return "float" in name or "complex" in name
+    return kind(dtype) >= Numbers.REAL
 
 
 @_cache_by_type
 def is_half(dtype: DType) -> bool:
     """Whether this is float16 or bfloat16: too coarse to compute in."""
-    return "float16" in _name(dtype)
+    return dtype_name(dtype) in ("float16", "bfloat16")
+
+
+def dtype_name(dtype: DType) -> str:
+    """The standard's name of a dtype, "float32", in whatever library and byte order."""
+    return dtype.name if isinstance(dtype, np.dtype) else str(dtype).rpartition(".")[2]
 
 
 def plain_array(function: str, name: str, array: Array) -> Array:
@@ -223,15 +263,30 @@ _PYTHON_DTYPES = {bool: "bool", int: "int64", float: "float32", complex: "comple
 
 def native_dtype(xp: Namespace, dtype: DType | None) -> DType | None:
     """A dtype, given as `lucid.float32`, "float32", `float` or a library's own, in `xp`'s terms."""
-    if dtype is None or (xp is not np and type(dtype) is type(xp.float32)):
+    if dtype is None or isinstance(dtype, np.dtype if xp is np else type(xp.float32)):
         return dtype
     name = _PYTHON_DTYPES.get(dtype) if isinstance(dtype, type) else None
-    name = name or str(dtype).rpartition(".")[2]
+    name = name or dtype_name(dtype)
     if isinstance(dtype, type) and issubclass(dtype, np.generic):
         name = np.dtype(dtype).name
-    if xp is np:
-        return np.dtype(name)
-    return getattr(xp, name)
+    try:
+        found = np.dtype(name) if xp is np else getattr(xp, name)
+    except (TypeError, AttributeError):
+        found = None
+    if found is None or getattr(found, "kind", "f") in "OSUMm":
+        raise DTypeError(f"there is no dtype {dtype!r} of numbers, such as lucid.float32") from None
+    return found
+
+
+def like_tuple(like: tuple[Any, ...], values: Iterable[Any]) -> tuple[Any, ...]:
+    """A tuple of values, with the names that a named tuple has."""
+    make: Callable[[Iterable[Any]], tuple[Any, ...]] = getattr(type(like), "_make", tuple)
+    return make(values)
+
+
+def is_traced_by_jax(array: Array) -> bool:
+    """Whether this stands for an array under `jax.jit`, so that no value is there to check."""
+    return any(each.__name__ == "Tracer" for each in type(array).__mro__)
 
 
 def device_of(array: Array) -> Device | None:
@@ -274,6 +329,9 @@ def scatter_add(values: Array, index: Any, shape: tuple[int, ...], *, repeats: b
     if not repeats:
         zeros = xp.zeros(shape, dtype=values.dtype, device=device_of(values))
         return set_item(zeros, index, values)
+    if is_half(values.dtype):  # too coarse to add up in
+        wide = xp.astype(values, xp.float32)
+        return xp.astype(scatter_add(wide, index, shape, repeats=True), values.dtype)
     if hasattr(values, "at"):
         return xp.zeros(shape, dtype=values.dtype).at[index].add(values)
     device = values.device
@@ -286,7 +344,7 @@ def scatter_add(values: Array, index: Any, shape: tuple[int, ...], *, repeats: b
         total = xp.zeros(prod(shape), dtype=values.dtype)
         xp.add.at(total, places, flat)
         return xp.reshape(total, shape)
-    result = np.zeros(prod(shape), str(values.dtype).rpartition(".")[2])
+    result = np.zeros(prod(shape), dtype_name(values.dtype))
     np.add.at(result, np.asarray(np.from_dlpack(places), np.intp), np.from_dlpack(flat))
     return xp.reshape(xp.asarray(result, device=device), shape)
 
@@ -295,7 +353,7 @@ def _places(xp: Namespace, index: Any, shape: tuple[int, ...], device: Device) -
     """Which element, counted through the whole array, each element at an index is."""
     *before, last = index if isinstance(index, tuple) else (index,)
     whole = all(isinstance(each, slice) and each == slice(None) for each in before)
-    if not (whole and is_array(last) and kind(last.dtype) == 1):
+    if not (whole and is_array(last) and kind(last.dtype) is Numbers.INTEGER):
         return xp.reshape(xp.reshape(xp.arange(prod(shape), device=device), shape)[index], (-1,))
     # numbers along one axis, as in `take`: without counting through all of a large table
     axis = len(before)

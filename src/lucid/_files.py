@@ -7,22 +7,24 @@ each Tensor stands there as {"$tensor": name}, the name being its path, joined w
 
 from __future__ import annotations
 
+import errno
+import json
 import os
+import stat
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
-from typing import TYPE_CHECKING, Any
+from typing import Any, BinaryIO
 
 import numpy as np
 
+from . import _safetensors
 from ._arrays import is_array
-from ._errors import ArgumentError, LibraryError
-from ._tape import Traced, new_tensor
-
-if TYPE_CHECKING:
-    from types import ModuleType
+from ._errors import ArgumentError, DTypeError, LibraryError
+from ._tape import Tracked, new_tensor
 
 _FORM = "lucid.form"  # the name of the nested form in the header
 _TENSOR = "$tensor"
+_DEEPEST = 100  # levels of a state; the JSON of more may be more than a reader can take
 
 Path = str | os.PathLike[str]
 
@@ -36,10 +38,13 @@ def save(
     strings and None, as deep as needed. `metadata` are texts for other readers of the file.
 
     The file appears complete or not at all: it is written beside its place under another name, and
-    then renamed. It holds numbers and text only, no code (no pickle).
+    then renamed. It keeps the permissions and the owner of a file that it replaces, and a link
+    stays a link. It holds numbers and text only, no code (no pickle).
 
-    Raises ArgumentError, with its place in the state, for a value of another type or for two
-    Tensors whose names would be equal; LibraryError where the package safetensors is missing.
+    Raises ArgumentError, with its place in the state, for what the file could not give back: a
+    value of another type, two Tensors whose names would be equal, a name that is taken; DTypeError
+    for an array of a dtype that the format does not have. All of that, and what is in the way at
+    the path, is found before anything is written. Raises OSError where the system refuses.
 
     >>> import os, tempfile
     >>> path = os.path.join(tempfile.mkdtemp(), "model.safetensors")
@@ -48,26 +53,28 @@ def save(
     {'weight': Tensor([1.0, 1.0]), 'training': {'epoch': 3}}
     """
     if not isinstance(state, Mapping):
-        raise ArgumentError(f"save: state is {type(state).__name__}, expected a dictionary")
-    safetensors = _safetensors("save")
-    arrays: dict[str, np.ndarray[Any, Any]] = {}
-    form = _pack(state, "", arrays)
-    header = dict(metadata or {})
-    if set(state) != set(arrays):  # nested, or plain values: more than names of Tensors
-        import json
-
+        raise ArgumentError(
+            f"save: state is {type(state).__name__}, expected a dictionary"
+            + ("; pass its state_dict()" if hasattr(state, "state_dict") else "")
+        )
+    header = _texts(metadata)
+    arrays: _safetensors.Arrays = {}
+    form = _pack(state, "", arrays, 0)
+    if any(each != {_TENSOR: name} for name, each in form.items()):  # more than Tensors by name
         header[_FORM] = json.dumps(form)
-    with _replacing(os.fspath(path)) as temporary:
-        safetensors.save_file(arrays, temporary, metadata=header or None)
+    with _os_errors("save", path), _replacing(_text(path, "save")) as file:
+        _safetensors.write(file, arrays, header)
 
 
 def load(path: Path) -> dict[str, Any]:
     """Read a safetensors file: what `save` was given, with NumPy's Tensors for all arrays.
 
-    A file of another program gives a dictionary from names to Tensors.
+    A file of another program gives a dictionary from names to Tensors. The arrays have memory of
+    their own: what becomes of the file afterwards does not matter.
 
-    Raises FileNotFoundError where there is no file, ArgumentError where it is no safetensors
-    file or is damaged, LibraryError where the package safetensors is missing.
+    Raises OSError where there is no file or it may not be read, ArgumentError where it is no
+    safetensors file, is damaged, or has a dtype that NumPy has not (float8), LibraryError where it
+    has bfloat16 and the package ml_dtypes is missing.
 
     >>> import os, tempfile
     >>> path = os.path.join(tempfile.mkdtemp(), "model.safetensors")
@@ -75,38 +82,63 @@ def load(path: Path) -> dict[str, Any]:
     >>> lucid.load(path)["weight"].shape
     (1, 2)
     """
-    _safetensors("load")
-    from safetensors import SafetensorError, safe_open
-
-    if not os.path.isfile(path):
-        raise FileNotFoundError(f"load: there is no file {path}")
-    try:
-        with safe_open(path, framework="np") as file:
-            tensors = {name: new_tensor(file.get_tensor(name)) for name in file.keys()}  # noqa: SIM118 (no mapping)
-            form = (file.metadata() or {}).get(_FORM)
-    except SafetensorError as error:
-        raise ArgumentError(f"load: {path} is no safetensors file, or damaged: {error}") from None
-    if form is None:
+    with _os_errors("load", path):
+        text = _text(path, "load")
+        _check_regular("load", path, os.stat(text))  # before opening, which waits at a FIFO
+        with open(text, "rb") as file:
+            try:
+                arrays, metadata = _safetensors.read(file, os.fstat(file.fileno()).st_size)
+            except _safetensors.FormatError as error:
+                raise ArgumentError(
+                    f"load: {path} is no safetensors file, or damaged: {error}"
+                ) from None
+            except ImportError:
+                raise LibraryError(
+                    f"load: {path} holds bfloat16, which needs the package ml_dtypes: "
+                    "pip install ml_dtypes"
+                ) from None
+    tensors = {name: new_tensor(array) for name, array in arrays.items()}
+    if _FORM not in metadata:
         return tensors
-    import json
-
+    left = dict(tensors)
     try:
-        state: dict[str, Any] = _unpack(json.loads(form), tensors)
-    except (ValueError, KeyError, TypeError) as error:
+        state: dict[str, Any] = _unpack(json.loads(metadata[_FORM]), left)
+        if not isinstance(state, dict) or left:
+            raise ValueError(f"it leaves out {', '.join(left) or 'all names'}")
+    except (ValueError, KeyError, TypeError, RecursionError) as error:
         raise ArgumentError(f"load: the header of {path} is damaged: {error!r}") from None
     return state
 
 
-def _pack(value: Any, path: str, arrays: dict[str, np.ndarray[Any, Any]]) -> Any:
+# The form of a state
+
+
+def _texts(metadata: Mapping[str, str] | None) -> dict[str, str]:
+    texts = {} if metadata is None else metadata
+    if not isinstance(texts, Mapping) or not all(map(_is_text, (*texts, *texts.values()))):
+        raise ArgumentError(f"save: metadata maps texts to texts, but got {metadata!r:.60}")
+    if _FORM in texts:
+        raise ArgumentError(f"save: metadata has the key '{_FORM}', which the file has itself")
+    return dict(texts)
+
+
+def _pack(value: Any, path: str, arrays: _safetensors.Arrays, depth: int) -> Any:
     """The form of a value in JSON's terms; its arrays are added under their paths."""
-    if isinstance(value, Traced) or is_array(value):
+    if isinstance(value, Tracked) or (is_array(value) and not isinstance(value, str)):
         if path in arrays:
             raise ArgumentError(
                 f"save: two tensors would have the name '{path}'; rename one of the keys"
             )
-        tensor: Any = value if isinstance(value, Traced) else new_tensor(value)
-        arrays[path] = np.asarray(tensor.numpy(), order="C")
+        if path == _safetensors.METADATA or not _is_text(path):
+            raise ArgumentError(
+                f"save: a tensor cannot have the name {path!r} in a safetensors file; rename it"
+            )
+        arrays[path] = _array(value, path)
         return {_TENSOR: path}
+    if depth == _DEEPEST:
+        raise ArgumentError(
+            f"save: {path[:30]}… is more than {_DEEPEST} levels deep; does it hold itself?"
+        )
     if isinstance(value, Mapping):
         for key in value:
             if not isinstance(key, str) or key == _TENSOR:
@@ -114,9 +146,13 @@ def _pack(value: Any, path: str, arrays: dict[str, np.ndarray[Any, Any]]) -> Any
                     f"save: {path or 'state'} has the key {key!r}, expected a string"
                     + (f" other than '{_TENSOR}'" if key == _TENSOR else "")
                 )
-        return {key: _pack(each, _join(path, key), arrays) for key, each in value.items()}
+        return {
+            key: _pack(each, _join(path, key), arrays, depth + 1) for key, each in value.items()
+        }
     if isinstance(value, (list, tuple)):
-        return [_pack(each, _join(path, str(k)), arrays) for k, each in enumerate(value)]
+        return [_pack(each, _join(path, str(k)), arrays, depth + 1) for k, each in enumerate(value)]
+    if isinstance(value, int) and abs(value) >> 1024:
+        raise ArgumentError(f"save: {path} is a whole number of more than 1024 bits")
     if value is None or isinstance(value, (bool, int, float, str)):
         return value
     raise ArgumentError(
@@ -125,13 +161,29 @@ def _pack(value: Any, path: str, arrays: dict[str, np.ndarray[Any, Any]]) -> Any
     )
 
 
-def _unpack(form: Any, tensors: Mapping[str, Any]) -> Any:
+def _array(value: Any, path: str) -> np.ndarray[Any, Any]:
+    if isinstance(value, np.ma.MaskedArray):
+        raise ArgumentError(
+            f"save: {path} is a masked array, and the mask would be lost; save {path}.filled(…)"
+        )
+    tensor: Any = value if isinstance(value, Tracked) else new_tensor(value)
+    array = np.asarray(tensor.numpy(), order="C")
+    if not _safetensors.holds(array.dtype):
+        raise DTypeError(
+            f"save: {path} has dtype {array.dtype}, which a safetensors file does not hold; "
+            f"convert it to one of {_safetensors.DTYPES}"
+        )
+    return array
+
+
+def _unpack(form: Any, left: dict[str, Any]) -> Any:
+    """The value of a form; its Tensors are taken out of those that are left."""
     if isinstance(form, dict):
         if set(form) == {_TENSOR}:
-            return tensors[form[_TENSOR]]
-        return {key: _unpack(each, tensors) for key, each in form.items()}
+            return left.pop(form[_TENSOR])
+        return {key: _unpack(each, left) for key, each in form.items()}
     if isinstance(form, list):
-        return [_unpack(each, tensors) for each in form]
+        return [_unpack(each, left) for each in form]
     return form
 
 
@@ -139,32 +191,92 @@ def _join(path: str, key: str) -> str:
     return f"{path}.{key}" if path else key
 
 
-@contextmanager
-def _replacing(path: str) -> Iterator[str]:
-    """A new file beside the place of another, which takes that place if all goes well."""
-    folder, name = os.path.split(path)
-    if not os.path.isdir(folder or "."):
-        raise FileNotFoundError(f"save: there is no folder {folder}")
-    temporary = os.path.join(folder, f".{name}.{os.urandom(4).hex()}.tmp")
+def _is_text(value: Any) -> bool:
+    """Whether this is a string that UTF-8 has: one without half a character."""
+    return isinstance(value, str) and not any("\ud800" <= each <= "\udfff" for each in value)
+
+
+# Files
+
+
+def _text(path: Any, function: str) -> str:
     try:
-        with open(temporary, "xb") as file:
-            mode = os.fstat(file.fileno()).st_mode
-        yield temporary  # whoever writes there may replace the file, by one that is private
-        os.chmod(temporary, mode)
-        with open(temporary, "rb+") as file:
+        text = os.fsdecode(path)
+    except TypeError:
+        text = ""
+    if not text or "\0" in text:
+        raise ArgumentError(f"{function}: path is {path!r}, expected the name of a file")
+    return text
+
+
+@contextmanager
+def _replacing(path: str) -> Iterator[BinaryIO]:
+    """A new file beside the place of another, which takes that place if all goes well."""
+    target = os.path.realpath(path)  # of a link, what it points to
+    folder = os.path.dirname(target)
+    if not os.path.isdir(folder):
+        raise _os_error(errno.ENOENT, f"save: there is no folder {os.path.dirname(path) or folder}")
+    old = None
+    with suppress(FileNotFoundError):
+        old = os.stat(target)
+    if old is not None:
+        _check_regular("save", path, old)
+        if not os.access(target, os.W_OK):
+            raise PermissionError(errno.EACCES, "")
+    temporary = os.path.join(folder, f".lucid-{os.urandom(4).hex()}.tmp")
+    mode = 0o666 if old is None else 0o600  # less the umask; what was private is so at all times
+    try:
+        with open(
+            os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | _BINARY, mode), "wb"
+        ) as file:
+            if old is not None:
+                _resemble(temporary, old)
+            yield file
+            file.flush()
             os.fsync(file.fileno())
-        os.replace(temporary, path)
+        os.replace(temporary, target)
     finally:
         with suppress(FileNotFoundError):
             os.remove(temporary)
 
 
-def _safetensors(function: str) -> ModuleType:
+_BINARY = getattr(os, "O_BINARY", 0)
+
+
+def _resemble(path: str, old: os.stat_result) -> None:
+    """Give a file the owner and the permissions of another, as far as the system lets us."""
+    if hasattr(os, "chown"):
+        for user, group in ((-1, old.st_gid), (old.st_uid, -1)):
+            with suppress(PermissionError):  # only root can give a file to somebody else
+                os.chown(path, user, group)
+    os.chmod(path, stat.S_IMODE(old.st_mode))  # after chown, which takes some away
+
+
+def _check_regular(function: str, path: Any, status: os.stat_result) -> None:
+    if stat.S_ISDIR(status.st_mode):
+        raise _os_error(errno.EISDIR, f"{function}: {path} is a folder, not a file")
+    if not stat.S_ISREG(status.st_mode):
+        raise ArgumentError(f"{function}: {path} is a device, a pipe or a socket, not a file")
+
+
+@contextmanager
+def _os_errors(function: str, path: Any) -> Iterator[None]:
+    """Say of an error of the system which function it stopped, and at which file."""
     try:
-        import safetensors.numpy
-    except ImportError:
-        raise LibraryError(
-            f'{function}: needs the package safetensors: pip install "lucid-nn[files]"'
-        ) from None
-    module: ModuleType = safetensors.numpy
-    return module
+        yield
+    except OSError as error:
+        if error.errno is None or error.strerror is None:
+            raise  # it says so itself
+        reason = f"{path}: {error.strerror}"
+        if isinstance(error, FileNotFoundError):
+            reason = f"there is no file {path}"
+        elif isinstance(error, PermissionError):
+            reason = f"no permission to {'read' if function == 'load' else 'write'} {path}"
+        raise _os_error(error.errno, f"{function}: {reason}") from None
+
+
+def _os_error(code: int, text: str) -> OSError:
+    """The error that Python has for a code of the system's, in words of our own."""
+    error = type(OSError(code, ""))(text)
+    error.errno = code
+    return error

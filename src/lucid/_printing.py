@@ -2,30 +2,24 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import Any
 
 import numpy as np
-
-if TYPE_CHECKING:
-    from ._tensor import Tensor
 
 _LINE = 88  # characters
 _FEW = 64  # elements that are shown in full
 _DEFAULT = ("float32", "int64", "bool", "complex64")
 
 
-def describe(tensor: Tensor, *, with_dtype: bool) -> str:
-    """`Tensor([[1.0, 2.0]], grad=None)`, with `grad` where one is required.
+def describe(name: str, values: np.ndarray[Any, Any], dtype: str, **more: Any) -> str:
+    """`Tensor([[1.0, 2.0]], grad=None)`: the values, a dtype that they do not show, and more.
 
-    The dtype is shown on request, where the values do not show it.
+    An empty `dtype` is not shown.
     """
-    name = type(tensor).__name__
-    parts = [_values(tensor.numpy(), len(name) + 1)]
-    dtype = str(tensor.dtype).rpartition(".")[2]
-    if with_dtype and dtype not in _DEFAULT:
+    parts = [_values(values, len(name) + 1)]
+    if dtype and dtype not in _DEFAULT:
         parts.append(f"dtype={dtype}")
-    if tensor.requires_grad or tensor.grad is not None:
-        parts.append(f"grad={tensor.grad}")
+    parts += [f"{key}={value}" for key, value in more.items()]
     return f"{name}({', '.join(parts)})"
 
 

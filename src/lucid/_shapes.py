@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from functools import cache
 from itertools import zip_longest
 from math import prod
+from operator import index
+from typing import Any
 
+from ._arguments import WHOLE, told
 from ._arrays import Array, namespace
-from ._errors import LibraryError, ShapeError
+from ._errors import ArgumentError, LibraryError, LucidError, OutOfRangeError, ShapeError
+from ._wide import reduced
 
 Shape = tuple[int, ...]
 
@@ -107,10 +111,44 @@ def unbroadcast(array: Array, shape: Shape) -> Array:
         *(axis + new for axis, size in enumerate(shape) if size == 1 != array.shape[axis + new]),
     )
     if axes:
-        array = namespace(array).sum(array, axis=axes, keepdims=True, dtype=array.dtype)
+        array = reduced("sum", array, axis=axes, keepdims=True, dtype=array.dtype)
     if new:
         array = namespace(array).reshape(array, shape)
     return array
+
+
+def check_shape(function: str, shape: Any, name: str = "shape") -> Shape:
+    """A shape given as one size or several, as a tuple; ShapeError unless all are 0 or more."""
+    try:
+        sizes = tuple(map(index, shape if isinstance(shape, Iterable) else (shape,)))
+    except TypeError:
+        sizes = (-1,)
+    if any(size < 0 for size in sizes):
+        raise ShapeError(
+            f"{function}: {name} is {shape!r:.60}, expected whole numbers, 0 or more: one, or "
+            "several in brackets"
+        )
+    return sizes
+
+
+def axis_error(function: str, name: str, shape: Shape, axis: Any) -> LucidError | None:
+    """What is wrong with an axis, or several, for an array of this shape; None if nothing is."""
+    axes = axis if isinstance(axis, (tuple, list)) else () if axis is None else (axis,)
+    rank = len(shape)
+    if not all(map(WHOLE.holds, axes)):
+        return ArgumentError(f"{function}: axis is {told(axis)}, expected whole numbers")
+    outside = [each for each in axes if not -rank <= each < rank]
+    if outside:
+        return OutOfRangeError(
+            f"{function}: axis {outside[0]} is outside {name} {shape}, which has "
+            f"{rank} {'axis' if rank == 1 else 'axes'}"
+        )
+    if len({each % rank for each in axes}) < len(axes):
+        return ArgumentError(f"{function}: axis {axis} names an axis twice")
+    along = f" along axis {axis}" if axes else ""
+    if any(shape[each] == 0 for each in axes or range(rank)):
+        return ShapeError(f"{function}: {name} {shape} has no elements{along}, there is no result")
+    return None
 
 
 def size_of(shape: Shape) -> int:

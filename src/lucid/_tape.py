@@ -18,96 +18,45 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Iterable, Sequence
-from contextlib import ContextDecorator
 from itertools import count
 from operator import attrgetter
-from types import TracebackType
 from typing import TYPE_CHECKING, Any, ClassVar, TypeAlias
 from weakref import ref
 
+import numpy as np
+
 from . import _anomaly
-from ._arrays import Array, DType, is_array, is_complex, namespace
+from ._arrays import (
+    Array,
+    DType,
+    asarray,
+    asarray_like,
+    device_of,
+    is_array,
+    is_complex,
+    is_half,
+    like_tuple,
+    namespace,
+)
 from ._errors import GraphError
+from ._recording import mode
+from ._rules import Saving
 from ._shapes import Shape, unbroadcast
+from ._wide import converted, widened
 
 if TYPE_CHECKING:
-    from ._op import Plan
     from ._tensor import Tensor
 
 Hook: TypeAlias = "Callable[[Tensor], Tensor | None]"
+
+# A quick look at the dtypes that are nearly always there, and need neither conj nor more room.
+_FLOAT32, _FLOAT64 = np.dtype(np.float32), np.dtype(np.float64)
 
 _birth = count().__next__
 _accumulating = threading.Lock()
 
 
-class _Mode(threading.local):
-    recording = True
-
-
-mode = _Mode()
-
-
-class _Recording(ContextDecorator):
-    """A context manager and decorator that sets whether this thread records; re-entrant."""
-
-    _recording: bool
-
-    def __init__(self) -> None:
-        self._before: list[bool] = []
-
-    def __enter__(self) -> None:
-        self._before.append(mode.recording)
-        mode.recording = self._recording
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        mode.recording = self._before.pop()
-
-    def _recreate_cm(self) -> _Recording:  # a decorated function may run in several threads
-        return type(self)()
-
-
-class no_grad(_Recording):  # noqa: N801 (a context manager, named as a function is)
-    """Record nothing in this thread: results need no gradient. Also a decorator.
-
-    >>> import lucid
-    >>> x = lucid.Tensor([1.0, 2.0], requires_grad=True)
-    >>> with lucid.no_grad():
-    ...     (x * 2).requires_grad
-    False
-    """
-
-    _recording = False
-
-
-class enable_grad(_Recording):  # noqa: N801
-    """Record again, inside a `no_grad`. Also a decorator.
-
-    >>> import lucid
-    >>> x = lucid.Tensor([1.0, 2.0], requires_grad=True)
-    >>> with lucid.no_grad(), lucid.enable_grad():
-    ...     (x * 2).requires_grad
-    True
-    """
-
-    _recording = True
-
-
-def is_grad_enabled() -> bool:
-    """Whether operations are recorded in this thread.
-
-    >>> import lucid
-    >>> lucid.is_grad_enabled()
-    True
-    """
-    return mode.recording
-
-
-class Traced:
+class Tracked:
     """An array and its place on the tape: what the tape has to know of a Tensor."""
 
     __slots__ = ("_array", "_node", "_grad", "__weakref__")  # noqa: RUF023 (hot ones first)
@@ -126,14 +75,15 @@ class Hooks(dict[object, Hook]):
     """
 
     keep: Callable[[Tensor], None] | None = None
+    total: tuple[Any, Any] = (None, None)  # what `add_gradient` remembers for it
 
 
 class Leaf:
     """The place of a Tensor whose gradient the user asked for."""
 
-    __slots__ = ("_birth", "dtype", "hooks", "inputs", "owner", "shape")
+    __slots__ = ("_birth", "dtype", "hooks", "inputs", "owner", "shape", "total")
 
-    def __init__(self, owner: Traced) -> None:
+    def __init__(self, owner: Tracked) -> None:
         self.owner = ref(owner)
         self.inputs = ()
         self.shape: Shape = tuple(owner._array.shape)
@@ -150,16 +100,21 @@ class Leaf:
 class Node:
     """One application of an operation: where its inputs come from, and what its rules need."""
 
-    __slots__ = ("_birth", "dtype", "hooks", "inputs", "plan", "saved", "shape", "where")
+    __slots__ = ("_birth", "dtype", "hooks", "inputs", "saved", "saving", "shape", "where")
 
     where: str  # set under detect_anomaly only
 
     def __init__(
-        self, plan: Plan, inputs: tuple[Any, ...], saved: tuple[Any, ...], shape: Any, dtype: Any
+        self,
+        saving: Saving,
+        inputs: tuple[Any, ...],
+        saved: tuple[Any, ...],
+        shape: Any,
+        dtype: Any,
     ) -> None:
-        self.plan = plan
+        self.saving = saving
         self.inputs: Sequence[Any] = inputs
-        self.saved: tuple[Any, ...] | None = saved
+        self.saved: Iterable[Any] | None = saved  # a checkpoint computes them when iterated over
         self.shape = shape  # of several outputs: a tuple of shapes, and one of dtypes
         self.dtype = dtype
         self.hooks: Hooks | None = None
@@ -187,11 +142,30 @@ _by_birth = attrgetter("_birth")
 
 def new_tensor(array: Array, node: Place | None = None) -> Tensor:
     """A Tensor for an array, on a place."""
-    tensor = Traced._public.__new__(Traced._public)
+    tensor = Tracked._public.__new__(Tracked._public)
     tensor._array = array
     tensor._node = node
     tensor._grad = None
     return tensor
+
+
+def plain(value: Any) -> Any:
+    """The array of a Tensor; anything else as it is."""
+    return value._array if isinstance(value, Tracked) else value
+
+
+def operand(value: Any, *others: Any) -> Any:
+    """A Tensor or an array as it is; as a Tensor what is beside one, and a number or a list."""
+    if isinstance(value, Tracked):
+        return value
+    beside_tensor = any(isinstance(other, Tracked) for other in others)
+    return value if is_array(value) and not beside_tensor else new_tensor(asarray(value))
+
+
+def beside(input: Any, value: Any) -> Array:
+    """The array of a Tensor, an array as it is, and numbers as an array of the input's library."""
+    value = plain(value)
+    return value if is_array(value) else asarray_like(plain(input), value)
 
 
 def propagate(
@@ -222,13 +196,15 @@ def _propagate(
     gradients: dict[Place, Any] = {}
     for place, gradient in roots:
         before = gradients.get(place)
-        gradients[place] = gradient if before is None else before + gradient
+        gradients[place] = gradient if before is None else _sum(before, gradient)
     order, useful = _youngest_first(gradients, targets)
     results: dict[Place, Any] = {}
     for place in order:
         g: Any = gradients.pop(place, None)
         if g is None:  # reached only through rules that said "no gradient"
             continue
+        if place.dtype is not _FLOAT32 and place.dtype is not _FLOAT64:
+            g = _rounded(g, place.dtype)
         if place.hooks is not None:
             g = _run_hooks(place, place.hooks, g)
         if targets is not None and place in targets:
@@ -244,7 +220,7 @@ def _propagate(
             node = place.inputs[0]
             parts = gradients.setdefault(node, [None] * len(node.shape))
             before = parts[place.index]
-            parts[place.index] = g if before is None else before + g
+            parts[place.index] = g if before is None else _sum(before, g)
         elif targets is None:
             results[place] = g
     return results
@@ -254,46 +230,47 @@ def _youngest_first(
     roots: Iterable[Place], targets: frozenset[Place] | None
 ) -> tuple[list[Place], set[Place]]:
     """All places on the way from the roots to what is wanted, in the order of the walk back."""
+    # the walk ends at leaves; with targets also at what is no younger than all of them
+    oldest = -1 if targets is None else min([place._birth for place in targets], default=0)
+
+    def is_wanted(place: Place) -> bool:
+        if targets is None:
+            return type(place) is Leaf and place.wanted()
+        return place in targets
+
     found: set[Place] = set(roots)
     waiting = list(found)
     everything = True  # leads to what is wanted
-    # what is older than all targets leads to none of them
-    oldest = -1 if targets is None else min([place._birth for place in targets], default=0)
     while waiting:
         place = waiting.pop()
-        if targets is None:
-            if type(place) is Leaf:
-                everything = everything and place.wanted()
-                continue
-        elif type(place) is Leaf or place._birth <= oldest:
-            everything = everything and place in targets
+        if type(place) is Leaf or place._birth <= oldest:
+            everything = everything and is_wanted(place)
             continue
         if type(place) is Node and place.saved is None:
             raise GraphError(
                 f"backward: the graph of this tensor has been freed by an earlier backward "
-                f"(at the operation {place.plan.name}).\n"
+                f"(at the operation {place.saving.operation}).\n"
                 "Call the first one with retain_graph=True to go through it twice."
             )
-        for edge in place.inputs:
-            for source in edge if type(edge) is tuple else (edge,):
-                if source is not None and source not in found:
-                    found.add(source)
-                    waiting.append(source)
+        for source in place.inputs:
+            if type(source) is tuple:  # the places of a sequence of arrays
+                fresh = set(source) - found - {None}
+                found |= fresh
+                waiting += fresh
+            elif source is not None and source not in found:
+                found.add(source)
+                waiting.append(source)
     order = sorted(found, key=_by_birth, reverse=True)
     if not everything:
-        found = _leading_to(targets, order)
+        found = _leading_to(is_wanted, order)
         order = [place for place in order if place in found]
     return order, found
 
 
-def _leading_to(targets: frozenset[Place] | None, order: list[Place]) -> set[Place]:
+def _leading_to(is_wanted: Callable[[Place], bool], order: list[Place]) -> set[Place]:
     useful: set[Place] = set()
     for place in reversed(order):
-        if targets is None:
-            is_wanted = type(place) is Leaf and place.wanted()
-        else:
-            is_wanted = place in targets
-        if is_wanted or _leads_to(useful, place):
+        if is_wanted(place) or _leads_to(useful, place):
             useful.add(place)
     return useful
 
@@ -310,69 +287,73 @@ def _apply_rules(
     node: Node, g: Any, gradients: dict[Place, Any], useful: set[Place], create_graph: bool
 ) -> None:
     """Run the rules of one node, and add what they give to the gradients of its inputs."""
-    plan = node.plan
+    saving = node.saving
     if type(g) is list:
         g = _fill(g, node)
-    conjugate = plan.conjugates and _touches_complex(node)
+    conjugate = widen = False
+    dtype = node.dtype
+    if dtype is not _FLOAT32 and dtype is not _FLOAT64:
+        dtypes = dtype if type(dtype) is tuple else (dtype,)
+        conjugate = saving.conjugates and any(map(is_complex, dtypes))
+        widen = not saving.halves and any(map(is_half, dtypes))
     if conjugate:
         g = _conjugated(g)
-    values = (g, *(plan.on_tape(node) if create_graph else node.saved or ()))
-    for rule, pick, position in plan.steps:
-        source: Any = node.inputs[position] if plan.joint is None else plan.joint(node.inputs)
-        several = type(source) is tuple
-        if several:
-            wanted = [place in useful for place in source]
-            if True not in wanted:
-                continue
-            needed = plan.needed_type(*wanted)
-            inputs = (*values, needed, None)
-        elif source in useful:
-            inputs = values
-        else:
-            continue
+    given = (g, *(_on_tape(node) if create_graph else node.saved or ()))
+    if widen:
+        given = widened(given)
+    for rule in saving.rules:
         try:
-            gradient = rule(*pick(inputs))
+            found = rule.run(node.inputs, given, useful)
         except Exception as error:
             _anomaly.explain(error, node)
             raise
-        if conjugate:
-            gradient = _conjugated(gradient)
-        if not several:
-            _add(gradient, source, gradients, node)
-            continue
-        if not isinstance(gradient, (tuple, list)) or len(gradient) != len(source):
-            returned = len(gradient) if isinstance(gradient, (tuple, list)) else gradient
-            raise GraphError(
-                f"{plan.name}: a gradient rule for {len(source)} arrays returned "
-                f"{returned if isinstance(returned, int) else type(gradient).__name__}, "
-                "expected a gradient or None for each"
-            )
-        for place, part in zip(source, gradient, strict=True):
-            if place in useful:
-                _add(part, place, gradients, node)
+        for place, gradient in found:
+            if gradient is None:
+                continue
+            if conjugate:
+                gradient = _conjugated(gradient)
+            _add(gradient, place, gradients, node, create_graph)
 
 
-def _add(gradient: Any, place: Place, gradients: dict[Place, Any], node: Node) -> None:
-    if gradient is None:
-        return
+def _add(
+    gradient: Any, place: Place, gradients: dict[Place, Any], node: Node, create_graph: bool
+) -> None:
     if _anomaly.watching:
         _anomaly.check_gradient(node, gradient)
     try:
-        fits = gradient.shape == place.shape and gradient.dtype == place.dtype
+        shape, dtype = gradient.shape, gradient.dtype
     except AttributeError:
         raise GraphError(
-            f"{node.plan.name}: a gradient rule returned {type(gradient).__name__}, "
+            f"{node.saving.operation}: a gradient rule returned {type(gradient).__name__}, "
             f"expected an array of shape {tuple(place.shape)}"
         ) from None
-    if not fits:
-        gradient = _fit(gradient, place, node.plan.name)
+    if create_graph and not isinstance(gradient, Tracked):
+        raise GraphError(
+            f"{node.saving.operation}: a gradient rule returned {type(gradient).__name__} where "
+            "the gradient is itself being recorded (create_graph, gradcheck with order=2); its "
+            "graph is lost.\nCompute in the rule with operators and lucid's functions, such as "
+            "lucid.exp, not with NumPy's; return None where the gradient is zero."
+        )
+    # NumPy's dtypes are nearly always the same object, which is quicker to see
+    if shape != place.shape or (dtype is not place.dtype and dtype != place.dtype):
+        gradient = _fit(gradient, place, node.saving.operation)
     before = gradients.get(place)
-    gradients[place] = gradient if before is None else before + gradient
+    if before is not None:
+        usual = dtype is _FLOAT32 or dtype is _FLOAT64
+        gradient = before + gradient if usual else _sum(before, gradient)
+    gradients[place] = gradient
 
 
-def _touches_complex(node: Node) -> bool:
-    dtype = node.dtype
-    return any(map(is_complex, dtype)) if type(dtype) is tuple else is_complex(dtype)
+def _sum(before: Any, gradient: Any) -> Any:
+    """Two gradients of one place: halves add up in float32, and are rounded when all are there."""
+    return widened(before) + widened(gradient)
+
+
+def _rounded(gradient: Any, dtype: DType) -> Any:
+    """A gradient in the dtype of its place, where it was added up in a wider one."""
+    if type(gradient) is list or gradient.dtype == dtype:
+        return gradient
+    return converted(gradient, dtype)
 
 
 def _conjugated(gradient: Any) -> Any:
@@ -387,15 +368,21 @@ def _conjugated(gradient: Any) -> Any:
 def _fill(gradients: list[Any], node: Node) -> tuple[Any, ...]:
     """Zeros for the outputs that nothing was computed from."""
     known = next(gradient for gradient in gradients if gradient is not None)
-    xp = namespace(known)
+    array = plain(known)
+    xp, device = namespace(array), device_of(array)
+
+    def zeros(shape: Shape, dtype: DType) -> Any:
+        made = xp.zeros(shape, dtype=dtype, device=device)
+        return made if array is known else new_tensor(made)
+
     return tuple(
-        xp.zeros(shape, dtype=dtype, device=known.device) if gradient is None else gradient
+        zeros(shape, dtype) if gradient is None else gradient
         for gradient, shape, dtype in zip(gradients, node.shape, node.dtype, strict=True)
     )
 
 
 def _fit(gradient: Any, place: Place, name: str) -> Any:
-    """A gradient in the shape and dtype of its argument; raises if it cannot be that."""
+    """A gradient in the shape and dtype of its place; raises if it cannot be that."""
     if tuple(gradient.shape) != place.shape:
         summed = len(gradient.shape) >= len(place.shape) and all(
             size in (1, given)
@@ -407,22 +394,21 @@ def _fit(gradient: Any, place: Place, name: str) -> Any:
                 f"for an argument of shape {place.shape}"
             )
         gradient = unbroadcast(gradient, place.shape)
-    if gradient.dtype != place.dtype:
-        xp = namespace(gradient)
-        if is_complex(gradient.dtype) and not is_complex(place.dtype):
-            gradient = xp.real(gradient)
-        gradient = xp.astype(gradient, place.dtype)
-    return gradient
+    if is_complex(gradient.dtype) and not is_complex(place.dtype):
+        gradient = namespace(gradient).real(gradient)
+    if gradient.dtype == place.dtype or is_half(place.dtype):  # rounded when all are added up
+        return gradient
+    return namespace(gradient).astype(gradient, place.dtype)
 
 
 def _run_hooks(place: Place, hooks: Hooks, gradient: Any) -> Any:
-    recorded = isinstance(gradient, Traced)
+    recorded = isinstance(gradient, Tracked)
     tensor = gradient if recorded else new_tensor(gradient)
     for hook in tuple(hooks.values()):
         replaced = hook(tensor)
         if replaced is None:
             continue
-        if not isinstance(replaced, Traced) or tuple(replaced.shape) != tuple(place.shape):
+        if not isinstance(replaced, Tracked) or tuple(replaced.shape) != tuple(place.shape):
             raise GraphError(
                 f"a hook must return None or a Tensor of the gradient's shape "
                 f"{tuple(place.shape)}, but returned {replaced!r}"
@@ -439,24 +425,51 @@ def accumulate(leaf: Place, gradient: Any) -> None:
     if tensor is None:
         return
     with _accumulating:
-        add_gradient(tensor, gradient)
+        add_gradient(tensor, gradient, leaf)
 
 
-def add_gradient(tensor: Traced, gradient: Any) -> None:
-    before = tensor._grad
-    if isinstance(gradient, Traced):
-        tensor._grad = gradient if before is None else before + gradient  # type: ignore[assignment]
+def add_gradient(tensor: Tracked, gradient: Any, keeper: Any) -> None:
+    """Add to the `.grad` of a Tensor; its `keeper` remembers the total where that is wider."""
+    before: Any = tensor._grad
+    if is_half(tensor._array.dtype):
+        total = _wide_total(before, gradient, keeper)
+    elif before is None:
+        total = gradient
     else:
-        total = gradient if before is None else before._array + gradient
-        tensor._grad = new_tensor(total)
+        total = (before if isinstance(gradient, Tracked) else before._array) + gradient
+    tensor._grad = total if isinstance(total, Tracked) else new_tensor(total)  # type: ignore[assignment]
 
 
-def recorded(value: Any, place: Any) -> Any:
+def _wide_total(before: Tracked | None, gradient: Any, keeper: Any) -> Any:
+    """The sum of half gradients over several backward passes, which float32 keeps for the next."""
+    if before is None:
+        keeper.total = (None, None)
+        return gradient
+    rounded, total = getattr(keeper, "total", (None, None))
+    if rounded is not before._array:  # there is none yet, or `.grad` was set or changed
+        total = before
+    total = _sum(total if isinstance(gradient, Tracked) else plain(total), gradient)
+    result = _rounded(total, before._array.dtype)
+    keeper.total = plain(result), total
+    return result
+
+
+def _on_tape(node: Node) -> list[Any]:
+    """The saved values as Tensors on their places: for rules that are themselves recorded."""
+    return [
+        value if origin is None else _recorded(value, node if origin == -1 else node.inputs[origin])
+        for value, origin in zip(node.saved or (), node.saving.origins, strict=True)
+    ]
+
+
+def _recorded(value: Any, place: Any) -> Any:
     """A saved value for a rule that is itself recorded: a Tensor on the place it came from."""
     if isinstance(place, tuple):
-        return tuple(map(recorded, value, place))
+        return tuple(map(_recorded, value, place))
     if isinstance(value, tuple) and type(place) is Node:  # all the results of an operation
-        return tuple(new_tensor(part, Output(place, k)) for k, part in enumerate(value))
+        return like_tuple(
+            value, [new_tensor(part, Output(place, k)) for k, part in enumerate(value)]
+        )
     if place is None and not is_array(value):
         return value
     return new_tensor(value, place)

@@ -1,41 +1,59 @@
-"""Tensor: an array, its gradient, and operators that only call operations."""
+"""Tensor: an array, its gradient, and operators that only call operations.
+
+Here the one circle of this library closes: a Tensor's operators are operations, and operations
+return Tensors. So this file imports the operations, and they get to know the class when it is
+there, by `_call.serve(Tensor)` at the end; `_tape.py` and `_op.py` below name it in annotations.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Never, Self
 from weakref import ref
 
 import numpy as np
 
-from . import _arrays, _op, _printing
+from . import _arrays, _call, _hints, _printing
 from ._arrays import (
     Array,
     Device,
     DType,
     Namespace,
+    Numbers,
     is_differentiable,
     kind,
     namespace,
     native_dtype,
 )
 from ._errors import ArgumentError, DTypeError, GraphError, LibraryError, ShapeError
+from ._recording import mode
 from ._tape import (
     Hook,
     Hooks,
     Leaf,
     Place,
-    Traced,
+    Tracked,
     accumulate,
     add_gradient,
-    mode,
     new_tensor,
     propagate,
 )
-from .ops import _create, _elementwise, _index, _movement, _products, _reduce, _search
+from .ops import (
+    _arithmetic,
+    _comparison,
+    _exponential,
+    _index,
+    _like,
+    _movement,
+    _products,
+    _reduce,
+    _search,
+    _statistics,
+    _trigonometry,
+)
 
 
-class Tensor(Traced):
+class Tensor(Tracked):
     """An array that remembers how it was computed, so that gradients can be computed from it.
 
     `data` is copied: an array of any library that follows the array API standard, a Tensor, a
@@ -60,7 +78,9 @@ class Tensor(Traced):
         device: Device | None = None,
     ) -> None:
         array = (
-            data._array if isinstance(data, Traced) else _arrays.asarray(data, narrow=dtype is None)
+            data._array
+            if isinstance(data, Tracked)
+            else _arrays.asarray(data, narrow=dtype is None)
         )
         xp = namespace(array)
         self._array = xp.asarray(array, dtype=native_dtype(xp, dtype), device=device, copy=True)
@@ -190,16 +210,17 @@ class Tensor(Traced):
         place = self._require_place("retain_grad")
         if self.is_leaf:
             return
-        tensor = ref(self)
+        if place.hooks is None:
+            place.hooks = Hooks()
+        tensor, hooks = ref(self), place.hooks
 
         def keep(gradient: Tensor) -> None:
             owner = tensor()
             if owner is not None:
-                add_gradient(owner, gradient if gradient.requires_grad else gradient._array)
+                given = gradient if gradient.requires_grad else gradient._array
+                add_gradient(owner, given, hooks)
 
-        if place.hooks is None:
-            place.hooks = Hooks()
-        place.hooks.keep = keep
+        hooks.keep = keep
 
     def register_hook(self, hook: Hook) -> Callable[[], None]:
         """Call `hook(gradient)` when a backward pass has the gradient of this Tensor.
@@ -259,7 +280,17 @@ class Tensor(Traced):
             )
         return np.array(self.numpy(), dtype=dtype, copy=copy)
 
-    __array_ufunc__ = None  # so that `array * tensor` comes to __rmul__
+    # What NumPy's functions and the operators of its arrays ask (imported by the first that does)
+
+    def __array_ufunc__(self, ufunc: Any, method: str, *inputs: Any, **options: Any) -> Any:
+        from . import _numpy
+
+        return _numpy.call_ufunc(ufunc, method, inputs, options)
+
+    def __array_function__(self, func: Any, types: Any, args: Any, kwargs: Any) -> Any:
+        from . import _numpy
+
+        return _numpy.call_function(func, types, args, kwargs)
 
     def __array_namespace__(self, /, *, api_version: str | None = None) -> Namespace:
         return _arrays.array_types[Tensor]
@@ -315,23 +346,34 @@ class Tensor(Traced):
         return complex(self.item())
 
     def __index__(self) -> int:
-        if "int" not in str(self.dtype):
+        if kind(self.dtype) is not Numbers.INTEGER:
             raise DTypeError(f"only a tensor of an integer dtype is an index, not {self.dtype}")
         return int(self.item())
 
     def __contains__(self, value: Any) -> bool:
-        return bool(_reduce.any(_elementwise.equal(self, value)))
+        return bool(_reduce.any(_comparison.equal(self, value)))
 
     def __repr__(self) -> str:
-        return _printing.describe(self, with_dtype=True)
+        return self._described(_arrays.dtype_name(self.dtype))
 
     def __str__(self) -> str:
-        return _printing.describe(self, with_dtype=False)
+        return self._described("")
+
+    def _described(self, dtype: str) -> str:
+        has_grad = self.requires_grad or self.grad is not None
+        more = {"grad": self.grad} if has_grad else {}
+        return _printing.describe(type(self).__name__, self.numpy(), dtype, **more)
 
     def __format__(self, spec: str) -> str:
         return format(self.item(), spec) if spec else str(self)
 
     # Copies. A copy in memory or in a file is a leaf: a graph belongs to its process.
+
+    if not TYPE_CHECKING:  # a type checker knows all attributes there are
+
+        def __getattr__(self, name):
+            """Only for an attribute that is missed: say what it is called here."""
+            raise _hints.no_method(name, self)
 
     def __copy__(self) -> Tensor:
         result = type(self).__new__(type(self))
@@ -368,30 +410,30 @@ class Tensor(Traced):
 
     # Operators
 
-    __add__ = _elementwise.add
-    __sub__ = _elementwise.subtract
-    __mul__ = _elementwise.multiply
-    __truediv__ = _elementwise.divide
-    __pow__ = _elementwise.pow
+    __add__ = _arithmetic.add
+    __sub__ = _arithmetic.subtract
+    __mul__ = _arithmetic.multiply
+    __truediv__ = _arithmetic.divide
+    __pow__ = _exponential.pow
     __matmul__ = _products.matmul
-    __neg__ = _elementwise.negative
-    __abs__ = _elementwise.abs
-    __invert__ = _elementwise.bitwise_invert
+    __neg__ = _arithmetic.negative
+    __abs__ = _arithmetic.abs
+    __invert__ = _comparison.bitwise_invert
 
     def __radd__(self, other: Any) -> Tensor:
-        return _elementwise.add(other, self)
+        return _arithmetic.add(other, self)
 
     def __rsub__(self, other: Any) -> Tensor:
-        return _elementwise.subtract(other, self)
+        return _arithmetic.subtract(other, self)
 
     def __rmul__(self, other: Any) -> Tensor:
-        return _elementwise.multiply(other, self)
+        return _arithmetic.multiply(other, self)
 
     def __rtruediv__(self, other: Any) -> Tensor:
-        return _elementwise.divide(other, self)
+        return _arithmetic.divide(other, self)
 
     def __rpow__(self, other: Any) -> Tensor:
-        return _elementwise.pow(other, self)
+        return _exponential.pow(other, self)
 
     def __rmatmul__(self, other: Any) -> Tensor:
         return _products.matmul(other, self)
@@ -400,42 +442,42 @@ class Tensor(Traced):
         return self
 
     def __eq__(self, other: object) -> Any:
-        return _elementwise.equal(self, other) if _comparable(other) else NotImplemented
+        return _comparison.equal(self, other) if _comparable(other) else NotImplemented
 
     def __ne__(self, other: object) -> Any:
-        return _elementwise.not_equal(self, other) if _comparable(other) else NotImplemented
+        return _comparison.not_equal(self, other) if _comparable(other) else NotImplemented
 
-    __lt__ = _elementwise.less
-    __le__ = _elementwise.less_equal
-    __gt__ = _elementwise.greater
-    __ge__ = _elementwise.greater_equal
-    __and__ = __rand__ = _elementwise.bitwise_and
-    __or__ = __ror__ = _elementwise.bitwise_or
-    __xor__ = __rxor__ = _elementwise.bitwise_xor
+    __lt__ = _comparison.less
+    __le__ = _comparison.less_equal
+    __gt__ = _comparison.greater
+    __ge__ = _comparison.greater_equal
+    __and__ = __rand__ = _comparison.bitwise_and
+    __or__ = __ror__ = _comparison.bitwise_or
+    __xor__ = __rxor__ = _comparison.bitwise_xor
 
     # Assignment gives this object a new array; nothing that a tape has saved is written to
 
     def __iadd__(self, other: Any) -> Self:  # type: ignore[misc]
-        return self._become("+=", _elementwise.add(self, other))
+        return self._become("+=", _arithmetic.add(self, other))
 
     def __isub__(self, other: Any) -> Self:  # type: ignore[misc]
-        return self._become("-=", _elementwise.subtract(self, other))
+        return self._become("-=", _arithmetic.subtract(self, other))
 
     def __imul__(self, other: Any) -> Self:  # type: ignore[misc]
-        return self._become("*=", _elementwise.multiply(self, other))
+        return self._become("*=", _arithmetic.multiply(self, other))
 
     def __itruediv__(self, other: Any) -> Self:  # type: ignore[misc]
-        return self._become("/=", _elementwise.divide(self, other))
+        return self._become("/=", _arithmetic.divide(self, other))
 
     def __ipow__(self, other: Any) -> Self:  # type: ignore[misc]
-        return self._become("**=", _elementwise.pow(self, other))
+        return self._become("**=", _exponential.pow(self, other))
 
     def __getitem__(self, index: Any) -> Tensor:
-        return _index.getitem(self, _index.plain_index(index))
+        return _index.getitem(self, _index.plain_index(index, self._array))
 
     def __setitem__(self, index: Any, value: Any) -> None:
         self._refuse_to_overwrite("[] =")
-        self._become("[] =", _index.setitem(self, _index.plain_index(index), value))
+        self._become("[] =", _index.setitem(self, _index.plain_index(index, self._array), value))
 
     def copy_(self, values: Any) -> Self:
         """Give this Tensor other values, of its shape, converted to its dtype; returns itself.
@@ -463,7 +505,7 @@ class Tensor(Traced):
                     f"{what}: a tensor keeps its dtype, {self.dtype}, which cannot hold "
                     f"{result.dtype}"
                 )
-            result = _create.astype(result, self.dtype)
+            result = _like.astype(result, self.dtype)
         self._array = result._array
         if type(self._node) is not Leaf:
             self._node = result._node
@@ -477,51 +519,55 @@ class Tensor(Traced):
                 "Update it under lucid.no_grad(), or compute a new tensor."
             )
 
-    # The familiar methods
+    # The familiar methods. The functions refuse foreign keywords, such as `dim`, and say ours.
 
-    def sum(self, axis: Any = None, keepdims: bool = False) -> Tensor:
+    def sum(self, axis: Any = None, keepdims: bool = False, **foreign: Never) -> Tensor:
         """The sum over `axis`; see `lucid.sum`."""
-        return _reduce.sum(self, axis=axis, keepdims=keepdims)
+        return _reduce.sum(self, axis=axis, keepdims=keepdims, **foreign)
 
-    def mean(self, axis: Any = None, keepdims: bool = False) -> Tensor:
+    def mean(self, axis: Any = None, keepdims: bool = False, **foreign: Never) -> Tensor:
         """The mean over `axis`; see `lucid.mean`."""
-        return _reduce.mean(self, axis=axis, keepdims=keepdims)
+        return _statistics.mean(self, axis=axis, keepdims=keepdims, **foreign)
 
-    def var(self, axis: Any = None, correction: float = 0.0, keepdims: bool = False) -> Tensor:
+    def var(
+        self, axis: Any = None, correction: float = 0.0, keepdims: bool = False, **foreign: Never
+    ) -> Tensor:
         """The variance over `axis`; see `lucid.var`."""
-        return _reduce.var(self, axis=axis, correction=correction, keepdims=keepdims)
+        return _statistics.var(self, axis=axis, correction=correction, keepdims=keepdims, **foreign)
 
-    def std(self, axis: Any = None, correction: float = 0.0, keepdims: bool = False) -> Tensor:
+    def std(
+        self, axis: Any = None, correction: float = 0.0, keepdims: bool = False, **foreign: Never
+    ) -> Tensor:
         """The standard deviation over `axis`; see `lucid.std`."""
-        return _reduce.std(self, axis=axis, correction=correction, keepdims=keepdims)
+        return _statistics.std(self, axis=axis, correction=correction, keepdims=keepdims, **foreign)
 
-    def prod(self, axis: Any = None, keepdims: bool = False) -> Tensor:
+    def prod(self, axis: Any = None, keepdims: bool = False, **foreign: Never) -> Tensor:
         """The product over `axis`; see `lucid.prod`."""
-        return _reduce.prod(self, axis=axis, keepdims=keepdims)
+        return _reduce.prod(self, axis=axis, keepdims=keepdims, **foreign)
 
-    def max(self, axis: Any = None, keepdims: bool = False) -> Tensor:
+    def max(self, axis: Any = None, keepdims: bool = False, **foreign: Never) -> Tensor:
         """The largest element over `axis`; see `lucid.max`."""
-        return _reduce.max(self, axis=axis, keepdims=keepdims)
+        return _reduce.max(self, axis=axis, keepdims=keepdims, **foreign)
 
-    def min(self, axis: Any = None, keepdims: bool = False) -> Tensor:
+    def min(self, axis: Any = None, keepdims: bool = False, **foreign: Never) -> Tensor:
         """The smallest element over `axis`; see `lucid.min`."""
-        return _reduce.min(self, axis=axis, keepdims=keepdims)
+        return _reduce.min(self, axis=axis, keepdims=keepdims, **foreign)
 
-    def all(self, axis: Any = None, keepdims: bool = False) -> Tensor:
+    def all(self, axis: Any = None, keepdims: bool = False, **foreign: Never) -> Tensor:
         """Whether all elements over `axis` are true; see `lucid.all`."""
-        return _reduce.all(self, axis=axis, keepdims=keepdims)
+        return _reduce.all(self, axis=axis, keepdims=keepdims, **foreign)
 
-    def any(self, axis: Any = None, keepdims: bool = False) -> Tensor:
+    def any(self, axis: Any = None, keepdims: bool = False, **foreign: Never) -> Tensor:
         """Whether any element over `axis` is true; see `lucid.any`."""
-        return _reduce.any(self, axis=axis, keepdims=keepdims)
+        return _reduce.any(self, axis=axis, keepdims=keepdims, **foreign)
 
-    def argmax(self, axis: int | None = None, keepdims: bool = False) -> Tensor:
+    def argmax(self, axis: int | None = None, keepdims: bool = False, **foreign: Never) -> Tensor:
         """The index of the largest element; see `lucid.argmax`."""
-        return _search.argmax(self, axis=axis, keepdims=keepdims)
+        return _search.argmax(self, axis=axis, keepdims=keepdims, **foreign)
 
-    def argmin(self, axis: int | None = None, keepdims: bool = False) -> Tensor:
+    def argmin(self, axis: int | None = None, keepdims: bool = False, **foreign: Never) -> Tensor:
         """The index of the smallest element; see `lucid.argmin`."""
-        return _search.argmin(self, axis=axis, keepdims=keepdims)
+        return _search.argmin(self, axis=axis, keepdims=keepdims, **foreign)
 
     def reshape(self, *shape: int | Sequence[int]) -> Tensor:
         """The elements in another shape, given as numbers or as one tuple; see `lucid.reshape`."""
@@ -545,36 +591,36 @@ class Tensor(Traced):
 
     def astype(self, dtype: DType, *, copy: bool = True) -> Tensor:
         """In another dtype; see `lucid.astype`."""
-        result: Tensor = _create.astype(self, dtype, copy=copy)
+        result: Tensor = _like.astype(self, dtype, copy=copy)
         return result
 
     def exp(self) -> Tensor:
         """The exponential; see `lucid.exp`."""
-        return _elementwise.exp(self)
+        return _exponential.exp(self)
 
     def log(self) -> Tensor:
         """The natural logarithm; see `lucid.log`."""
-        return _elementwise.log(self)
+        return _exponential.log(self)
 
     def sqrt(self) -> Tensor:
         """The square root; see `lucid.sqrt`."""
-        return _elementwise.sqrt(self)
+        return _exponential.sqrt(self)
 
     def tanh(self) -> Tensor:
         """The hyperbolic tangent; see `lucid.tanh`."""
-        return _elementwise.tanh(self)
+        return _trigonometry.tanh(self)
 
     def sigmoid(self) -> Tensor:
         """The logistic function; see `lucid.sigmoid`."""
-        return _elementwise.sigmoid(self)
+        return _exponential.sigmoid(self)
 
     def abs(self) -> Tensor:
         """The absolute value; see `lucid.abs`."""
-        return _elementwise.abs(self)
+        return _arithmetic.abs(self)
 
     @property
     def T(self) -> Tensor:  # noqa: N802 (the standard's name)
-        """A matrix with its two axes exchanged."""
+        """The transpose of a matrix."""
         if self.ndim != 2:
             raise ShapeError(
                 f"T: only a matrix, not a tensor of shape {self.shape}, has a transpose; "
@@ -584,7 +630,7 @@ class Tensor(Traced):
 
     @property
     def mT(self) -> Tensor:  # noqa: N802 (the standard's name)
-        """The last two axes exchanged."""
+        """The last two axes transposed; see `lucid.matrix_transpose`."""
         return _movement.matrix_transpose(self)
 
 
@@ -601,13 +647,15 @@ def seed(function: str, result: Tensor, gradient: Any, recorded: bool) -> Any:
             "they must be equal"
         )
     if given.dtype != result.dtype:
-        given = _create.astype(given, result.dtype)
+        given = _like.astype(given, result.dtype)
     return given if recorded else given._array
 
 
 def _host(array: Array) -> np.ndarray[Any, Any]:
     """The values of another library's array in NumPy; bfloat16 needs the package ml_dtypes."""
-    if "bfloat16" in str(array.dtype) and hasattr(array, "float"):  # torch has no way of its own
+    if _arrays.dtype_name(array.dtype) == "bfloat16" and hasattr(
+        array, "float"
+    ):  # torch has no way of its own
         import ml_dtypes
 
         return np.asarray(array.detach().cpu().float()).astype(ml_dtypes.bfloat16)
@@ -628,7 +676,7 @@ def _unpickled(
 
 
 def _comparable(other: object) -> bool:
-    return isinstance(other, (Traced, int, float, complex, list)) or _arrays.is_array(other)
+    return isinstance(other, (Tracked, int, float, complex, list)) or _arrays.is_array(other)
 
 
 def _flat(numbers: tuple[Any, ...]) -> tuple[int, ...]:
@@ -636,5 +684,4 @@ def _flat(numbers: tuple[Any, ...]) -> tuple[int, ...]:
     return tuple(numbers[0]) if len(numbers) == 1 and not isinstance(numbers[0], int) else numbers
 
 
-Traced._public = Tensor
-_op.serve(Tensor)
+_call.serve(Tensor)

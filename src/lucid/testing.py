@@ -13,13 +13,23 @@ from typing import Any
 
 import numpy as np
 
-from ._arrays import Array, is_array, is_complex, is_differentiable, namespace, native_dtype
+from ._arrays import (
+    Array,
+    dtype_name,
+    is_array,
+    is_complex,
+    is_differentiable,
+    namespace,
+    native_dtype,
+)
 from ._errors import ArgumentError
+from ._recording import enable_grad
 from ._shapes import Shape, size_of
-from ._tape import enable_grad
 from ._tensor import Tensor
 from .autograd import grad
 from .ops._create import asarray
+
+__all__ = ["assert_same", "gradcheck"]
 
 # Central differences are wrong by h²/6 · f''' and by ε/h · f. With h = ε^⅓ both are about ε^⅔,
 # some 1e-11 of values and derivatives around one.
@@ -48,8 +58,8 @@ def gradcheck(
     step: float = _STEP,
     seed: int = 0,
     name: str | None = None,
-) -> None:
-    """Compare the gradients that the tape gives with central differences.
+) -> bool:
+    """Compare the gradients that the tape gives with central differences; True if they agree.
 
     `inputs` are the arguments of `function`: Tensors, arrays of any library, sequences of them,
     and anything else, which is passed as it is. If a Tensor among them requires a gradient, those
@@ -95,6 +105,7 @@ def gradcheck(
         if level:
             call, values, titles, called = _derived(call, values, titles, called, random)
         _Check(call, values, titles, called, random, every_element, rtol, atol, step).run()
+    return True
 
 
 _Call = Callable[[Sequence[Tensor]], list[Tensor]]
@@ -300,7 +311,7 @@ def _double(value: Any) -> Array:
     xp = namespace(array)
     wide = "complex128" if is_complex(array.dtype) else "float64"
     result = xp.astype(array, native_dtype(xp, wide))
-    if wide not in str(result.dtype):
+    if dtype_name(result.dtype) != wide:
         raise ArgumentError(
             f"gradcheck: needs {wide}, but the array library gives {result.dtype}; "
             "with JAX, set jax_enable_x64"
@@ -411,7 +422,7 @@ def _plain(value: Any) -> np.ndarray[Any, Any]:
 
 
 def _dtype_name(value: Any) -> str:
-    return str(value.dtype).rpartition(".")[2]
+    return dtype_name(value.dtype)
 
 
 def _widened(array: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:

@@ -113,18 +113,19 @@ def _outside_of_jit(primitive: Primitive) -> Callable[..., list[Array]]:
 # ----------------------------------------------------------------------------------- contract
 
 
-def _run(*given: Array, wanted: tuple[int, ...], shapes: Shapes) -> list[Array]:
-    return solve(_placed(_needed(wanted), given), wanted, shapes, native=False)
-
-
-def _run_native(*given: Array, wanted: tuple[int, ...], shapes: Shapes) -> list[Array]:
-    return solve(_placed(_needed(wanted), given), wanted, shapes, native=True)
+def _run(
+    *given: Array, wanted: tuple[int, ...], shapes: Shapes, native: bool = False,
+    on_cpu: bool = False,
+) -> list[Array]:  # fmt: skip
+    factors = _placed(_needed(wanted), given)
+    return solve(factors, wanted, shapes, native=native, on_cpu=on_cpu)
 
 
 def _lower_on_cpu(context: Any, *given: Any, **params: Any) -> Any:
     # What JAX divides among devices by itself must be operations that it knows.
     divided = getattr(context.module_context.axis_context, "num_devices", None) not in (None, 1)
-    run = _run if divided or not _native.is_there() else _run_native
+    native = _native.is_there() and not divided
+    run = functools.partial(_run, native=native, on_cpu=True)
     return mlir.lower_fun(run, multiple_results=True)(context, *given, **params)
 
 

@@ -8,6 +8,8 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
+from .._arguments import COUNT, check
+
 Array = Any
 
 
@@ -36,11 +38,8 @@ def init(
     >>> lucid.jax.bilinear(jax.numpy.ones((2, 3)), jax.numpy.ones((2, 4)), **parameters).shape
     (2, 5)
     """
-    from ..nn._sizes import check_sizes  # here: importing lucid.jax needs no layers
-
-    check_sizes(
-        "init", in1_features=in1_features, in2_features=in2_features, out_features=out_features
-    )
+    sizes = {"in1_features": in1_features, "in2_features": in2_features}
+    check("init", COUNT, **sizes, out_features=out_features)
     shape = (out_features, in1_features, in2_features)
     deviation = 1 / sqrt(max(in1_features * in2_features, 1))
     parameters = {"weight": jax.random.normal(key, shape, dtype) * jnp.asarray(deviation, dtype)}

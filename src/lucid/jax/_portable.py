@@ -15,25 +15,29 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
-from ..kernels._plan import Sizes, choose
+from ..kernels._plan import CPU, DEVICE, Sizes, choose
 
 Array = Any
 Factors = Sequence[Array | None]
 Found = dict[int, Array]
 
 ROOM = 16 << 20
-"""Bytes of the products of one step."""
+"""Bytes of the products of one step on the CPU; elsewhere they may fill a device's tile."""
 
 AXES = ("sabo", "sai", "sbj", "oij")
 """Of g and the result, of x1, of x2 and of the weight."""
 
 
-def contract(factors: Factors, wanted: tuple[int, ...], sizes: Sizes) -> list[Array]:
+def contract(
+    factors: Factors, wanted: tuple[int, ...], sizes: Sizes, *, on_cpu: bool
+) -> list[Array]:
     """The contractions for the wanted factors: 0 the result, 1 and 2 the inputs, 3 the weight."""
     dtype = next(x.dtype for x in factors if x is not None)
     wide = jnp.dtype(jnp.float32) if dtype in (jnp.float16, jnp.bfloat16) else dtype
     gradients = (1 in wanted, 2 in wanted, 3 in wanted)
-    order = choose(sizes, gradients if any(gradients) else None, wide.itemsize).chosen.order
+    machine = CPU if on_cpu else DEVICE
+    plan = choose(sizes, gradients if any(gradients) else None, wide.itemsize, machine)
+    order = plan.chosen.order
     exchanged = order == "right" or (order == "outer" and sizes.features_2 > sizes.features_1)
     if exchanged:
         sizes, factors = sizes.swapped(), _exchanged(factors)
@@ -43,7 +47,7 @@ def contract(factors: Factors, wanted: tuple[int, ...], sizes: Sizes) -> list[Ar
         "s": sizes.shared, "a": sizes.first, "b": sizes.second,
         "o": sizes.outputs, "i": sizes.features_1, "j": sizes.features_2,
     }  # fmt: skip
-    room = ROOM // wide.itemsize
+    room = (ROOM if on_cpu else DEVICE.tile) // wide.itemsize
     of_a_row = sizes.first * sizes.features_2  # products, with one element of the block
     rows = min(sizes.shared, max(1, room // of_a_row))
     block = "i" if order == "outer" else "o"

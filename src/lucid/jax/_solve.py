@@ -123,6 +123,7 @@ def solve(
     shapes: Sequence[Shape],
     *,
     native: bool,
+    on_cpu: bool,
 ) -> list[Array]:
     """The contractions for the wanted factors, of the shapes that these have."""
     given = [x for x in factors if x is not None]
@@ -139,7 +140,7 @@ def solve(
     if native and _native.takes(dtype, wanted, size):
         found = _native_contract(gathered, wanted, size, dtype)
     else:
-        found = _portable_contract(gathered, wanted, size)
+        found = _portable_contract(gathered, wanted, size, on_cpu)
     scattered = (axes.scatter(k, y, full[k]) for k, y in zip(wanted, found, strict=True))
     return [jnp.reshape(y, shapes[k]) for k, y in zip(wanted, scattered, strict=True)]
 
@@ -153,14 +154,14 @@ def _native_contract(
 
 
 def _portable_contract(
-    factors: list[Array | None], wanted: tuple[int, ...], size: dict[str, int]
+    factors: list[Array | None], wanted: tuple[int, ...], size: dict[str, int], on_cpu: bool
 ) -> list[Array]:
     sizes = Sizes(*(size[name] for name in "SABOIJ"))
     numbers = [k for k, x in enumerate(factors) if x is not None]
 
     def one(*arrays: Array) -> list[Array]:
         placed = dict(zip(numbers, arrays, strict=True))
-        return contract([placed.get(k) for k in range(4)], wanted, sizes)
+        return contract([placed.get(k) for k in range(4)], wanted, sizes, on_cpu=on_cpu)
 
     given: list[Any] = [factors[k] for k in numbers]
     if size["G"] > 1:

@@ -77,10 +77,14 @@ class Layout:
         return self._order(len(self.leading) + 1, axes)
 
     def _order(self, rank: int, axes: Axes) -> tuple[Axes, int]:
-        missing = len(self.leading) - (rank - 1)
-        present = tuple(axis - missing for axis in axes)
-        ones = tuple(axis for axis in range(rank - 1) if axis not in present)
-        return (*ones, *present, rank - 1), len(ones)
+        return _ones_first(rank, len(self.leading) - (rank - 1), axes)
+
+
+@lru_cache(maxsize=1024)
+def _ones_first(rank: int, missing: int, axes: Axes) -> tuple[Axes, int]:
+    present = tuple(axis - missing for axis in axes)
+    ones = tuple(axis for axis in range(rank - 1) if axis not in present)
+    return (*ones, *present, rank - 1), len(ones)
 
 
 def permuted(array: Array, order: Axes, left_out: int = 0) -> Array:

@@ -42,6 +42,14 @@ class Problem:
         """The sizes of all leading axes."""
         return self.shared + self.firsts + self.seconds
 
+    def is_summed_at_once(self, tiles: Tiles) -> bool:
+        """Whether each sum, but that of the weight's gradient over rows, is one product."""
+        return (
+            self.weight_shape == (tiles.outputs, tiles.features_1, tiles.features_2)
+            and prod(self.firsts) <= tiles.rows
+            and prod(self.seconds) <= tiles.seconds
+        )
+
     def blocks(self, tiles: Tiles) -> Iterator[tuple[slice, slice, slice]]:
         """Cut the weight into blocks."""
         outputs, features_1, features_2 = self.weight_shape
@@ -81,6 +89,7 @@ def outer_forward(work: Workspace, problem: Problem, tiles: Tiles, out: Result) 
             pairs = work.multiply("pairs", first, second)
             pairs = work.xp.reshape(pairs, (n, n_p * n_q))
             out.add((*box, outputs), work.matmul("out", pairs, matrix.T))
+            del pairs  # before there is another tile
 
 
 def outer_gradients(
@@ -117,10 +126,12 @@ def outer_gradients(
             if d_second:
                 row = xp.reshape(first, (n, 1, n_p))
                 d_second.add((*box, q), work.product("d_second", row, products))
+            products = None  # before there is another tile
             if d_weight:
                 pairs = work.multiply("products", first, second)
                 pairs = xp.reshape(pairs, (n, n_p * n_q))
                 total = work.sum_products("d_weight", total, g.T, pairs)
+                del pairs
         if d_weight and total is not None:
             d_weight.put(block, total)
 
@@ -148,6 +159,7 @@ def sided_forward(work: Workspace, problem: Problem, tiles: Tiles, out: Result) 
                     tile = work.product("out", second, xp.matrix_transpose(with_first))
                     tile = xp.permute_dims(xp.reshape(tile, (s, b, a, n_o)), (0, 2, 1, 3))
                 out.add((*box, *more, outputs), tile)
+            with_first = tile = None  # before there is another tile
 
 
 def sided_gradients(
@@ -190,13 +202,14 @@ def sided_gradients(
                     d_second.add((*box[:n_shared], *more, q), tile)
             if summed is None:
                 continue
-            summed = xp.reshape(summed, (s * a, n_o * n_q))
+            summed = work.tile(summed, (s * a, n_o * n_q))
             if d_first:
                 d_first.add((*box, p), work.matmul("d_first", summed, matrix.T))
             if d_weight and problem.swapped:
                 total = work.sum_products("d_weight", total, summed.T, first)
             elif d_weight:
                 total = work.sum_products("d_weight", total, first.T, summed)
+            with_first = summed = None  # before there are others
         if d_weight and total is not None:
             # Both ways the weight's own last axis stays the last one in memory.
             if problem.swapped:

@@ -1,4 +1,7 @@
-"""Which order of contraction, and in which tiles: one cost model, from sizes alone."""
+"""Which order of contraction, and in which tiles: one cost model, from sizes alone.
+
+What a tile may hold and what work costs depends on where arrays are: a `Machine` says both.
+"""
 
 from __future__ import annotations
 
@@ -19,6 +22,12 @@ TILE = 2 << 20
 
 BLOCK = 8 << 20
 """Bytes of one block of the weight, which may be copied, converted or summed."""
+
+DEVICE_TILE = 256 << 20
+"""Bytes of one tile of products off the CPU, where setting off a product costs more than memory."""
+
+DEVICE_BLOCK = 64 << 20
+"""Bytes of one block of the weight off the CPU."""
 
 ENOUGH_ROWS = 128
 """Rows with which a matrix product reaches its full rate: tiles get fewer only of necessity."""
@@ -44,6 +53,47 @@ SECONDS: Mapping[str, float] = {
     "run": 4e-9,  # the outputs of one pair, where they are moved by themselves
 }
 """Fitted to random sizes in float32 on two cores (README.md); only their ratios matter."""
+
+DEVICE_SECONDS: Mapping[str, float] = {
+    "call": 2e-5,
+    "step": 3e-5,
+    "multiplication": 4.2e-14,
+    "batched": 8e-14,
+    "product": 0.0,
+    "written": 2.7e-12,
+    "multiplied": 1.7e-12,
+    "row": 0.0,
+    "weight": 2e-12,
+    "copied": 4e-12,
+    "turned": 0.0,
+    "run": 4e-12,
+}
+"""The same on an NVIDIA H200, from single operations in float32."""
+
+DEVICE_SECONDS_OF_HALVES: Mapping[str, float] = {
+    **DEVICE_SECONDS,
+    "multiplication": 4.4e-15,
+    "batched": 1e-14,
+    "written": 7.3e-13,
+}
+"""And in bfloat16."""
+
+
+@dataclass(frozen=True, eq=False)
+class Machine:
+    """Where a contraction runs: how large its tiles are, and what each kind of work costs."""
+
+    tile: int
+    block: int
+    seconds: Mapping[str, float]
+    full: bool = False
+    """Whether one tile fills what may be held: two at once are half as large."""
+
+
+CPU = Machine(TILE, BLOCK, SECONDS)
+LIBRARY = Machine(2 * TILE, BLOCK, SECONDS)  # where a call costs more than in NumPy
+DEVICE = Machine(DEVICE_TILE, DEVICE_BLOCK, DEVICE_SECONDS, full=True)
+DEVICE_OF_HALVES = Machine(DEVICE_TILE, DEVICE_BLOCK, DEVICE_SECONDS_OF_HALVES, full=True)
 
 
 @dataclass(frozen=True)
@@ -97,15 +147,12 @@ class Alternative:
     tiles: Tiles
     temporary_bytes: int
     work: Mapping[str, int]
+    seconds: float
+    """The cost model: each kind of work takes its time."""
 
     @property
     def multiplications(self) -> int:
         return self.work["multiplication"] + self.work["batched"] + self.work["multiplied"]
-
-    @property
-    def seconds(self) -> float:
-        """The cost model: each kind of work takes its time."""
-        return sum(SECONDS[kind] * count for kind, count in self.work.items())
 
 
 @dataclass(frozen=True)
@@ -154,24 +201,22 @@ def plan(shape_1: Shape, shape_2: Shape, weight_shape: Shape, needed: Needed | N
 
 @lru_cache(maxsize=4096)
 def choose(
-    sizes: Sizes, needed: Needed | None = None, itemsize: int = 4, tile_bytes: int = TILE
+    sizes: Sizes, needed: Needed | None = None, itemsize: int = 4, machine: Machine = CPU
 ) -> Plan:
     """The plan for these sizes, with tiles for elements of `itemsize` bytes."""
-    room, block = tile_bytes // itemsize, BLOCK // itemsize
     alternatives = [
-        _sided("left", sizes, needed, itemsize, room, block),
-        _sided("right", sizes, needed, itemsize, room, block),
+        _sided("left", sizes, needed, itemsize, machine),
+        _sided("right", sizes, needed, itemsize, machine),
     ]
     if sizes.plain:
-        alternatives.insert(0, _outer(sizes, needed, itemsize, room, block))
+        alternatives.insert(0, _outer(sizes, needed, itemsize, machine))
     chosen = min(alternatives, key=lambda each: each.seconds)
     return Plan(sizes, needed, chosen, tuple(alternatives))
 
 
-def _outer(
-    sizes: Sizes, needed: Needed | None, itemsize: int, room: int, block: int
-) -> Alternative:
+def _outer(sizes: Sizes, needed: Needed | None, itemsize: int, machine: Machine) -> Alternative:
     """Forward: one product with x1 ⊗ x2. Gradients: g · W for the inputs, g · (x1 ⊗ x2) for W."""
+    room, block = machine.tile // itemsize, machine.block // itemsize
     rows, features_1, features_2 = sizes.rows, sizes.features_1, sizes.features_2
     q = _clip(room, features_2)
     p = _clip(room // (q * min(max(rows, 1), ENOUGH_ROWS)), features_1)
@@ -196,16 +241,23 @@ def _outer(
         "weight": passes * sizes.weights,
     }
     temporaries = n * (p * q + o + p + q) + 2 * o * p * q
-    return Alternative("outer", tiles, itemsize * temporaries, work)
+    return Alternative("outer", tiles, itemsize * temporaries, work, _cost(work, machine))
 
 
 def _sided(
-    order: Order, sizes: Sizes, needed: Needed | None, itemsize: int, room: int, block: int
+    order: Order, sizes: Sizes, needed: Needed | None, itemsize: int, machine: Machine
 ) -> Alternative:
     """One input meets the weight first, then the other; in the right order they change places."""
     if order == "right":
         sizes = sizes.swapped()
         needed = needed and (needed[1], needed[0], needed[2])
+    # T = x1 · W is needed for the output and dx2, U = g · x2 for dx1 and the weight's gradient.
+    with_weight, with_first, summed = 1, 1, 0
+    if needed is not None:
+        with_weight, with_first, summed = sum(needed), needed[1], needed[0] or needed[2]
+    room, block = machine.tile // itemsize, machine.block // itemsize
+    if machine.full and with_first and summed:
+        room //= 2
     first_rows = sizes.shared * sizes.first
     features_1, features_2 = sizes.features_1, sizes.features_2
     q = _clip(room, features_2)
@@ -215,10 +267,6 @@ def _sided(
     b = _clip(min(room // q, room // (n * o)), sizes.second)
     tiles = Tiles(n, b, o, p, q)
 
-    # T = x1 · W is needed for the output and dx2, U = g · x2 for dx1 and the weight's gradient.
-    with_weight, with_first, summed = 1, 1, 0
-    if needed is not None:
-        with_weight, with_first, summed = sum(needed), needed[1], needed[0] or needed[2]
     steps = _steps(sizes, tiles)
     elements = first_rows * sizes.outputs * features_2
     small = sizes.shared * -(-sizes.first // n) * -(-sizes.second // b)
@@ -237,7 +285,11 @@ def _sided(
         "run": sizes.rows if order == "left" and not sizes.plain and sizes.outputs > 1 else 0,
     }
     temporaries = n * (2 * o * q + p) + b * q + 2 * n * b * o + 3 * o * p * q
-    return Alternative(order, tiles, itemsize * temporaries, work)
+    return Alternative(order, tiles, itemsize * temporaries, work, _cost(work, machine))
+
+
+def _cost(work: Mapping[str, int], machine: Machine) -> float:
+    return sum(machine.seconds[kind] * count for kind, count in work.items())
 
 
 def _steps(sizes: Sizes, tiles: Tiles) -> int:

@@ -7,13 +7,13 @@ from typing import Any
 
 import numpy as np
 
-from .._arrays import Array, DType, Namespace, is_half, namespace
+from .._arrays import Array, DType, Namespace, is_half, namespace, on_cpu
 from .._shapes import Shape
 from ._arguments import ALL, Gradients, Needed, factors_of, promoted, shape_of
 from ._layout import Layout, boxes, layout, permuted
 from ._orders import Problem, outer_forward, outer_gradients, sided_forward, sided_gradients
-from ._plan import BLOCK, Order, Sizes, Tiles, choose
-from ._workspace import NumPyWorkspace, Result, Workspace, result
+from ._plan import Order, Sizes, Tiles, choose
+from ._workspace import DeviceWorkspace, NumPyWorkspace, Result, Workspace, result
 
 SMALL = 1 << 14
 """Elements up to which one product in one piece is faster than any planning."""
@@ -28,7 +28,7 @@ def bilinear(
     dtype = promoted(xp, factors)
     if order is None and _is_small(dtype, factors, x1.shape, x2.shape, weight.shape):
         return _small_bilinear(xp, x1, x2, weight, bias)
-    work = _workspace(xp, dtype)
+    work = _workspace(xp, dtype, x1)
     split = layout(tuple(x1.shape[:-1]), tuple(x2.shape[:-1]))
     shape = (*split.leading, weight.shape[0])
     if bias is not None:
@@ -40,7 +40,7 @@ def bilinear(
     problem = _problem(split, None, x1, x2, weight, tuple(weight.shape), order)
     run = outer_forward if order == "outer" else sided_forward
     out_order = split.order_both()
-    if work.dtype == dtype:
+    if work.total == dtype or (work.dtype == dtype and problem.is_summed_at_once(tiles)):
         out = result(x1, dtype, shape, *out_order, bias)
         run(work, problem, tiles, out)
         work.release()
@@ -48,7 +48,7 @@ def bilinear(
 
     # Sums of halves grow in float32, for as many rows at a time as there is room for.
     out = result(x1, dtype, shape, *out_order)
-    for box in boxes(problem.rows, BLOCK // (4 * max(shape[-1], 1))):
+    for box in boxes(problem.rows, work.machine.block // (4 * max(shape[-1], 1))):
         whole = (*box, slice(0, shape[-1]))
         part = problem.part(box)
         total = _total(work, x1, (*part.rows, shape[-1]), bias)
@@ -76,7 +76,7 @@ def gradients(
     dtype = promoted(xp, factors)
     if order is None and _is_small(dtype, factors, shape_1, shape_2, weight_shape):
         return _small_gradients(xp, g, first, second, weight, weight_shape, needed)
-    work = _workspace(xp, dtype)
+    work = _workspace(xp, dtype, g)
     split = layout(tuple(shape_1[:-1]), tuple(shape_2[:-1]))
 
     order, tiles = _order(work, split, weight_shape, needed, order)
@@ -97,7 +97,7 @@ def gradients(
     if want_weight:
         d_weight = result(g, dtype, weight_shape, weight_order)
     run = outer_gradients if order == "outer" else sided_gradients
-    if work.dtype == dtype:
+    if work.total == dtype or (work.dtype == dtype and problem.is_summed_at_once(tiles)):
         run(work, problem, tiles, d_first, d_second, d_weight)
     else:
         _in_parts(work, problem, tiles, run, d_first, d_second, d_weight)
@@ -176,7 +176,7 @@ def _in_parts(
     _, features_1, features_2 = problem.weight_shape
     n_shared, n_firsts = len(problem.shared), len(problem.firsts)
     one_shared = prod(problem.firsts) * features_1 + prod(problem.seconds) * features_2
-    room = BLOCK // 4
+    room = work.machine.block // 4
     everything = tuple(slice(0, size) for size in problem.rows)
     if one_shared * prod(problem.shared) <= room:
         _one_part(work, problem, tiles, run, everything, d_first, d_second, d_weight)
@@ -221,7 +221,7 @@ def _one_part(
 
 
 def _total(work: Workspace, like: Array, shape: Shape, bias: Array | None = None) -> Result:
-    return result(like, work.dtype, shape, tuple(range(len(shape))), 0, bias)
+    return result(like, work.total, shape, tuple(range(len(shape))), 0, bias)
 
 
 def _order(
@@ -229,8 +229,7 @@ def _order(
     order: Order | None,
 ) -> tuple[Order, Tiles]:  # fmt: skip
     """The plan's order of contraction, or the given one, and its tiles."""
-    itemsize = max(work.itemsize, 4)
-    chosen = choose(Sizes(*split.counts, *weight_shape), needed, itemsize, work.tile_bytes)
+    chosen = choose(Sizes(*split.counts, *weight_shape), needed, work.itemsize, work.machine)
     if order is None:
         return chosen.chosen.order, chosen.chosen.tiles
     return order, next(each.tiles for each in chosen.alternatives if each.order == order)
@@ -252,7 +251,9 @@ def _problem(
     )  # fmt: skip
 
 
-def _workspace(xp: Namespace, dtype: DType) -> Workspace:
+def _workspace(xp: Namespace, dtype: DType, like: Array) -> Workspace:
     """Where sums have this dtype, or float32 if it is a half."""
     total = xp.float32 if is_half(dtype) else dtype
-    return NumPyWorkspace.borrow(np.dtype(total)) if xp is np else Workspace(xp, total)
+    if xp is np:
+        return NumPyWorkspace.borrow(np.dtype(total))
+    return Workspace(xp, total) if on_cpu(like) else DeviceWorkspace(xp, dtype, total)

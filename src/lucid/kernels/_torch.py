@@ -2,8 +2,11 @@
 
 It sees them by DLPack: nothing is copied, and a tensor's storage stays free to be resized. What the
 kernel declines is prepared as NumPy's arrays are, with PyTorch's conversions, so that bfloat16,
-which NumPy lacks, needs nothing of its own. On other devices the portable plans run, in products of
-PyTorch. At most `min(torch.get_num_threads(), lucid.get_num_threads())` threads are used.
+which NumPy lacks, needs nothing of its own. At most
+`min(torch.get_num_threads(), lucid.get_num_threads())` threads are used.
+
+On other devices the portable plans run, in products of PyTorch; for rows of halves on CUDA devices
+the programs of `_triton.py`.
 
 Nothing here is recorded by any autograd; `lucid.torch` is.
 """
@@ -11,7 +14,7 @@ Nothing here is recorded by any autograd; `lucid.torch` is.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from functools import reduce
+from functools import cache, reduce
 from typing import Any
 
 import numpy as np
@@ -44,6 +47,8 @@ def _seen(tensor: Tensor) -> Any:
 def attempt(x1: Tensor, x2: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor | None:
     """The result by the compiled kernel, all sizes checked, or None where it cannot be had."""
     try:
+        if not x1.is_cpu:
+            return None
         given = _seen(x1), _seen(x2), _seen(weight), bias if bias is None else _seen(bias)
     except (AttributeError, BufferError, RuntimeError):  # no tensor, or none with memory to look at
         return None
@@ -55,6 +60,8 @@ def attempt_gradients(
     g: Tensor, x1: Tensor | Shape, x2: Tensor | Shape, weight: Tensor | None, needed: Any
 ) -> Gradients | None:
     """The gradients by the compiled kernel, or None where they cannot be had."""
+    if not g.is_cpu:
+        return None
     if not g.is_contiguous() and g.numel() <= _contiguous_gradient:
         g = g.contiguous()  # the gradient of a sum is one number, expanded
     try:
@@ -77,7 +84,7 @@ def otherwise(x1: Tensor, x2: Tensor, weight: Tensor, bias: Tensor | None) -> Te
     bias = bias if bias is None else bias.detach()
     factors = tuple(each for each in (x1, x2, weight, bias) if each is not None)
     if not all(each.is_cpu for each in factors):
-        return _portable.bilinear(x1, x2, weight, bias)
+        return _bilinear_on_device(x1, x2, weight, bias)
     dtype, library = promoted(factors), Tensors()
     x1, x2 = _cpu.distinct(library, x1, x2)
     out = _cpu.prepared(library, x1, x2, weight, bias, dtype, _WORKING.get(dtype))
@@ -103,7 +110,7 @@ def gradients_otherwise(
     every = factors_of(g, x1, x2, weight, needed)
     factors = tuple(each for each in every if each is not None)
     if not all(each.is_cpu for each in factors):
-        return _portable.gradients(g, x1, x2, weight, needed)
+        return _gradients_on_device(g, x1, x2, weight, needed)
     dtype, library = promoted(factors), Tensors()
 
     def run(g: Tensor, x1: Any, x2: Any, weight: Tensor | None, needed: Needed) -> Gradients:
@@ -116,6 +123,41 @@ def gradients_otherwise(
         return _portable.gradients(*given, needed) if found is None else found
 
     return _cpu.apart(library, run, *every, shape_of(x1), shape_of(x2), needed)
+
+
+def _bilinear_on_device(x1: Tensor, x2: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
+    programs = _triton()
+    if programs is not None:
+        factors = [each for each in (x1, x2, weight, bias) if each is not None]
+        leading = (x1.shape[:-1], x2.shape[:-1])
+        if programs.takes(leading, weight.shape, factors, programs.LEAST_WORK):
+            out: Tensor = programs.bilinear(x1, x2, weight)
+            return out if bias is None else out.add_(bias.reshape(-1))
+    return _portable.bilinear(x1, x2, weight, bias)
+
+
+def _gradients_on_device(
+    g: Tensor, x1: Tensor | Shape, x2: Tensor | Shape, weight: Tensor | None, needed: Needed
+) -> Gradients:
+    programs = _triton()
+    if programs is not None:
+        shapes = tuple(g.shape), shape_of(x1), shape_of(x2)
+        leading, weight_shape = [s[:-1] for s in shapes], tuple(s[-1] for s in shapes)
+        factors = [each for each in factors_of(g, x1, x2, weight, needed) if each is not None]
+        if programs.takes(leading, weight_shape, factors, programs.LEAST_WORK_OF_GRADIENTS):
+            found: Gradients = programs.gradients(g, x1, x2, weight, needed)
+            return found
+    return _portable.gradients(g, x1, x2, weight, needed)
+
+
+@cache
+def _triton() -> Any:
+    """The programs for CUDA devices, where Triton is installed."""
+    try:
+        from . import _triton
+    except ImportError:
+        return None
+    return _triton
 
 
 def promoted(factors: Sequence[Tensor]) -> torch.dtype:

@@ -9,10 +9,10 @@ from typing import Any
 
 import numpy as np
 
-from .._arrays import Array, DType, Namespace, library, namespace
+from .._arrays import Array, DType, Namespace, library, namespace, on_cpu
 from .._shapes import Shape
 from ._layout import Box, extent, permuted
-from ._plan import TILE
+from ._plan import CPU, DEVICE, DEVICE_OF_HALVES, LIBRARY
 
 Axes = tuple[int, ...]
 Ranges = tuple[tuple[int, int], ...]
@@ -24,13 +24,13 @@ _kept = threading.local()
 
 
 class Workspace:
-    """Products of tiles in any array library, in the dtype that sums are accumulated in."""
+    """Products of tiles in any array library, in a dtype for tiles and one for sums of several."""
 
-    tile_bytes = 2 * TILE  # where a call costs more, or the device is wider
+    machine = LIBRARY
 
     def __init__(self, xp: Namespace, dtype: DType) -> None:
         self.xp = xp
-        self.dtype = dtype
+        self.dtype = self.total = dtype
         self.itemsize = 16 if xp.isdtype(dtype, "complex floating") else 8
 
     def tile(self, part: Array, shape: Shape) -> Array:
@@ -56,6 +56,8 @@ class Workspace:
         """Add a matrix product to a total, which it becomes where there is none yet."""
         if total is None:
             return self.product(name, x1, x2)
+        if total.dtype != self.total:
+            total = self.xp.astype(total, self.total)
         total += self.product(name + " more", x1, x2)
         return total
 
@@ -66,6 +68,22 @@ class Workspace:
         return self.matmul(name, x1, x2)
 
 
+class DeviceWorkspace(Workspace):
+    """Products off the CPU, in large tiles, and of halves as they are.
+
+    A device's matrix products of halves add up in float32 and round once; sums of several products
+    grow in float32.
+    """
+
+    def __init__(self, xp: Namespace, dtype: DType, total: DType) -> None:
+        self.xp, self.dtype, self.total = xp, dtype, total
+        self.itemsize = dtype.itemsize
+        self.machine = DEVICE if dtype == total else DEVICE_OF_HALVES
+
+    def multiply(self, name: str, x1: Array, x2: Array) -> Array:
+        return self.matmul(name, x1, x2)  # faster than a multiplication that spreads both
+
+
 class NumPyWorkspace(Workspace):
     """Products written into scratch memory under a name; the next one of that name reuses it.
 
@@ -73,12 +91,12 @@ class NumPyWorkspace(Workspace):
     then every page of the next one is a page fault.
     """
 
-    tile_bytes = TILE
+    machine = CPU
 
     def __init__(self, dtype: DType) -> None:
         self.xp = np
-        self.dtype = dtype
-        self.itemsize = dtype.itemsize
+        self.dtype = self.total = dtype
+        self.itemsize = max(dtype.itemsize, 4)
         self._scratch: dict[str, np.ndarray[Any, Any]] = {}
 
     @classmethod
@@ -166,6 +184,54 @@ class Result:
         return self._array
 
 
+class FreshResult(Result):
+    """The same where tiles are memory of their own: one that is all of the result becomes it.
+
+    Nothing is set to zero before it is written, and a bias is added at the end: each would be one
+    more operation to set off.
+    """
+
+    def __init__(
+        self, like: Array, dtype: DType, shape: Shape, order: Axes, left_out: int,
+        bias: Array | None,
+    ) -> None:  # fmt: skip
+        self._met = set()
+        self._like, self._dtype, self._shape, self._bias = like, dtype, shape, bias
+        self._order, self._left_out = order, left_out
+        self._array: Array = None
+
+    def put(self, box: Box, tile: Array) -> None:
+        xp = namespace(tile)
+        if self._array is None:
+            if self._is_all(box) and _is_contiguous(tile):
+                self._keep(xp.astype(xp.reshape(tile, self._shape), self._dtype, copy=False))
+                return
+            self._keep(xp.empty(self._shape, dtype=self._dtype, device=self._like.device))
+        super().put(box, tile)
+
+    def finish(self) -> Array:
+        if self._array is None:  # nothing to add up
+            xp = namespace(self._like)
+            self._keep(xp.zeros(self._shape, dtype=self._dtype, device=self._like.device))
+        if self._bias is not None:
+            self._array += self._bias
+        return self._array
+
+    def _is_all(self, box: Box) -> bool:
+        """Whether a box is the whole result, its axes where the plan sees them."""
+        seen = tuple(self._shape[axis] for axis in self._order[self._left_out :])
+        return extent(box) == seen and self._order == tuple(range(len(self._order)))
+
+    def _keep(self, array: Array) -> None:
+        self._array, self._view = array, permuted(array, self._order, self._left_out)
+
+
+def _is_contiguous(array: Array) -> bool:
+    if library(array) == "torch":
+        return bool(array.is_contiguous())
+    return bool(array.flags.c_contiguous)
+
+
 class ImmutableResult(Result):
     """The same for a library whose arrays cannot be written into: pieces, joined at the end."""
 
@@ -177,10 +243,11 @@ class ImmutableResult(Result):
         self._pieces: dict[Ranges, Array] = {}
 
     def put(self, box: Box, tile: Array) -> None:
+        tile = self._xp.astype(tile, self._dtype, copy=False)
         self._pieces[_ranges(box)] = self._xp.reshape(tile, extent(box))
 
     def add(self, box: Box, tile: Array) -> None:
-        tile = self._xp.reshape(tile, extent(box))
+        tile = self._xp.astype(self._xp.reshape(tile, extent(box)), self._dtype, copy=False)
         earlier = self._pieces.get(_ranges(box))
         self._pieces[_ranges(box)] = tile if earlier is None else earlier + tile
 
@@ -218,4 +285,6 @@ def result(
     """A result to fill, in the library and on the device of another array."""
     if library(like) == "jax":
         return ImmutableResult(like, dtype, shape, order, bias)
+    if not on_cpu(like):
+        return FreshResult(like, dtype, shape, order, left_out, bias)
     return Result(like, dtype, shape, order, left_out, bias)

@@ -1,32 +1,34 @@
 """Layers, losses and initialisation."""
 
-from . import functional as functional
-from . import init as init
-from . import utils as utils
-from ._activations import ELU as ELU
-from ._activations import GELU as GELU
-from ._activations import LeakyReLU as LeakyReLU
-from ._activations import LogSoftmax as LogSoftmax
-from ._activations import ReLU as ReLU
-from ._activations import Sigmoid as Sigmoid
-from ._activations import SiLU as SiLU
-from ._activations import Softmax as Softmax
-from ._activations import Softplus as Softplus
-from ._activations import Tanh as Tanh
-from ._containers import ModuleDict as ModuleDict
-from ._containers import ModuleList as ModuleList
-from ._containers import Sequential as Sequential
+from . import functional as functional, init as init, utils as utils
+from ._activations import (
+    ELU as ELU,
+    GELU as GELU,
+    LeakyReLU as LeakyReLU,
+    LogSoftmax as LogSoftmax,
+    ReLU as ReLU,
+    Sigmoid as Sigmoid,
+    SiLU as SiLU,
+    Softmax as Softmax,
+    Softplus as Softplus,
+    Tanh as Tanh,
+)
+from ._containers import (
+    ModuleDict as ModuleDict,
+    ModuleList as ModuleList,
+    Sequential as Sequential,
+)
 from ._dropout import Dropout as Dropout
 from ._embedding import Embedding as Embedding
-from ._flatten import Flatten as Flatten
-from ._flatten import Identity as Identity
+from ._flatten import Flatten as Flatten, Identity as Identity
 from ._layer_norm import LayerNorm as LayerNorm
-from ._linear import Bilinear as Bilinear
-from ._linear import Linear as Linear
-from ._losses import BCEWithLogitsLoss as BCEWithLogitsLoss
-from ._losses import CrossEntropyLoss as CrossEntropyLoss
-from ._losses import L1Loss as L1Loss
-from ._losses import MSELoss as MSELoss
-from ._losses import NLLLoss as NLLLoss
+from ._linear import Bilinear as Bilinear, Linear as Linear
+from ._losses import (
+    BCEWithLogitsLoss as BCEWithLogitsLoss,
+    CrossEntropyLoss as CrossEntropyLoss,
+    L1Loss as L1Loss,
+    MSELoss as MSELoss,
+    NLLLoss as NLLLoss,
+)
 from ._module import Module as Module
 from ._parameter import Parameter as Parameter

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Never
 
+from .._arguments import NUMBER, POSITIVE, WHOLE, check
+from .._hints import no_keyword
 from . import functional
 from ._module import Module
+from .functional._activations import check_approximate
 
 
 class ReLU(Module):
@@ -29,6 +32,7 @@ class LeakyReLU(Module):
 
     def __init__(self, negative_slope: float = 0.01) -> None:
         super().__init__()
+        check("LeakyReLU", NUMBER, negative_slope=negative_slope)
         self.negative_slope = negative_slope
 
     def forward(self, input: Any) -> Any:
@@ -49,6 +53,7 @@ class ELU(Module):
 
     def __init__(self, alpha: float = 1.0) -> None:
         super().__init__()
+        check("ELU", NUMBER, alpha=alpha)
         self.alpha = alpha
 
     def forward(self, input: Any) -> Any:
@@ -69,6 +74,7 @@ class Softplus(Module):
 
     def __init__(self, beta: float = 1.0) -> None:
         super().__init__()
+        check("Softplus", POSITIVE, beta=beta)
         self.beta = beta
 
     def forward(self, input: Any) -> Any:
@@ -89,6 +95,7 @@ class GELU(Module):
 
     def __init__(self, approximate: str = "none") -> None:
         super().__init__()
+        check_approximate("GELU", approximate)
         self.approximate = approximate
 
     def forward(self, input: Any) -> Any:
@@ -143,8 +150,11 @@ class Softmax(Module):
     Tensor([0.5, 0.5])
     """
 
-    def __init__(self, axis: int = -1) -> None:
+    def __init__(self, axis: int = -1, **foreign: Never) -> None:
+        if foreign:
+            raise no_keyword("Softmax", foreign)
         super().__init__()
+        check(type(self).__name__, WHOLE, axis=axis)
         self.axis = axis
 
     def forward(self, input: Any) -> Any:
@@ -163,8 +173,11 @@ class LogSoftmax(Module):
     Tensor([-0.6931472, -0.6931472])
     """
 
-    def __init__(self, axis: int = -1) -> None:
+    def __init__(self, axis: int = -1, **foreign: Never) -> None:
+        if foreign:
+            raise no_keyword("LogSoftmax", foreign)
         super().__init__()
+        check(type(self).__name__, WHOLE, axis=axis)
         self.axis = axis
 
     def forward(self, input: Any) -> Any:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, Self, overload
 
+from .._arguments import WHOLE, check
 from .._errors import ArgumentError, OutOfRangeError
 from ._module import Module
 
@@ -28,8 +29,11 @@ class _Numbered(Module):
         return self
 
     def extend(self, modules: Iterable[Module]) -> Self:
-        """Add modules at the end; returns itself."""
-        for module in modules:
+        """Add modules at the end; returns itself. Nothing is added if one of them is no module."""
+        name = type(self).__name__
+        if not isinstance(modules, Iterable):
+            raise ArgumentError(f"{name}: expected modules in a list, got {type(modules).__name__}")
+        for module in [_a_module(name, module) for module in modules]:
             self.append(module)
         return self
 
@@ -56,6 +60,7 @@ class _Numbered(Module):
 
     def _name_at(self, index: int) -> str:
         names = self._names()
+        check(type(self).__name__, WHOLE, index=index)
         if not -len(names) <= index < len(names):
             raise OutOfRangeError(
                 f"{type(self).__name__}: index {index} is outside its {len(names)} modules"
@@ -81,7 +86,9 @@ class Sequential(_Numbered):
         named = only if isinstance(only, Mapping) else {str(k): m for k, m in enumerate(modules)}
         for name, module in named.items():
             self._check_name("Sequential", name)
-            setattr(self, name, _a_module("Sequential", module))
+            _a_module("Sequential", module)
+        for name, module in named.items():
+            setattr(self, name, module)
 
     def forward(self, input: Any) -> Any:
         """The output of the last module."""
@@ -112,6 +119,10 @@ class ModuleDict(Module):
 
     def __init__(self, modules: Mapping[str, Module] | None = None) -> None:
         super().__init__()
+        if modules is not None and not isinstance(modules, Mapping):
+            raise ArgumentError(
+                f"ModuleDict: expected a dict from names to modules, got {type(modules).__name__}"
+            )
         for name, module in (modules or {}).items():
             self[name] = module
 

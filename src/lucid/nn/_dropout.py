@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
+from .._arguments import SHARE, check
 from .._random import Generator
 from . import functional
 from ._module import Module
-from .functional._dropout import check_probability
 
 
 class Dropout(Module):
@@ -24,7 +24,7 @@ class Dropout(Module):
 
     def __init__(self, p: float = 0.5, *, generator: Generator | None = None) -> None:
         super().__init__()
-        check_probability("Dropout", p)
+        check("Dropout", SHARE, p=p)
         self.p = p
         self.generator = generator
 

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from typing import Any
 
+from .._arguments import COUNT, check
 from .._arrays import DType
 from .._random import Generator
-from .._tape import no_grad
+from .._recording import no_grad
 from ..ops._create import zeros
 from . import functional, init
 from ._module import Module
 from ._parameter import Parameter
-from ._sizes import check_sizes
 from .functional._embedding import check_padding
 
 
@@ -36,7 +36,7 @@ class Embedding(Module):
         dtype: DType | None = None,
     ) -> None:
         super().__init__()
-        check_sizes("Embedding", num_embeddings=num_embeddings, embedding_dim=embedding_dim)
+        check("Embedding", COUNT, num_embeddings=num_embeddings, embedding_dim=embedding_dim)
         check_padding("Embedding", padding_idx, num_embeddings)
         self.num_embeddings = num_embeddings
         self.embedding_dim = embedding_dim

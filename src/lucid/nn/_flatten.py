@@ -5,10 +5,11 @@ from __future__ import annotations
 from math import prod
 from typing import Any
 
+from .._arguments import WHOLE, check
 from .._errors import OutOfRangeError
+from .._tape import operand
 from ..ops._movement import reshape
 from ._module import Module
-from .functional._checks import operand
 
 
 class Flatten(Module):
@@ -22,6 +23,7 @@ class Flatten(Module):
 
     def __init__(self, start_axis: int = 1, end_axis: int = -1) -> None:
         super().__init__()
+        check("Flatten", WHOLE, start_axis=start_axis, end_axis=end_axis)
         self.start_axis = start_axis
         self.end_axis = end_axis
 

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from typing import Any
 
+from .._arguments import NOT_NEGATIVE, TRUTH, check
 from .._arrays import DType
 from ..ops._create import ones, zeros
 from . import functional
 from ._module import Module
 from ._parameter import Parameter
-from ._sizes import check_sizes
+from .functional._layer_norm import check_normalized_shape
 
 
 class LayerNorm(Module):
@@ -32,10 +33,10 @@ class LayerNorm(Module):
         dtype: DType | None = None,
     ) -> None:
         super().__init__()
-        shape = (normalized_shape,) if isinstance(normalized_shape, int) else normalized_shape
-        for size in shape:
-            check_sizes("LayerNorm", normalized_shape=size)
-        self.normalized_shape = tuple(shape)
+        shape = check_normalized_shape("LayerNorm", normalized_shape)
+        check("LayerNorm", NOT_NEGATIVE, eps=eps)
+        check("LayerNorm", TRUTH, elementwise_affine=elementwise_affine, bias=bias)
+        self.normalized_shape = shape
         self.eps = eps
         affine = elementwise_affine
         self.weight = Parameter(ones(shape, dtype=dtype)) if affine else None

@@ -5,13 +5,13 @@ from __future__ import annotations
 from math import sqrt
 from typing import Any
 
+from .._arguments import COUNT, TRUTH, check
 from .._arrays import DType
 from .._random import Generator
 from ..ops._create import zeros
 from . import functional, init
 from ._module import Module
 from ._parameter import Parameter
-from ._sizes import check_sizes
 
 
 class Linear(Module):
@@ -39,7 +39,8 @@ class Linear(Module):
         dtype: DType | None = None,
     ) -> None:
         super().__init__()
-        check_sizes("Linear", in_features=in_features, out_features=out_features)
+        check("Linear", COUNT, in_features=in_features, out_features=out_features)
+        check("Linear", TRUTH, bias=bias)
         self.in_features = in_features
         self.out_features = out_features
         self.weight = Parameter(zeros((out_features, in_features), dtype=dtype))
@@ -90,12 +91,14 @@ class Bilinear(Module):
         dtype: DType | None = None,
     ) -> None:
         super().__init__()
-        check_sizes(
+        check(
             "Bilinear",
+            COUNT,
             in1_features=in1_features,
             in2_features=in2_features,
             out_features=out_features,
         )
+        check("Bilinear", TRUTH, bias=bias)
         self.in1_features = in1_features
         self.in2_features = in2_features
         self.out_features = out_features

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+from .._arguments import SHARE, WHOLE, check
+from .._tape import new_tensor, operand
 from .._tensor import Tensor
 from . import functional
 from ._module import Module
@@ -21,6 +23,12 @@ class _Loss(Module):
         return f"reduction={self.reduction!r}"
 
 
+def _tensor(weight: Any) -> Tensor | None:
+    """Weights given as an array or a list become a Tensor, as everywhere."""
+    value = None if weight is None else operand(weight)
+    return value if value is None or isinstance(value, Tensor) else new_tensor(value)
+
+
 class CrossEntropyLoss(_Loss):
     """How badly scores predict classes; see `functional.cross_entropy`.
 
@@ -32,15 +40,17 @@ class CrossEntropyLoss(_Loss):
 
     def __init__(
         self,
-        weight: Tensor | None = None,
+        weight: Any = None,
         *,
         ignore_index: int = -100,
         reduction: str = "mean",
         label_smoothing: float = 0.0,
     ) -> None:
         super().__init__(reduction)
-        self.register_buffer("weight", weight)
+        self.register_buffer("weight", _tensor(weight))
+        check(type(self).__name__, WHOLE, ignore_index=ignore_index)
         self.ignore_index = ignore_index
+        check("CrossEntropyLoss", SHARE, label_smoothing=label_smoothing)
         self.label_smoothing = label_smoothing
 
     def forward(self, input: Any, target: Any) -> Any:
@@ -65,10 +75,11 @@ class NLLLoss(_Loss):
     weight: Tensor | None
 
     def __init__(
-        self, weight: Tensor | None = None, *, ignore_index: int = -100, reduction: str = "mean"
+        self, weight: Any = None, *, ignore_index: int = -100, reduction: str = "mean"
     ) -> None:
         super().__init__(reduction)
-        self.register_buffer("weight", weight)
+        self.register_buffer("weight", _tensor(weight))
+        check(type(self).__name__, WHOLE, ignore_index=ignore_index)
         self.ignore_index = ignore_index
 
     def forward(self, input: Any, target: Any) -> Any:
@@ -120,14 +131,14 @@ class BCEWithLogitsLoss(_Loss):
 
     def __init__(
         self,
-        weight: Tensor | None = None,
+        weight: Any = None,
         *,
-        pos_weight: Tensor | None = None,
+        pos_weight: Any = None,
         reduction: str = "mean",
     ) -> None:
         super().__init__(reduction)
-        self.register_buffer("weight", weight)
-        self.register_buffer("pos_weight", pos_weight)
+        self.register_buffer("weight", _tensor(weight))
+        self.register_buffer("pos_weight", _tensor(pos_weight))
 
     def forward(self, input: Any, target: Any) -> Any:
         """The loss of scores against probabilities of their shape."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any, NamedTuple, Self
 
+from .._arguments import FUNCTION, TRUTH, check
 from .._arrays import Array, Device, DType, is_differentiable, namespace, native_dtype
 from .._errors import ArgumentError, DTypeError
 from .._tape import new_tensor
@@ -12,6 +13,7 @@ from .._tensor import Tensor
 from ._names import nearest
 from ._parameter import Parameter
 from ._state import ArraysByName, check_state
+from ._tree import tree
 
 
 class LoadResult(NamedTuple):
@@ -114,6 +116,11 @@ class Module:
         It is part of the state unless `persistent=False`, and `to` converts it.
         """
         self._check_name("register_buffer", name)
+        check("register_buffer", TRUTH, persistent=persistent)
+        if tensor is not None and not isinstance(tensor, Tensor):
+            raise ArgumentError(
+                f"register_buffer: '{name}' is {type(tensor).__name__}, expected a Tensor or None"
+            )
         self._buffers[name] = persistent
         setattr(self, name, tensor)
 
@@ -128,6 +135,8 @@ class Module:
         setattr(self, name, parameter)
 
     def _check_name(self, function: str, name: str) -> None:
+        if not isinstance(name, str):
+            raise ArgumentError(f"{function}: a name is a string, but got {name!r:.60}")
         if "." in name or not name:
             raise ArgumentError(f"{function}: a name is not empty and has no dot, but got '{name}'")
         if hasattr(type(self), name) or name in ("training", "_buffers"):
@@ -189,7 +198,7 @@ class Module:
     def state_dict(self, prefix: str = "") -> dict[str, Tensor]:
         """The values of all parameters and persistent buffers, by name; for `lucid.save`.
 
-        They are the values of now: training goes on with new arrays and leaves these alone.
+        They are a snapshot: training goes on with new arrays and does not change these.
         A parameter that several modules share is there under each of its names.
         """
         return {name: tensor.detach() for name, tensor in self._named_state(prefix)}
@@ -218,6 +227,7 @@ class Module:
         """
         own = dict(self._named_state(""))
         arrays: ArraysByName
+        check("load_state_dict", TRUTH, strict=strict)
         missing, unexpected, arrays = check_state(type(self).__name__, own, state, strict)
         for name, array in arrays.items():
             own[name]._array = array
@@ -227,6 +237,7 @@ class Module:
 
     def train(self, mode: bool = True) -> Self:
         """Behave as in training (dropout drops); `train(False)` is `eval()`. Returns itself."""
+        check("train", TRUTH, mode=mode)
         for module in self.modules():
             module.training = mode
         return self
@@ -237,6 +248,7 @@ class Module:
 
     def requires_grad_(self, requires_grad: bool = True) -> Self:
         """Train all parameters, or freeze them. Returns itself."""
+        check("requires_grad_", TRUTH, requires_grad=requires_grad)
         for parameter in self.parameters():
             parameter.requires_grad_(requires_grad)
         return self
@@ -248,6 +260,7 @@ class Module:
 
     def apply(self, function: Callable[[Module], Any]) -> Self:
         """Call a function with every module within this one, then with this. Returns itself."""
+        check("apply", FUNCTION, function=function)
         for module in reversed(list(self.modules())):
             function(module)
         return self
@@ -255,14 +268,20 @@ class Module:
     def to(self, dtype: DType | None = None, *, device: Device | None = None) -> Self:
         """Convert the floating-point parameters and buffers, with their gradients; returns itself.
 
+        Raises DTypeError, before any change, unless `dtype` is floating point.
+
         Make the optimiser afterwards: its state does not follow.
 
         >>> nn.Linear(2, 1).to(lucid.float64).weight.dtype
         dtype('float64')
         """
-        for tensor in (*self.parameters(), *self.buffers()):
-            if is_differentiable(tensor.dtype):
-                _convert(tensor, dtype, device)
+        tensors = [
+            tensor
+            for tensor in (*self.parameters(), *self.buffers())
+            if is_differentiable(tensor.dtype)
+        ]
+        for tensor, values in [(tensor, _converted(tensor, dtype, device)) for tensor in tensors]:
+            _replace(tensor, *values)
         return self
 
     # How it looks
@@ -272,8 +291,6 @@ class Module:
         return ""
 
     def __repr__(self) -> str:
-        from ._tree import tree
-
         return tree(self)
 
 
@@ -301,19 +318,22 @@ def _join(path: str, name: str) -> str:
     return f"{path}.{name}" if path else name
 
 
-def _convert(tensor: Tensor, dtype: DType | None, device: Device | None) -> None:
-    array, gradient, trained = tensor._array, tensor.grad, tensor.requires_grad
-    array = _converted(array, dtype, device)  # what can fail comes before any change
-    if gradient is not None:
-        gradient = new_tensor(_converted(gradient._array, dtype, device))
-    tensor.requires_grad_(False)
-    tensor._array, tensor._grad = array, gradient
-    tensor.requires_grad_(trained)
-
-
-def _converted(array: Array, dtype: DType | None, device: Device | None) -> Array:
-    xp = namespace(array)
+def _converted(
+    tensor: Tensor, dtype: DType | None, device: Device | None
+) -> tuple[Array, Tensor | None]:
+    """A tensor's values and its gradient, converted; everything that can fail is here."""
+    xp = namespace(tensor._array)
     wanted = native_dtype(xp, dtype)
     if wanted is not None and not is_differentiable(wanted):
         raise DTypeError(f"to: parameters are floating-point numbers, they cannot be {wanted}")
-    return xp.asarray(array, dtype=wanted, device=device)
+    array = xp.asarray(tensor._array, dtype=wanted, device=device)
+    if tensor.grad is None:
+        return array, None
+    return array, new_tensor(xp.asarray(tensor.grad._array, dtype=wanted, device=device))
+
+
+def _replace(tensor: Tensor, array: Array, gradient: Tensor | None) -> None:
+    trained = tensor.requires_grad
+    tensor.requires_grad_(False)
+    tensor._array, tensor._grad = array, gradient
+    tensor.requires_grad_(trained)

@@ -7,7 +7,7 @@ from typing import Any, TypeAlias
 
 from .._arrays import Array, is_array, kind, namespace
 from .._errors import ArgumentError
-from .._tape import Traced
+from .._tape import Tracked
 from .._tensor import Tensor
 from ._names import nearest
 
@@ -21,6 +21,11 @@ def check_state(
 
     Raises ArgumentError with all that does not fit.
     """
+    if not isinstance(state, Mapping):
+        raise ArgumentError(
+            f"load_state_dict: state is {type(state).__name__}, expected a dict from names to "
+            "Tensors, such as state_dict() gives"
+        )
     missing = [name for name in own if name not in state]
     unexpected = [name for name in state if name not in own]
     troubles: list[str] = []
@@ -32,7 +37,7 @@ def check_state(
         if name not in state:
             continue
         value = state[name]
-        array = value._array if isinstance(value, Traced) else value
+        array = value._array if isinstance(value, Tracked) else value
         trouble = _misfit(tensor, array)
         if trouble:
             troubles.append(f"{trouble[0]}: {name} is {trouble[1]}")

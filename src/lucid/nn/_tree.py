@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from typing import TYPE_CHECKING
+from collections.abc import Iterable, Iterator
+from typing import Any, Protocol, Self
 
-if TYPE_CHECKING:
-    from ._module import Module
+
+class Module(Protocol):
+    """What is asked of a module."""
+
+    def named_children(self) -> Iterable[tuple[str, Self]]: ...
+    def children(self) -> Iterator[Self]: ...
+    def parameters(self) -> Iterator[Any]: ...
+    def extra_repr(self) -> str: ...
 
 
 def tree(module: Module) -> str:

@@ -11,11 +11,28 @@ from typing import Any, TypeVar
 
 import numpy as np
 
-from .._arrays import namespace
-from .._errors import ArgumentError, ShapeError
+from .._arguments import ANY, NOT_NEGATIVE, NUMBER, check
+from .._arrays import is_differentiable, namespace
+from .._errors import ArgumentError, DTypeError, ShapeError
 from .._random import Generator, numbers
-from .._tape import new_tensor, no_grad
+from .._recording import no_grad
+from .._tape import new_tensor
 from .._tensor import Tensor
+
+__all__ = [
+    "bilinear_normal_",
+    "calculate_gain",
+    "constant_",
+    "kaiming_normal_",
+    "kaiming_uniform_",
+    "normal_",
+    "ones_",
+    "orthogonal_",
+    "uniform_",
+    "xavier_normal_",
+    "xavier_uniform_",
+    "zeros_",
+]
 
 T = TypeVar("T", bound=Tensor)
 
@@ -23,10 +40,17 @@ T = TypeVar("T", bound=Tensor)
 def uniform_(tensor: T, a: float = 0.0, b: float = 1.0, *, generator: Generator | None = None) -> T:
     """Draw each element evenly from [a, b).
 
+    Raises ArgumentError unless a ≤ b, and DTypeError for a Tensor of integers, as all functions
+    that draw do.
+
     >>> bool((nn.init.uniform_(lucid.zeros(3), 2.0, 3.0) >= 2).all())
     True
     """
-    return _fill(tensor, a + (b - a) * numbers(generator).random(tensor.shape, _drawn(tensor)))
+    check("uniform_", NUMBER, a=a, b=b)
+    if a > b:
+        raise ArgumentError(f"uniform_: a must not be above b, but they are {a} and {b}")
+    dtype = _drawn("uniform_", tensor)
+    return _fill(tensor, a + (b - a) * numbers(generator).random(tensor.shape, dtype))
 
 
 def normal_(
@@ -34,10 +58,14 @@ def normal_(
 ) -> T:
     """Draw each element from the normal distribution N(mean, std²).
 
+    Raises ArgumentError for a standard deviation below 0.
+
     >>> nn.init.normal_(lucid.zeros((2, 3)), std=0.1).shape
     (2, 3)
     """
-    draws = numbers(generator).standard_normal(tensor.shape, _drawn(tensor))
+    check("normal_", NUMBER, mean=mean)
+    check("normal_", NOT_NEGATIVE, std=std)
+    draws = numbers(generator).standard_normal(tensor.shape, _drawn("normal_", tensor))
     return _fill(tensor, mean + std * draws)
 
 
@@ -47,6 +75,9 @@ def constant_(tensor: T, value: float) -> T:
     >>> nn.init.constant_(lucid.zeros(2), 0.5)
     Tensor([0.5, 0.5])
     """
+    _check_tensor("constant_", tensor)
+    if not isinstance(value, complex):
+        check("constant_", ANY, value=value)
     return _fill(tensor, np.full(tensor.shape, value))
 
 
@@ -77,6 +108,7 @@ def xavier_uniform_(tensor: T, gain: float = 1.0, *, generator: Generator | None
     >>> bool((nn.init.xavier_uniform_(lucid.zeros((2, 4))) <= 1).all())
     True
     """
+    check("xavier_uniform_", NOT_NEGATIVE, gain=gain)
     fan_in, fan_out = _fans("xavier_uniform_", tensor)
     bound = gain * sqrt(6 / _at_least_one(fan_in + fan_out))
     return uniform_(tensor, -bound, bound, generator=generator)
@@ -90,6 +122,7 @@ def xavier_normal_(tensor: T, gain: float = 1.0, *, generator: Generator | None 
     >>> nn.init.xavier_normal_(lucid.zeros((2, 4))).shape
     (2, 4)
     """
+    check("xavier_normal_", NOT_NEGATIVE, gain=gain)
     fan_in, fan_out = _fans("xavier_normal_", tensor)
     std = gain * sqrt(2 / _at_least_one(fan_in + fan_out))
     return normal_(tensor, std=std, generator=generator)
@@ -143,6 +176,8 @@ def bilinear_normal_(tensor: T, gain: float = 1.0, *, generator: Generator | Non
     >>> nn.init.bilinear_normal_(lucid.zeros((5, 3, 4))).shape
     (5, 3, 4)
     """
+    check("bilinear_normal_", NOT_NEGATIVE, gain=gain)
+    _check_tensor("bilinear_normal_", tensor)
     if tensor.ndim != 3:
         raise ShapeError(
             f"bilinear_normal_: expected a weight (out, in1, in2), got shape {tensor.shape}"
@@ -163,7 +198,9 @@ def orthogonal_(tensor: T, gain: float = 1.0, *, generator: Generator | None = N
     >>> bool(lucid.abs(w @ w.T - lucid.eye(2)).max() < 1e-6)
     True
     """
+    check("orthogonal_", NUMBER, gain=gain)
     _fans("orthogonal_", tensor)
+    _drawn("orthogonal_", tensor)
     rows, columns = tensor.shape[0], prod(tensor.shape[1:])
     tall = numbers(generator).standard_normal((max(rows, columns), min(rows, columns)))
     q, r = np.linalg.qr(tall)
@@ -183,6 +220,7 @@ def calculate_gain(nonlinearity: str, param: float | None = None) -> float:
     1.6666666666666667
     """
     slope = 0.01 if param is None else param
+    check("calculate_gain", NUMBER, param=slope)
     gains = {
         "linear": 1.0,
         "sigmoid": 1.0,
@@ -191,7 +229,7 @@ def calculate_gain(nonlinearity: str, param: float | None = None) -> float:
         "leaky_relu": sqrt(2 / (1 + slope**2)),
         "selu": 3 / 4,
     }
-    if nonlinearity not in gains:
+    if not isinstance(nonlinearity, str) or nonlinearity not in gains:
         raise ArgumentError(
             f"calculate_gain: nonlinearity is {nonlinearity!r}, expected one of "
             f"{', '.join(map(repr, gains))}"
@@ -201,12 +239,14 @@ def calculate_gain(nonlinearity: str, param: float | None = None) -> float:
 
 def _kaiming_std(function: str, tensor: Tensor, a: float, mode: str, nonlinearity: str) -> float:
     fans = dict(zip(("fan_in", "fan_out"), _fans(function, tensor), strict=True))
-    if mode not in fans:
+    check(function, NUMBER, a=a)
+    if not isinstance(mode, str) or mode not in fans:
         raise ArgumentError(f"{function}: mode is {mode!r}, expected 'fan_in' or 'fan_out'")
     return calculate_gain(nonlinearity, a) / sqrt(_at_least_one(fans[mode]))
 
 
 def _fans(function: str, tensor: Tensor) -> tuple[int, int]:
+    _check_tensor(function, tensor)
     if tensor.ndim < 2:
         raise ShapeError(
             f"{function}: expected at least two axes, (out, in, …), got shape {tensor.shape}"
@@ -219,8 +259,21 @@ def _at_least_one(count: int) -> int:
     return max(count, 1)  # a weight without elements is filled with nothing
 
 
-def _drawn(tensor: Tensor) -> Any:
+def _check_tensor(function: str, tensor: Any) -> None:
+    if not isinstance(tensor, Tensor):
+        raise ArgumentError(
+            f"{function}: tensor is a {type(tensor).__name__}, expected a Tensor to fill in place"
+        )
+
+
+def _drawn(function: str, tensor: Tensor) -> Any:
     """The dtype that numbers are drawn in: float32 is enough for all but float64."""
+    _check_tensor(function, tensor)
+    if not is_differentiable(tensor.dtype):
+        raise DTypeError(
+            f"{function}: tensor has dtype {tensor.dtype}, which would cut the numbers drawn off; "
+            "expected floating point"
+        )
     return np.float64 if "64" in str(tensor.dtype) else np.float32
 
 

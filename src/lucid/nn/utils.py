@@ -6,11 +6,16 @@ from collections.abc import Iterable
 from math import inf, isfinite
 from typing import Any
 
+from .._arguments import LIMIT, ORDER, TRUTH, check
 from .._arrays import Array, namespace
 from .._errors import ArgumentError, ShapeError
-from .._tape import new_tensor, no_grad
+from .._recording import no_grad
+from .._tape import new_tensor
 from .._tensor import Tensor
+from .._wide import widened
 from ..ops._movement import concat, reshape
+
+__all__ = ["clip_grad_norm_", "clip_grad_value_", "parameters_to_vector", "vector_to_parameters"]
 
 
 def clip_grad_norm_(
@@ -23,8 +28,9 @@ def clip_grad_norm_(
 
         grad ← grad · min(1, max_norm / (norm + 1e-6)),   norm = (Σ |grad|^p)^(1/p)
 
-    p is `norm_type`, `inf` for the largest absolute value. Returns the norm before. Raises
-    ArgumentError unless p > 0, or if the norm is not finite and `error_if_nonfinite` is set.
+    p is `norm_type`, `inf` for the largest absolute value. Returns the norm before; `max_norm=inf`
+    changes nothing. Raises ArgumentError unless p > 0 and max_norm ≥ 0, or if the norm is not
+    finite and `error_if_nonfinite` is set; then nothing has changed.
 
     >>> p = nn.Parameter([0.0, 0.0])
     >>> p.grad = lucid.Tensor([3.0, 4.0])
@@ -33,9 +39,10 @@ def clip_grad_norm_(
     >>> bool(lucid.abs(p.grad - lucid.Tensor([0.3, 0.4])).max() < 1e-6)
     True
     """
-    if not norm_type > 0:
-        raise ArgumentError(f"clip_grad_norm_: norm_type must be above 0, but got {norm_type}")
-    trained = _with_gradient(parameters)
+    check("clip_grad_norm_", LIMIT, max_norm=max_norm)
+    check("clip_grad_norm_", ORDER, norm_type=norm_type)
+    check("clip_grad_norm_", TRUTH, error_if_nonfinite=error_if_nonfinite)
+    trained = _with_gradient("clip_grad_norm_", parameters)
     if not trained:
         return Tensor(0.0)
     xp = namespace(_gradient(trained[0]))
@@ -49,12 +56,15 @@ def clip_grad_norm_(
     factor = xp.minimum(max_norm / (norm + 1e-6), xp.ones_like(norm))
     for parameter in trained:
         gradient = _gradient(parameter)
-        parameter.grad = new_tensor(gradient * xp.astype(factor, gradient.dtype))
+        scaled = widened(gradient) * factor
+        parameter.grad = new_tensor(xp.astype(scaled, gradient.dtype))
     return new_tensor(norm)
 
 
 def clip_grad_value_(parameters: Tensor | Iterable[Tensor], clip_value: float) -> None:
     """Limit each element of each gradient to -clip_value ≤ grad ≤ clip_value.
+
+    Raises ArgumentError for a `clip_value` below 0.
 
     >>> p = nn.Parameter([0.0, 0.0])
     >>> p.grad = lucid.Tensor([3.0, -0.5])
@@ -62,9 +72,8 @@ def clip_grad_value_(parameters: Tensor | Iterable[Tensor], clip_value: float) -
     >>> p.grad
     Tensor([1.0, -0.5])
     """
-    if not clip_value >= 0:
-        raise ArgumentError(f"clip_grad_value_: clip_value must be 0 or more, got {clip_value}")
-    for parameter in _with_gradient(parameters):
+    check("clip_grad_value_", LIMIT, clip_value=clip_value)
+    for parameter in _with_gradient("clip_grad_value_", parameters):
         gradient = _gradient(parameter)
         parameter.grad = new_tensor(namespace(gradient).clip(gradient, -clip_value, clip_value))
 
@@ -72,10 +81,15 @@ def clip_grad_value_(parameters: Tensor | Iterable[Tensor], clip_value: float) -
 def parameters_to_vector(parameters: Iterable[Tensor]) -> Tensor:
     """All elements of all parameters in one axis, on the graph.
 
+    Raises ArgumentError for no parameters.
+
     >>> nn.utils.parameters_to_vector([nn.Parameter([[1.0, 2.0]]), nn.Parameter([3.0])]).detach()
     Tensor([1.0, 2.0, 3.0])
     """
-    return concat([reshape(parameter, (-1,)) for parameter in parameters])
+    given = _tensors("parameters_to_vector", parameters)
+    if not given:
+        raise ArgumentError("parameters_to_vector: parameters is empty, there is nothing to join")
+    return concat([reshape(parameter, (-1,)) for parameter in given])
 
 
 def vector_to_parameters(vector: Tensor, parameters: Iterable[Tensor]) -> None:
@@ -88,7 +102,11 @@ def vector_to_parameters(vector: Tensor, parameters: Iterable[Tensor]) -> None:
     >>> p
     Parameter([[1.0, 2.0]], grad=None)
     """
-    taking = list(parameters)
+    taking = _tensors("vector_to_parameters", parameters)
+    if not isinstance(vector, Tensor):
+        raise ArgumentError(
+            f"vector_to_parameters: vector is a {type(vector).__name__}, expected a Tensor"
+        )
     wanted = sum(parameter.size for parameter in taking)
     if vector.shape != (wanted,):
         raise ShapeError(
@@ -103,9 +121,20 @@ def vector_to_parameters(vector: Tensor, parameters: Iterable[Tensor]) -> None:
             start = stop
 
 
-def _with_gradient(parameters: Tensor | Iterable[Tensor]) -> list[Tensor]:
-    given = [parameters] if isinstance(parameters, Tensor) else parameters
+def _with_gradient(function: str, parameters: Tensor | Iterable[Tensor]) -> list[Tensor]:
+    given = _tensors(function, [parameters] if isinstance(parameters, Tensor) else parameters)
     return [parameter for parameter in given if parameter.grad is not None]
+
+
+def _tensors(function: str, parameters: Any) -> list[Tensor]:
+    given = list(parameters) if isinstance(parameters, Iterable) else [parameters]
+    for each in given:
+        if not isinstance(each, Tensor):
+            remedy = "; pass its parameters()" if hasattr(each, "parameters") else ""
+            raise ArgumentError(
+                f"{function}: parameters holds a {type(each).__name__}, expected Tensors{remedy}"
+            )
+    return given
 
 
 def _gradient(parameter: Tensor) -> Array:
@@ -115,7 +144,7 @@ def _gradient(parameter: Tensor) -> Array:
 
 def _norm(array: Array, norm_type: float) -> Array:
     xp = namespace(array)
-    size = xp.abs(array)
+    size = widened(xp.abs(array))  # the norm of many halves is no half
     if norm_type == inf:
         return xp.max(size) if 0 not in size.shape else xp.sum(size)
     if norm_type == 2:

@@ -1,42 +1,43 @@
-"""New Tensors, arrays like another, and conversion between dtypes."""
+"""New Tensors: NumPy arrays, of dtype float32 unless said otherwise, or arrays of any library."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any, cast
+from typing import Any, cast
 
 import numpy as np
 
 from .. import _arrays
-from .._arrays import Array, Device, DType, is_differentiable, namespace, native_dtype
+from .._arguments import ANY, COUNT, NUMBER, WHOLE, check
+from .._arrays import Array, Device, DType, namespace, native_dtype
 from .._errors import ArgumentError
-from .._op import op
-from .._tape import Traced, new_tensor
-
-if TYPE_CHECKING:
-    from .._tensor import Tensor
+from .._hints import one_shape
+from .._shapes import check_shape
+from .._tape import Tracked, new_tensor
+from .._tensor import Tensor
+from ._like import astype, copy_of
 
 Shape = int | Sequence[int]
 
-# New Tensors: NumPy arrays, of dtype float32 unless said otherwise
 
-
+@one_shape
 def zeros(shape: Shape, *, dtype: DType | None = None, device: Device | None = None) -> Tensor:
     """A Tensor of this shape full of zeros, float32 unless `dtype` says otherwise.
 
     >>> lucid.zeros((2, 2))
     Tensor([[0.0, 0.0], [0.0, 0.0]])
     """
-    return new_tensor(np.zeros(shape, _dtype(dtype), device=device))
+    return new_tensor(np.zeros(check_shape("zeros", shape), _dtype(dtype), device=device))
 
 
+@one_shape
 def ones(shape: Shape, *, dtype: DType | None = None, device: Device | None = None) -> Tensor:
     """A Tensor of this shape full of ones, float32 unless `dtype` says otherwise.
 
     >>> lucid.ones(3)
     Tensor([1.0, 1.0, 1.0])
     """
-    return new_tensor(np.ones(shape, _dtype(dtype), device=device))
+    return new_tensor(np.ones(check_shape("ones", shape), _dtype(dtype), device=device))
 
 
 def full(
@@ -51,8 +52,10 @@ def full(
     >>> lucid.full(3, 2.5)
     Tensor([2.5, 2.5, 2.5])
     """
+    if type(fill_value) not in (bool, complex):
+        check("full", ANY, fill_value=fill_value)
     dtype = _arrays.asarray(fill_value).dtype if dtype is None else _dtype(dtype)
-    return new_tensor(np.full(shape, fill_value, dtype, device=device))
+    return new_tensor(np.full(check_shape("full", shape), fill_value, dtype, device=device))
 
 
 def eye(
@@ -69,6 +72,8 @@ def eye(
     >>> lucid.eye(2)
     Tensor([[1.0, 0.0], [0.0, 1.0]])
     """
+    check("eye", COUNT, n_rows=n_rows, n_cols=n_rows if n_cols is None else n_cols)
+    check("eye", WHOLE, k=k)
     return new_tensor(np.eye(n_rows, n_cols, k=k, dtype=_dtype(dtype), device=device))
 
 
@@ -88,6 +93,9 @@ def arange(
     """
     if stop is None:
         start, stop = 0, start
+    check("arange", NUMBER, start=start, stop=stop, step=step)
+    if step == 0:
+        raise ArgumentError(f"arange: step is 0, which never comes from {start} to {stop}")
     if dtype is None:
         dtype = _arrays.asarray([start, stop, step]).dtype
     numbers: Array = np.arange(start, stop, step, _dtype(dtype), device=device)  # type: ignore[call-overload]
@@ -109,6 +117,8 @@ def linspace(
     >>> lucid.linspace(0, 1, 3)
     Tensor([0.0, 0.5, 1.0])
     """
+    check("linspace", NUMBER, start=start, stop=stop)
+    check("linspace", COUNT, num=num)
     values = np.linspace(start, stop, num, endpoint=endpoint, dtype=_dtype(dtype), device=device)
     return new_tensor(values)
 
@@ -134,12 +144,12 @@ def asarray(
     >>> lucid.asarray(np.arange(3.0))
     Tensor([0.0, 1.0, 2.0], dtype=float64)
     """
-    if isinstance(obj, Traced):
+    if isinstance(obj, Tracked):
         if dtype is not None and obj._array.dtype != native_dtype(namespace(obj._array), dtype):
             _refuse_copy(copy, "a change of dtype copies")
             converted: Tensor = astype(obj, dtype)
             return converted
-        return copy_of(obj) if copy else cast("Tensor", obj)
+        return copy_of(obj) if copy else cast(Tensor, obj)
     if not _arrays.is_array(obj):
         _refuse_copy(copy, f"a {type(obj).__name__} is no array")
         obj = _arrays.asarray(obj, narrow=dtype is None)
@@ -160,86 +170,3 @@ def from_dlpack(x: Any, /, *, device: Device | None = None, copy: bool | None = 
     Tensor([1.0, 1.0], dtype=float64)
     """
     return new_tensor(np.from_dlpack(x, device=device, copy=copy))
-
-
-# Arrays like another
-
-
-@op
-def zeros_like(x: Array, /, *, dtype: DType | None = None) -> Array:
-    """Zeros in the shape, dtype and library of x.
-
-    >>> lucid.zeros_like(lucid.Tensor([1.0, 2.0]))
-    Tensor([0.0, 0.0])
-    """
-    xp = namespace(x)
-    return xp.zeros_like(x, dtype=native_dtype(xp, dtype))
-
-
-@op
-def ones_like(x: Array, /, *, dtype: DType | None = None) -> Array:
-    """Ones in the shape, dtype and library of x.
-
-    >>> lucid.ones_like(lucid.Tensor([1.0, 2.0]))
-    Tensor([1.0, 1.0])
-    """
-    xp = namespace(x)
-    return xp.ones_like(x, dtype=native_dtype(xp, dtype))
-
-
-@op
-def full_like(x: Array, /, fill_value: complex, *, dtype: DType | None = None) -> Array:
-    """One number everywhere, in the shape, dtype and library of x.
-
-    >>> lucid.full_like(lucid.Tensor([1.0, 2.0]), 5.0)
-    Tensor([5.0, 5.0])
-    """
-    xp = namespace(x)
-    return xp.full_like(x, fill_value, dtype=native_dtype(xp, dtype))
-
-
-zeros_like.gradient(x=None)
-ones_like.gradient(x=None)
-full_like.gradient(x=None)
-
-# Conversion
-
-
-@op
-def _cast(x: Array, dtype: DType, /) -> Array:
-    return namespace(x).astype(x, dtype)
-
-
-_cast.gradient(x=lambda g: g)  # the tape brings a gradient to the dtype of its argument
-
-
-@op
-def _discretise(x: Array, dtype: DType, /) -> Array:
-    return namespace(x).astype(x, dtype)
-
-
-_discretise.gradient(x=None)
-
-
-def astype(x: Any, dtype: DType, /, *, copy: bool = True) -> Any:
-    """x in another dtype; to integers and truth values there is no gradient.
-
-    With `copy=False`, x itself where it has that dtype already.
-
-    >>> lucid.astype(lucid.Tensor([1.5, 2.5]), lucid.int64)
-    Tensor([1, 2])
-    """
-    array = x._array if isinstance(x, Traced) else _arrays.asarray(x)
-    dtype = native_dtype(namespace(array), dtype)
-    if array.dtype == dtype and not copy:
-        return x
-    return (_cast if is_differentiable(dtype) else _discretise)(x, dtype)
-
-
-@op
-def copy_of(x: Array, /) -> Array:
-    """A copy of x with memory of its own, on the graph."""
-    return namespace(x).asarray(x, copy=True)
-
-
-copy_of.gradient(x=lambda g: g)

@@ -5,22 +5,32 @@ from __future__ import annotations
 from math import prod
 from typing import Any
 
-from .._arrays import Array, asarray, is_array, kind, namespace, scatter_add, with_item
+from .._arrays import (
+    Array,
+    Numbers,
+    asarray,
+    asarray_like,
+    is_array,
+    kind,
+    namespace,
+    scatter_add,
+    with_item,
+)
 from .._errors import ArgumentError, DTypeError, OutOfRangeError, ShapeError
 from .._op import op
-from .._tape import Traced
-from ._create import zeros_like
-from ._elementwise import where
+from .._tape import Tracked, plain
+from ._comparison import where
+from ._like import zeros_like
 
 
-def plain_index(index: Any) -> Any:
-    """An index with the arrays of its Tensors."""
+def plain_index(index: Any, like: Array) -> Any:
+    """An index with the arrays of its Tensors, and arrays of the library of `like` for lists."""
     if isinstance(index, tuple):
-        return tuple(map(plain_index, index))
-    if isinstance(index, Traced):
+        return tuple(plain_index(part, like) for part in index)
+    if isinstance(index, Tracked):
         return index._array
     if isinstance(index, list):  # an empty list means no elements, not a float array
-        return asarray(index) if index else asarray([0])[:0]
+        return asarray_like(like, index) if index else asarray_like(like, [0])[:0]
     return index
 
 
@@ -28,7 +38,8 @@ def _may_repeat(index: Any) -> bool:
     """Whether an index can name an element twice: only arrays of integers can."""
     parts = index if isinstance(index, tuple) else (index,)
     return any(
-        is_array(part) and len(part.shape) > 0 and "bool" not in str(part.dtype) for part in parts
+        is_array(part) and len(part.shape) > 0 and kind(part.dtype) is not Numbers.TRUTH
+        for part in parts
     )
 
 
@@ -80,9 +91,9 @@ def _kept_values(g: Array, index: Any) -> Array:
     kept = getitem(g, index)
     if not _may_repeat(index):
         return kept
-    # number the assignments, assign the numbers, and see which of them are left
-    plain = kept._array if isinstance(kept, Traced) else kept
-    xp = namespace(plain)
+    # With repeated indices only the last assignment survives, and only it has a gradient. Assign
+    # 0, 1, 2, … in place of the values: what is left says which survived.
+    xp = namespace(plain(kept))
     numbers = xp.reshape(xp.arange(prod(kept.shape)), tuple(kept.shape))
     left = with_item(xp.zeros(tuple(g.shape), dtype=numbers.dtype), index, numbers)[index]
     return where(left == numbers, kept, zeros_like(kept))
@@ -112,7 +123,7 @@ def take(x: Array, indices: Array, /, *, axis: int | None = None) -> Array:
 
 def _take_gradient(g: Array, indices: Array, axis: int | None, x_shape: tuple[int, ...]) -> Array:
     where_from = (slice(None),) * (0 if axis is None else axis % len(x_shape))
-    return _scatter(g, (*where_from, plain_index(indices)), x_shape)
+    return _scatter(g, (*where_from, plain_index(indices, plain(g))), x_shape)
 
 
 take.gradient(x=_take_gradient, indices=None)

@@ -5,9 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from math import prod
 
+from .._arguments import WHOLE, check
 from .._arrays import Array, namespace
 from .._errors import ArgumentError, ShapeError
 from .._op import op
+from .._shapes import check_shape
 
 
 @op
@@ -18,6 +20,8 @@ def reshape(x: Array, /, shape: int | tuple[int, ...], *, copy: bool | None = No
     Tensor([[1.0, 2.0], [3.0, 4.0]])
     """
     shape = tuple(shape) if isinstance(shape, Iterable) else (shape,)
+    for size in shape:
+        check("reshape", WHOLE, shape=size)
     known = prod(size for size in shape if size != -1)
     total = prod(x.shape)
     if shape.count(-1) > 1 or (total % known if -1 in shape and known else total != known):
@@ -37,8 +41,16 @@ def permute_dims(x: Array, /, axes: tuple[int, ...]) -> Array:
     >>> lucid.permute_dims(lucid.zeros((2, 3, 4)), (2, 0, 1)).shape
     (4, 2, 3)
     """
-    axes = tuple(axis % len(axes) for axis in axes)
-    return namespace(x).permute_dims(x, axes)
+    rank = len(x.shape)
+    for axis in axes:
+        check("permute_dims", WHOLE, axes=axis)
+    order = tuple(axis % rank for axis in axes if -rank <= axis < rank)
+    if not len(axes) == len(set(order)) == rank:
+        raise ShapeError(
+            f"permute_dims: axes {tuple(axes)} do not name each of the {rank} axes of x "
+            f"{tuple(x.shape)} once"
+        )
+    return namespace(x).permute_dims(x, order)
 
 
 def _permute_back(g: Array, axes: tuple[int, ...]) -> Array:
@@ -51,18 +63,22 @@ permute_dims.gradient(x=_permute_back)
 
 @op
 def matrix_transpose(x: Array, /) -> Array:
-    """x with its last two axes exchanged.
+    """x with its last two axes transposed.
 
     >>> lucid.matrix_transpose(lucid.zeros((2, 3, 4))).shape
     (2, 4, 3)
     """
+    if len(x.shape) < 2:
+        raise ShapeError(
+            f"matrix_transpose: x has shape {tuple(x.shape)}, expected two axes or more"
+        )
     return namespace(x).matrix_transpose(x)
 
 
 matrix_transpose.gradient(x=lambda g: matrix_transpose(g))
 
 
-@op
+@op(gradient=lambda g, x_shape: reshape(g, x_shape))
 def expand_dims(x: Array, /, *, axis: int = 0) -> Array:
     """x with a new axis of size 1 at `axis`.
 
@@ -72,33 +88,41 @@ def expand_dims(x: Array, /, *, axis: int = 0) -> Array:
     return namespace(x).expand_dims(x, axis=axis)
 
 
-expand_dims.gradient(x=lambda g, x_shape: reshape(g, x_shape))
-
-
-@op
+@op(gradient=lambda g, x_shape: reshape(g, x_shape))
 def squeeze(x: Array, /, axis: int | tuple[int, ...]) -> Array:
     """x without the axes of size 1 at `axis`.
 
     >>> lucid.squeeze(lucid.zeros((3, 1)), axis=1).shape
     (3,)
     """
+    for each in axis if isinstance(axis, tuple) else (axis,):
+        if isinstance(each, int) and -len(x.shape) <= each < len(x.shape) and x.shape[each] != 1:
+            raise ShapeError(
+                f"squeeze: axis {each} of x {tuple(x.shape)} has size {x.shape[each]}, and only "
+                "an axis of size 1 can be left out"
+            )
     return namespace(x).squeeze(x, axis=axis)
 
 
-squeeze.gradient(x=lambda g, x_shape: reshape(g, x_shape))
-
-
-@op
+@op(gradient=lambda g: g)  # the tape sums it back to the shape of x
 def broadcast_to(x: Array, /, shape: tuple[int, ...]) -> Array:
     """x repeated along new axes, and along axes of size 1, to fill `shape`; a view, no copy.
 
     >>> lucid.broadcast_to(lucid.Tensor([1.0, 2.0]), (2, 2))
     Tensor([[1.0, 2.0], [1.0, 2.0]])
     """
-    return namespace(x).broadcast_to(x, tuple(shape))
+    shape = check_shape("broadcast_to", shape)
+    if not _spreads(tuple(x.shape), shape):
+        raise ShapeError(
+            f"broadcast_to: x {tuple(x.shape)} does not broadcast to {shape}; aligned at the "
+            "right, each size of x must be that of the shape, or 1"
+        )
+    return namespace(x).broadcast_to(x, shape)
 
 
-broadcast_to.gradient(x=lambda g: g)  # the tape sums it back to the shape of x
+def _spreads(small: tuple[int, ...], wide: tuple[int, ...]) -> bool:
+    pairs = zip(reversed(small), reversed(wide), strict=False)
+    return len(small) <= len(wide) and all(m in (1, n) for m, n in pairs)
 
 
 @op
@@ -114,7 +138,7 @@ def flip(x: Array, /, *, axis: int | tuple[int, ...] | None = None) -> Array:
 flip.gradient(x=lambda g, axis: flip(g, axis=axis))
 
 
-@op(sequence="arrays")
+@op
 def concat(arrays: Sequence[Array], /, *, axis: int | None = 0) -> Array:
     """Arrays one after the other along an axis that they have; axis=None flattens them first.
 
@@ -159,7 +183,7 @@ def _concat_gradient(
 concat.gradient(arrays=_concat_gradient)
 
 
-@op(sequence="arrays")
+@op
 def stack(arrays: Sequence[Array], /, *, axis: int = 0) -> Array:
     """Arrays of one shape, put together along a new axis.
 

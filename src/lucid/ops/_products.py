@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from .._arrays import Array, namespace
+from .._arrays import Array
 from .._errors import ShapeError
 from .._op import op
-from ._elementwise import conj
+from .._wide import product
+from ._complex import conj
 from ._movement import expand_dims, matrix_transpose, permute_dims
 from ._reduce import sum
 
@@ -32,7 +33,7 @@ def matmul(x1: Array, x2: Array, /) -> Array:
             f"{'second to last' if len(shape_2) > 1 else 'only'} axis of x2 {shape_2} is "
             f"{shape_2[-2:][0]}; they must be equal"
         )
-    return namespace(x1, x2).matmul(x1, x2)
+    return product("matmul", x1, x2)
 
 
 def _matmul_gradient_1(g: Array, x1_shape: tuple[int, ...], x2: Array) -> Array:
@@ -75,7 +76,7 @@ def tensordot(x1: Array, x2: Array, /, *, axes: Axes = 2) -> Array:
                 f"tensordot: axis {k} of x1 {tuple(x1.shape)} is {x1.shape[k]}, but axis {m} of "
                 f"x2 {tuple(x2.shape)} is {x2.shape[m]}; they must be equal"
             )
-    return namespace(x1, x2).tensordot(x1, x2, axes=(axes_1, axes_2))
+    return product("tensordot", x1, x2, axes=(axes_1, axes_2))
 
 
 def _pairs(rank_1: int, rank_2: int, axes: Axes) -> tuple[tuple[int, ...], tuple[int, ...]]:
@@ -127,7 +128,7 @@ def vecdot(x1: Array, x2: Array, /, *, axis: int = -1) -> Array:
             f"vecdot: axis {axis} of x1 {tuple(x1.shape)} and of x2 {tuple(x2.shape)} "
             "must be there and equal"
         )
-    return namespace(x1, x2).vecdot(x1, x2, axis=axis)
+    return product("vecdot", x1, x2, axis=axis)
 
 
 vecdot.gradient(

@@ -1,118 +1,28 @@
-"""Reductions over some axes, or all of them, and the running sum."""
+"""Reductions over some axes, or all of them."""
 
 from __future__ import annotations
 
-from math import inf, nan
-from math import prod as product_of
+from math import inf
 
-from .._arrays import Array, DType, namespace, native_dtype
+from .._arrays import Array, DType, is_half, namespace
 from .._op import op
-from ._create import astype, ones_like, zeros_like
-from ._elementwise import equal, exp, isnan, logical_or, where
-from ._movement import broadcast_to, concat, flip, permute_dims, reshape
-
-Axis = int | tuple[int, ...] | None
-
-
-def axes_of(axis: Axis, rank: int) -> tuple[int, ...]:
-    """The axes that `axis` means, counted from 0."""
-    if axis is None:
-        return tuple(range(rank))
-    if isinstance(axis, int):
-        axis = (axis,)
-    return tuple(each % rank for each in axis)
+from .._wide import in_float32, reduced
+from ._axes import Axis, axes_of, count, kept, spread
+from ._comparison import equal, isnan, logical_or, where
+from ._cumulative import product_before
+from ._exponential import exp
+from ._like import astype, zeros_like
+from ._movement import flip, permute_dims, reshape
 
 
-def _spread(g: Array, shape: tuple[int, ...], axis: Axis, keepdims: bool) -> Array:
-    """A reduced array over the shape that it was reduced from."""
-    return broadcast_to(_kept(g, shape, axis, keepdims), shape)
-
-
-def _kept(g: Array, shape: tuple[int, ...], axis: Axis, keepdims: bool) -> Array:
-    """A reduced array with its reduced axes as axes of size 1."""
-    if keepdims or not shape:
-        return g
-    axes = axes_of(axis, len(shape))
-    return reshape(g, tuple(1 if k in axes else size for k, size in enumerate(shape)))
-
-
-def _count(shape: tuple[int, ...], axis: Axis) -> int:
-    return product_of(shape[k] for k in axes_of(axis, len(shape)))
-
-
-@op
+@op(gradient=lambda g, x_shape, axis, keepdims: spread(g, x_shape, axis, keepdims))
 def sum(x: Array, /, *, axis: Axis = None, dtype: DType = None, keepdims: bool = False) -> Array:
     """The sum over `axis` (an axis, several, or None for all).
 
     >>> lucid.sum(lucid.Tensor([[1.0, 2.0], [3.0, 4.0]]), axis=0)
     Tensor([4.0, 6.0])
     """
-    xp = namespace(x)
-    return xp.sum(x, axis=axis, dtype=native_dtype(xp, dtype), keepdims=keepdims)
-
-
-sum.gradient(x=lambda g, x_shape, axis, keepdims: _spread(g, x_shape, axis, keepdims))
-
-
-@op
-def mean(x: Array, /, *, axis: Axis = None, keepdims: bool = False) -> Array:
-    """The mean over `axis` (an axis, several, or None for all).
-
-    >>> lucid.mean(lucid.Tensor([[1.0, 2.0], [3.0, 4.0]]), axis=0)
-    Tensor([2.0, 3.0])
-    """
-    return namespace(x).mean(x, axis=axis, keepdims=keepdims)
-
-
-mean.gradient(
-    x=lambda g, x_shape, axis, keepdims: _spread(
-        g / (_count(x_shape, axis) or 1), x_shape, axis, keepdims
-    )
-)
-
-
-@op
-def var(
-    x: Array, /, *, axis: Axis = None, correction: float = 0.0, keepdims: bool = False
-) -> Array:
-    """The variance over `axis`: the sum of (x - mean)² divided by n - correction.
-
-    >>> lucid.var(lucid.Tensor([1.0, 2.0, 3.0]), correction=1)
-    Tensor(1.0)
-    """
-    return namespace(x).var(x, axis=axis, correction=correction, keepdims=keepdims)
-
-
-def _var_gradient(g: Array, x: Array, axis: Axis, correction: float, keepdims: bool) -> Array:
-    g = _kept(g, x.shape, axis, keepdims)
-    freedom = _count(x.shape, axis) - correction
-    return g * (x - mean(x, axis=axis, keepdims=True)) * (2 / freedom if freedom > 0 else nan)
-
-
-var.gradient(x=_var_gradient)
-
-
-@op
-def std(
-    x: Array, /, *, axis: Axis = None, correction: float = 0.0, keepdims: bool = False
-) -> Array:
-    """The standard deviation over `axis`: the root of the variance; its gradient at 0 is 0.
-
-    >>> lucid.std(lucid.Tensor([1.0, 2.0, 3.0]), correction=1)
-    Tensor(1.0)
-    """
-    return namespace(x).std(x, axis=axis, correction=correction, keepdims=keepdims)
-
-
-def _std_gradient(
-    g: Array, y: Array, x: Array, axis: Axis, correction: float, keepdims: bool
-) -> Array:
-    flat = equal(y, 0)
-    g = where(flat, zeros_like(g), g / (2 * where(flat, ones_like(y), y)))
-    return _var_gradient(g, x, axis, correction, keepdims)
-
-
-std.gradient(x=_std_gradient)
+    return reduced("sum", x, axis=axis, dtype=dtype, keepdims=keepdims)
 
 
 @op
@@ -136,10 +46,10 @@ def min(x: Array, /, *, axis: Axis = None, keepdims: bool = False) -> Array:
 
 
 def _extreme_gradient(g: Array, y: Array, x: Array, axis: Axis, keepdims: bool) -> Array:
-    extreme = logical_or(equal(x, _kept(y, x.shape, axis, keepdims)), isnan(x))
+    extreme = logical_or(equal(x, kept(y, x.shape, axis, keepdims)), isnan(x))
     chosen = astype(extreme, g.dtype)
-    ties = sum(chosen, axis=axis, keepdims=True)
-    return _kept(g, x.shape, axis, keepdims) * chosen / ties
+    ties = astype(sum(astype(extreme, "int32"), axis=axis, keepdims=True), g.dtype)
+    return kept(g, x.shape, axis, keepdims) * chosen / ties
 
 
 max.gradient(x=_extreme_gradient)
@@ -153,8 +63,7 @@ def prod(x: Array, /, *, axis: Axis = None, dtype: DType = None, keepdims: bool 
     >>> lucid.prod(lucid.Tensor([[1.0, 2.0], [3.0, 4.0]]), axis=0)
     Tensor([3.0, 8.0])
     """
-    xp = namespace(x)
-    return xp.prod(x, axis=axis, dtype=native_dtype(xp, dtype), keepdims=keepdims)
+    return reduced("prod", x, axis=axis, dtype=dtype, keepdims=keepdims)
 
 
 def _prod_gradient(g: Array, x: Array, axis: Axis, keepdims: bool) -> Array:
@@ -164,30 +73,18 @@ def _prod_gradient(g: Array, x: Array, axis: Axis, keepdims: bool) -> Array:
     axes = axes_of(axis, len(x.shape))
     order = [k for k in range(len(x.shape)) if k not in axes] + list(axes)
     moved = permute_dims(x, tuple(order))
-    flat = reshape(moved, (*moved.shape[: len(order) - len(axes)], _count(x.shape, axis)))
-    others = _product_before(flat) * flip(_product_before(flip(flat, axis=-1)), axis=-1)
+    flat = reshape(moved, (*moved.shape[: len(order) - len(axes)], count(x.shape, axis)))
+    others = product_before(flat, -1) * flip(product_before(flip(flat, axis=-1), -1), axis=-1)
     back = tuple(order.index(k) for k in range(len(order)))
     others = permute_dims(reshape(others, moved.shape), back)
-    return _kept(g, x.shape, axis, keepdims) * others
-
-
-def _product_before(x: Array) -> Array:
-    """Along the last axis, the product of all elements before each, by doubling its reach."""
-    if not x.shape[-1]:
-        return x
-    result = concat([ones_like(x[..., :1]), x[..., :-1]], axis=-1)
-    reach = 1
-    while reach < x.shape[-1]:
-        shifted = concat([ones_like(result[..., :reach]), result[..., :-reach]], axis=-1)
-        result = result * shifted
-        reach *= 2
-    return result
+    return kept(g, x.shape, axis, keepdims) * others
 
 
 prod.gradient(x=_prod_gradient)
 
 
 @op
+@in_float32
 def logsumexp(x: Array, /, *, axis: Axis = None, keepdims: bool = False) -> Array:
     """log Σ eˣ over `axis`; no x overflows.
 
@@ -205,15 +102,19 @@ def logsumexp(x: Array, /, *, axis: Axis = None, keepdims: bool = False) -> Arra
     return result if keepdims else xp.squeeze(result, axis=axes_of(axis, len(x.shape)))
 
 
-logsumexp.gradient(
-    x=lambda g, y, x, axis, keepdims: (
-        _kept(g, x.shape, axis, keepdims)
-        * exp(x - _kept(where(equal(y, -inf), zeros_like(y), y), x.shape, axis, keepdims))
-    )
-)
+def _logsumexp_gradient(
+    g: Array, y: Array, x: Array, x_dtype: DType, axis: Axis, keepdims: bool
+) -> Array:
+    if is_half(x_dtype):  # y was rounded, and its exponential would be off by much
+        y = logsumexp(x, axis=axis, keepdims=keepdims)
+    y = where(equal(y, -inf), zeros_like(y), y)
+    return kept(g, x.shape, axis, keepdims) * exp(x - kept(y, x.shape, axis, keepdims))
 
 
-@op
+logsumexp.gradient(x=_logsumexp_gradient)
+
+
+@op(gradient=None)
 def all(x: Array, /, *, axis: Axis = None, keepdims: bool = False) -> Array:
     """Whether all elements over `axis` are true (not zero).
 
@@ -223,7 +124,7 @@ def all(x: Array, /, *, axis: Axis = None, keepdims: bool = False) -> Array:
     return namespace(x).all(x, axis=axis, keepdims=keepdims)
 
 
-@op
+@op(gradient=None)
 def any(x: Array, /, *, axis: Axis = None, keepdims: bool = False) -> Array:
     """Whether any element over `axis` is true (not zero).
 
@@ -231,35 +132,3 @@ def any(x: Array, /, *, axis: Axis = None, keepdims: bool = False) -> Array:
     Tensor(True)
     """
     return namespace(x).any(x, axis=axis, keepdims=keepdims)
-
-
-all.gradient(x=None)
-any.gradient(x=None)
-
-
-@op
-def cumulative_sum(
-    x: Array, /, *, axis: int | None = None, dtype: DType = None, include_initial: bool = False
-) -> Array:
-    """The running sum along `axis` (which may be left out in one dimension).
-
-    With `include_initial` the result starts with a 0 and is longer by one.
-
-    >>> lucid.cumulative_sum(lucid.Tensor([1.0, 2.0, 3.0]))
-    Tensor([1.0, 3.0, 6.0])
-    """
-    xp = namespace(x)
-    return xp.cumulative_sum(
-        x, axis=axis, dtype=native_dtype(xp, dtype), include_initial=include_initial
-    )
-
-
-def _cumulative_sum_gradient(g: Array, axis: int | None, include_initial: bool) -> Array:
-    # dx[k] = Σ_{m ≥ k} g[m]
-    axis = 0 if axis is None else axis
-    if include_initial:
-        g = g[(slice(None),) * (axis % len(g.shape)) + (slice(1, None), ...)]
-    return flip(cumulative_sum(flip(g, axis=axis), axis=axis), axis=axis)
-
-
-cumulative_sum.gradient(x=_cumulative_sum_gradient)

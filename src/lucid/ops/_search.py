@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from typing import Any
 
-from .._arrays import Array, device_of, is_array, namespace
+from .._arrays import Array, device_of, namespace
 from .._op import op
-from .._tape import Traced
-from ._create import asarray
+from .._shapes import axis_error
+from .._tape import operand, plain
 from ._index import getitem
 
 
-@op
+@op(gradient=None)
 def argmax(x: Array, /, *, axis: int | None = None, keepdims: bool = False) -> Array:
     """The index of the first largest element along an axis, or of all elements counted through.
 
@@ -21,7 +21,7 @@ def argmax(x: Array, /, *, axis: int | None = None, keepdims: bool = False) -> A
     return namespace(x).argmax(x, axis=axis, keepdims=keepdims)
 
 
-@op
+@op(gradient=None)
 def argmin(x: Array, /, *, axis: int | None = None, keepdims: bool = False) -> Array:
     """The index of the first smallest element along an axis, or of all elements counted through.
 
@@ -31,7 +31,7 @@ def argmin(x: Array, /, *, axis: int | None = None, keepdims: bool = False) -> A
     return namespace(x).argmin(x, axis=axis, keepdims=keepdims)
 
 
-@op
+@op(gradient=None)
 def argsort(x: Array, /, *, axis: int = -1, descending: bool = False, stable: bool = True) -> Array:
     """The indices that put x in order along an axis.
 
@@ -46,18 +46,13 @@ def argsort(x: Array, /, *, axis: int = -1, descending: bool = False, stable: bo
     return x.shape[axis] - 1 - order
 
 
-argmax.gradient(x=None)
-argmin.gradient(x=None)
-argsort.gradient(x=None)
-
-
 def sort(x: Any, /, *, axis: int = -1, descending: bool = False, stable: bool = True) -> Any:
     """x in ascending (or descending) order along an axis.
 
     >>> lucid.sort(lucid.Tensor([3.0, 1.0, 2.0]))
     Tensor([1.0, 2.0, 3.0])
     """
-    x = x if is_array(x) else asarray(x)
+    x = operand(x)
     return take_along_axis(
         x, argsort(x, axis=axis, descending=descending, stable=stable), axis=axis
     )
@@ -70,14 +65,16 @@ def take_along_axis(x: Any, indices: Any, /, *, axis: int = -1) -> Any:
     >>> lucid.take_along_axis(x, lucid.argmax(x, axis=1, keepdims=True), axis=1)
     Tensor([[5.0], [7.0]])
     """
-    x = x if is_array(x) and not isinstance(indices, Traced) else asarray(x)
-    indices = indices if is_array(indices) else asarray(indices)
-    plain = indices._array if isinstance(indices, Traced) else indices
-    xp = namespace(plain)
+    x = operand(x, indices)
+    numbers = plain(operand(indices))
+    xp = namespace(numbers)
     rank = len(x.shape)
+    wrong = None if -rank <= axis < rank else axis_error("take_along_axis", "x", x.shape, axis)
+    if wrong is not None:
+        raise wrong
     grid = [
-        xp.reshape(xp.arange(size, device=device_of(plain)), (-1,) + (1,) * (rank - 1 - k))
+        xp.reshape(xp.arange(size, device=device_of(numbers)), (-1,) + (1,) * (rank - 1 - k))
         for k, size in enumerate(x.shape)
     ]
-    grid[axis] = plain
+    grid[axis] = numbers
     return getitem(x, tuple(grid))

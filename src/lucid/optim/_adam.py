@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from math import sqrt
-from typing import Any
+from typing import Any, ClassVar
 
+from .._arguments import NOT_NEGATIVE, TRUTH, Expected
 from .._arrays import Array, is_complex
 from .._errors import DTypeError
 from .._tensor import Tensor
 from ._arithmetic import arithmetic
-from ._checks import check_betas, check_not_negative
+from ._checks import BETAS
 from ._optimizer import Group, Optimizer, State
 
 
@@ -35,6 +36,14 @@ class Adam(Optimizer):
     0.9
     """
 
+    _settings: ClassVar[dict[str, Expected]] = {
+        "lr": NOT_NEGATIVE,
+        "betas": BETAS,
+        "eps": NOT_NEGATIVE,
+        "weight_decay": NOT_NEGATIVE,
+        "amsgrad": TRUTH,
+    }
+    _optional = ("max_exp_avg_sq",)
     _decoupled = False  # AdamW decays the parameter itself, not by way of the gradient
 
     def __init__(
@@ -56,8 +65,7 @@ class Adam(Optimizer):
         super().__init__(params, settings)
 
     def _check(self, group: Group) -> None:
-        check_not_negative(self._name, group, "lr", "eps", "weight_decay")
-        check_betas(self._name, group)
+        super()._check(group)
         for parameter in group["params"]:
             if is_complex(parameter.dtype):
                 raise DTypeError(
@@ -68,7 +76,9 @@ class Adam(Optimizer):
     def _remembered(self, group: Group) -> tuple[str, ...]:
         return ("exp_avg", "exp_avg_sq", *(("max_exp_avg_sq",) if group["amsgrad"] else ()))
 
-    def _update(self, array: Array, gradient: Array, state: State, group: Group) -> Array:
+    def _update(
+        self, array: Array, gradient: Array, state: State, group: Group, out: Array | None
+    ) -> Array:
         xp: Any = arithmetic(array)
         scratch, decayed = self._scratch_for(array)
         lr, decay = group["lr"], group["weight_decay"]
@@ -97,4 +107,4 @@ class Adam(Optimizer):
         scratch = xp.add(scratch, group["eps"] * correction_2, out=scratch)
         scratch = xp.divide(mean, scratch, out=scratch)
         scratch = xp.multiply(scratch, lr * correction_2 / correction_1, out=scratch)
-        return xp.subtract(array, scratch)
+        return xp.subtract(array, scratch, out=out)

@@ -1,21 +1,15 @@
-"""Checks of settings that the algorithms share."""
+"""Which settings a step can be made with: beside those of `_arguments`, the pair of Adam's."""
 
 from __future__ import annotations
 
 from typing import Any
 
-from .._errors import ArgumentError
+from .._arguments import SHARE, Expected
 
 
-def check_not_negative(optimizer: str, group: dict[str, Any], *names: str) -> None:
-    """Raise ArgumentError for a setting below 0, or NaN."""
-    for name in names:
-        if not group[name] >= 0:
-            raise ArgumentError(f"{optimizer}: {name} is {group[name]}, expected 0 or more")
+def _forget(betas: Any) -> bool:
+    pair = isinstance(betas, (tuple, list)) and len(betas) == 2
+    return pair and all(SHARE.holds(beta) and beta < 1 for beta in betas)
 
 
-def check_betas(optimizer: str, group: dict[str, Any]) -> None:
-    """Raise ArgumentError unless both averages forget: 0 ≤ β < 1."""
-    betas = group["betas"]
-    if len(betas) != 2 or not all(0 <= beta < 1 for beta in betas):
-        raise ArgumentError(f"{optimizer}: betas are {betas}, expected two numbers, 0 ≤ β < 1")
+BETAS = Expected("two numbers, 0 ≤ β < 1", _forget)

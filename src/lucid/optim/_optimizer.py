@@ -3,20 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 
-from .._arrays import Array, device_of, is_half, namespace
+from .._arguments import FUNCTION, Expected, check
+from .._arrays import Array, DType, device_of, is_half, namespace
 from .._errors import ArgumentError, GraphError
-from .._tape import Traced, enable_grad
+from .._recording import enable_grad
+from .._tape import Tracked
 from .._tensor import Tensor
 from ._state import check_state
 
 Group = dict[str, Any]
 State = dict[str, Any]
 
-_BLOCK = 1 << 15  # elements: a block of each array that a formula runs over stays in the cache
+_BLOCK = 1 << 16  # elements: a block of each array that a formula runs over stays in the cache
 
 
 class Optimizer:
@@ -24,7 +26,8 @@ class Optimizer:
 
     `params` are Tensors, as `model.parameters()` gives them, or groups of them with settings of
     their own: `[{"params": …, "lr": 0.1}, {"params": …}]`. `param_groups` may be changed between
-    steps, `state` is what is remembered. A subclass defines `_check`, `_remembered` and `_update`.
+    steps, `state` is what is remembered. A subclass defines `_settings`, `_remembered` and
+    `_update`.
 
     Raises ArgumentError for no parameters, one given twice, something that is no Tensor, or a
     setting out of its range or unknown; GraphError for the result of an operation.
@@ -96,16 +99,22 @@ class Optimizer:
 
     # What an algorithm defines
 
+    _settings: ClassVar[Mapping[str, Expected]] = {}  # what each may be
+    _optional: tuple[str, ...] = ()  # which arrays may be missing, as a setting asks for them
+
     def _check(self, group: Group) -> None:
-        """Raise ArgumentError for a setting out of its range."""
-        raise NotImplementedError
+        """Raise ArgumentError for a setting out of its range: when given, and in each step."""
+        for name, expected in self._settings.items():
+            check(self._name, expected, **{name: group.get(name)})
 
     def _remembered(self, group: Group) -> tuple[str, ...]:
         """The names of the arrays that are remembered of each parameter; they start at 0."""
         raise NotImplementedError
 
-    def _update(self, array: Array, gradient: Array, state: State, group: Group) -> Array:
-        """The new values, in new memory; arrays of the state are written to, or replaced.
+    def _update(
+        self, array: Array, gradient: Array, state: State, group: Group, out: Array | None
+    ) -> Array:
+        """The new values, in `out` if there is one; arrays of the state are changed, or replaced.
 
         `state["step"]` counts the steps, from 1. `self._scratch_for(array)` is memory to use.
         """
@@ -118,49 +127,71 @@ class Optimizer:
 
         A closure computes the loss, and the gradients, first. A parameter gets a new array:
         what a graph has saved stays.
+
+        Raises ArgumentError for a setting that was set out of its range, or for a parameter whose
+        shape or dtype is no longer that of its state; then no parameter has changed.
         """
         loss = None
         if closure is not None:
+            check(f"{self._name}.step", FUNCTION, closure=closure)
             with enable_grad():
                 loss = closure()
         for group in self.param_groups:
-            for parameter in group["params"]:
-                if parameter._grad is not None:
-                    self._step(parameter, parameter._grad._array, group)
+            self._check(group)
+        work = [
+            (parameter, group, self._state_of(parameter, group))
+            for group in self.param_groups
+            for parameter in group["params"]
+            if parameter._grad is not None
+        ]
+        for parameter, group, state in work:
+            self._step(parameter, state, group)
         return loss
 
-    def _step(self, parameter: Tensor, gradient: Array, group: Group) -> None:
+    def _state_of(self, parameter: Tensor, group: Group) -> State:
+        """What is remembered of a parameter, with zeros for what is not yet."""
         array = parameter._array
+        dtype = _computed_in(array)
         state = self.state.get(parameter)
+        if state is None:
+            state = {"step": 0}
+        for name in self._remembered(group):  # a setting may ask for more from now on
+            if name not in state:
+                state[name] = _zeros(array, dtype)
+            elif state[name].shape != array.shape or state[name].dtype != dtype:
+                raise ArgumentError(
+                    f"{self._name}.step: a parameter of shape {tuple(array.shape)} and dtype "
+                    f"{array.dtype} was {tuple(state[name].shape)} and {state[name].dtype} when "
+                    "the optimiser began; make the optimiser after the conversion"
+                )
+        return state
+
+    def _step(self, parameter: Tensor, state: State, group: Group) -> None:
+        array, gradient = parameter._array, parameter._grad._array  # type: ignore[union-attr]
         if is_half(array.dtype):  # computed, and remembered, in float32
             xp = namespace(array)
             wide = xp.astype(array, xp.float32)
             gradient = xp.astype(gradient, xp.float32)
         else:
             xp, wide = None, np.asarray(array) if isinstance(array, np.generic) else array
-        if state is None:
-            state = self.state[parameter] = {"step": 0}
-        for name in self._remembered(group):  # a setting may ask for more from now on
-            if name not in state:
-                state[name] = _zeros(wide)
+        self.state[parameter] = state
         state["step"] += 1
         if type(wide) is np.ndarray and wide.size > _BLOCK:
             new = self._in_blocks(wide, gradient, state, group)
         else:
-            new = self._update(wide, gradient, state, group)
+            new = self._update(wide, gradient, state, group, None)
         parameter._array = new if xp is None else xp.astype(new, array.dtype)
 
     def _in_blocks(self, array: Array, gradient: Array, state: State, group: Group) -> Array:
         """The update of a large NumPy array, block by block: as many passes, in the cache."""
         new = np.empty(array.shape, array.dtype)
-        flat, into = array.reshape(-1), new.reshape(-1)
-        gradient = gradient.reshape(-1)
-        arrays = {key: value.reshape(-1) for key, value in state.items() if key != "step"}
-        for start in range(0, flat.size, _BLOCK):
-            block = slice(start, start + _BLOCK)
-            part = {key: value[block] for key, value in arrays.items()}
-            part["step"] = state["step"]
-            into[block] = self._update(flat[block], gradient[block], part, group)
+        arrays = {key: value for key, value in state.items() if key != "step"}
+        values = [each.reshape(-1) for each in (array, gradient, new, *arrays.values())]
+        part: State = {"step": state["step"]}
+        for start in range(0, array.size, _BLOCK):
+            flat, slope, into, *rest = [each[start : start + _BLOCK] for each in values]
+            part.update(zip(arrays, rest, strict=True))
+            self._update(flat, slope, part, group, into)
         return new
 
     def _scratch_for(self, array: Array) -> tuple[Array | None, Array | None]:
@@ -205,16 +236,17 @@ class Optimizer:
         Raises ArgumentError with all that does not fit; then nothing has changed.
         """
         params = [each for group in self.param_groups for each in group["params"]]
-        groups, remembered = check_state(self._name, self.param_groups, params, state)
+        groups, remembered = check_state(self, params, state)
         for group, settings in zip(self.param_groups, groups, strict=True):
             self._check({**group, **settings})
-        for group, settings in zip(self.param_groups, groups, strict=True):
-            group.update(settings)
-        self.state = {
+        copies = {
             parameter: _copied(values, parameter)
             for parameter, values in zip(params, remembered, strict=True)
             if values
         }
+        for group, settings in zip(self.param_groups, groups, strict=True):
+            group.update(settings)
+        self.state = copies
 
     def __repr__(self) -> str:
         rows = []
@@ -227,21 +259,28 @@ class Optimizer:
         return f"{self._name}(\n" + "".join(f"  {row}\n" for row in rows) + ")"
 
 
-def _zeros(array: Array) -> Array:
+def _zeros(array: Array, dtype: DType) -> Array:
     xp = namespace(array)  # not zeros_like, whose layout follows the array's: blocks need rows
-    return xp.zeros(tuple(array.shape), dtype=array.dtype, device=device_of(array))
+    return xp.zeros(tuple(array.shape), dtype=dtype, device=device_of(array))
 
 
 def _copied(values: Mapping[str, Any], parameter: Tensor) -> State:
-    xp = namespace(parameter._array)
+    """What is remembered of a parameter, in the library and the dtype in which it is computed."""
+    array = parameter._array
+    xp = namespace(array)
     copies: State = {}
     for key, value in values.items():
-        array = value._array if isinstance(value, Traced) else value
-        if key != "step":
-            array = xp.asarray(array, device=device_of(parameter._array), copy=True)
-            array = np.array(array, order="C") if xp is np else array
-        copies[key] = array
+        if key == "step":
+            copies[key] = int(value)
+            continue
+        given = value._array if isinstance(value, Tracked) else value
+        given = xp.asarray(given, dtype=_computed_in(array), device=device_of(array), copy=True)
+        copies[key] = np.array(given, order="C") if xp is np else given
     return copies
+
+
+def _computed_in(array: Array) -> DType:
+    return namespace(array).float32 if is_half(array.dtype) else array.dtype
 
 
 def _described(value: Any) -> str:

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Any
+from typing import Any, ClassVar
 
+from .._arguments import NOT_NEGATIVE, NUMBER, TRUTH, Expected
 from .._arrays import Array
 from .._errors import ArgumentError
 from .._tensor import Tensor
 from ._arithmetic import arithmetic
-from ._checks import check_not_negative
 from ._optimizer import Group, Optimizer, State
 
 
@@ -34,6 +34,15 @@ class SGD(Optimizer):
     Tensor([0.8])
     """
 
+    _settings: ClassVar[dict[str, Expected]] = {
+        "lr": NOT_NEGATIVE,
+        "momentum": NOT_NEGATIVE,
+        "dampening": NUMBER,
+        "weight_decay": NOT_NEGATIVE,
+        "nesterov": TRUTH,
+    }
+    _optional = ("momentum_buffer",)
+
     def __init__(
         self,
         params: Iterable[Tensor | Group],
@@ -53,7 +62,7 @@ class SGD(Optimizer):
         super().__init__(params, settings)
 
     def _check(self, group: Group) -> None:
-        check_not_negative("SGD", group, "lr", "momentum", "weight_decay")
+        super()._check(group)
         if group["nesterov"] and (group["momentum"] <= 0 or group["dampening"] != 0):
             raise ArgumentError(
                 f"SGD: nesterov=True needs momentum above 0 and dampening 0, but they are "
@@ -63,7 +72,9 @@ class SGD(Optimizer):
     def _remembered(self, group: Group) -> tuple[str, ...]:
         return ("momentum_buffer",) if group["momentum"] else ()
 
-    def _update(self, array: Array, gradient: Array, state: State, group: Group) -> Array:
+    def _update(
+        self, array: Array, gradient: Array, state: State, group: Group, out: Array | None
+    ) -> Array:
         xp: Any = arithmetic(array)
         direction, scratch = self._scratch_for(array)
         decay, momentum = group["weight_decay"], group["momentum"]
@@ -82,4 +93,4 @@ class SGD(Optimizer):
             else:
                 gradient = buffer
         direction = xp.multiply(gradient, group["lr"], out=direction)
-        return xp.subtract(array, direction)
+        return xp.subtract(array, direction, out=out)

@@ -10,8 +10,11 @@ from collections.abc import Callable, Mapping
 from math import cos, pi
 from typing import Any
 
+from .._arguments import COUNT, COUNTED, FUNCTION, NOT_NEGATIVE, check
 from .._errors import ArgumentError
 from ._optimizer import Optimizer
+
+__all__ = ["CosineAnnealingLR", "LRScheduler", "LambdaLR", "StepLR"]
 
 
 class LRScheduler:
@@ -23,25 +26,32 @@ class LRScheduler:
                 f"{type(self).__name__}: expected an Optimizer, got {type(optimizer).__name__}"
             )
         self.optimizer = optimizer
-        self.base_lrs: list[float] = [group["lr"] for group in optimizer.param_groups]
-        self.last_epoch = 0
-        self._set()
+        self._go_to(0, [group["lr"] for group in optimizer.param_groups])
 
     def rate(self, base: float, t: int) -> float:
         """The rate after t steps of a group that began with the rate `base`."""
         raise NotImplementedError
 
     def step(self) -> None:
-        """Go on by one step."""
-        self.last_epoch += 1
-        self._set()
+        """Go on by one step; ArgumentError, before any change, for a rate below 0 or none."""
+        self._go_to(self.last_epoch + 1, self.base_lrs)
 
-    def _set(self) -> None:
-        for base, group in zip(self.base_lrs, self.optimizer.param_groups, strict=True):
-            group["lr"] = self.rate(base, self.last_epoch)
+    def _go_to(self, t: int, base_lrs: list[float]) -> None:
+        groups = self.optimizer.param_groups
+        if len(base_lrs) != len(groups):
+            raise ArgumentError(
+                f"{type(self).__name__}: the optimiser has {len(groups)} groups now, but had "
+                f"{len(base_lrs)} when the schedule began; make the schedule anew"
+            )
+        rates = [self.rate(base, t) for base in base_lrs]
+        for rate in rates:
+            check(type(self).__name__, NOT_NEGATIVE, **{f"the rate at t = {t}": rate})
+        self.last_epoch, self.base_lrs = t, base_lrs
+        for group, rate in zip(groups, rates, strict=True):
+            group["lr"] = rate
 
     def get_last_lr(self) -> list[float]:
-        """The rates of now, one for each group."""
+        """The current rates, one for each group."""
         return [group["lr"] for group in self.optimizer.param_groups]
 
     def state_dict(self) -> dict[str, Any]:
@@ -49,14 +59,22 @@ class LRScheduler:
         return {"last_epoch": self.last_epoch, "base_lrs": list(self.base_lrs)}
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        """Go on from where a schedule stood."""
-        if len(state["base_lrs"]) != len(self.base_lrs):
+        """Go on from where a schedule stood; ArgumentError, before any change, if none fits."""
+        name = f"{type(self).__name__}.load_state_dict"
+        if not isinstance(state, Mapping) or not {"last_epoch", "base_lrs"} <= set(state):
             raise ArgumentError(
-                f"{type(self).__name__}.load_state_dict: {len(self.base_lrs)} groups here, but "
-                f"{len(state['base_lrs'])} in the state"
+                f"{name}: expected what state_dict() gives, a dict with 'last_epoch' and 'base_lrs'"
             )
-        self.last_epoch, self.base_lrs = state["last_epoch"], list(state["base_lrs"])
-        self._set()
+        t, base_lrs = state["last_epoch"], state["base_lrs"]
+        check(name, COUNT, last_epoch=t)
+        if not isinstance(base_lrs, (list, tuple)) or len(base_lrs) != len(self.base_lrs):
+            raise ArgumentError(
+                f"{name}: base_lrs is {base_lrs!r:.60}, expected a list of "
+                f"{len(self.base_lrs)}, one rate for each group here"
+            )
+        for base in base_lrs:
+            check(name, NOT_NEGATIVE, base_lrs=base)
+        self._go_to(t, list(base_lrs))
 
 
 class LambdaLR(LRScheduler):
@@ -72,12 +90,15 @@ class LambdaLR(LRScheduler):
     """
 
     def __init__(self, optimizer: Optimizer, lr_lambda: Callable[[int], float]) -> None:
+        check("LambdaLR", FUNCTION, lr_lambda=lr_lambda)
         self.lr_lambda = lr_lambda
         super().__init__(optimizer)
 
     def rate(self, base: float, t: int) -> float:
         """The rate after t steps of a group that began with the rate `base`."""
-        return base * self.lr_lambda(t)
+        factor = self.lr_lambda(t)
+        check("LambdaLR", NOT_NEGATIVE, **{f"lr_lambda({t})": factor})
+        return base * factor
 
 
 class StepLR(LRScheduler):
@@ -93,8 +114,8 @@ class StepLR(LRScheduler):
     """
 
     def __init__(self, optimizer: Optimizer, step_size: int, gamma: float = 0.1) -> None:
-        if step_size < 1:
-            raise ArgumentError(f"StepLR: step_size is {step_size}, expected 1 or more")
+        check("StepLR", COUNTED, step_size=step_size)
+        check("StepLR", NOT_NEGATIVE, gamma=gamma)
         self.step_size = step_size
         self.gamma = gamma
         super().__init__(optimizer)
@@ -119,8 +140,8 @@ class CosineAnnealingLR(LRScheduler):
     """
 
     def __init__(self, optimizer: Optimizer, T_max: int, eta_min: float = 0.0) -> None:  # noqa: N803 (PyTorch's name)
-        if T_max < 1:
-            raise ArgumentError(f"CosineAnnealingLR: T_max is {T_max}, expected 1 or more")
+        check("CosineAnnealingLR", COUNTED, T_max=T_max)
+        check("CosineAnnealingLR", NOT_NEGATIVE, eta_min=eta_min)
         self.T_max = T_max
         self.eta_min = eta_min
         super().__init__(optimizer)

@@ -1,11 +1,10 @@
 """The bilinear form in PyTorch, recorded by PyTorch's own autograd.
 
 `bilinear` and `Bilinear` stand in the place of `torch.nn.functional.bilinear` and
-`torch.nn.Bilinear`; `swap` puts them into a whole model.
+`torch.nn.Bilinear`; `swap` puts them into a whole model, `unswap` takes them out again.
 """
 
 from __future__ import annotations
 
 from ._bilinear import bilinear as bilinear
-from ._module import Bilinear as Bilinear
-from ._module import swap as swap
+from ._module import Bilinear as Bilinear, swap as swap, unswap as unswap

@@ -1,4 +1,4 @@
-"""The front door: `bilinear` for tensors of PyTorch."""
+"""`bilinear` for tensors of PyTorch."""
 
 from __future__ import annotations
 
@@ -7,13 +7,14 @@ from torch import Tensor
 from torch.overrides import handle_torch_function, has_torch_function_variadic
 
 from .._arrays import Array
-from . import _operators as _operators
-from . import _recorded
+from . import _operators as _operators, _recorded
+from ._compute import autocasts, refuse_kinds
 
 
 def bilinear(
-    input_1: Tensor, input_2: Tensor, weight: Tensor, bias: Tensor | None = None
-) -> Tensor:
+    input_1: Array = None, input_2: Array = None, weight: Array = None, bias: Array = None,
+    *, input1: Array = None, input2: Array = None,
+) -> Tensor:  # fmt: skip
     """Weigh every product of a feature of `input_1` with a feature of `input_2`, under PyTorch.
 
         out[..., o] = Σ_ij input_1[..., i] · weight[o, i, j] · input_2[..., j] + bias[o]
@@ -22,13 +23,14 @@ def bilinear(
     in1_features, in2_features), `bias` (out_features,) or (1, out_features) or None; the result is
     (..., out_features). Where `torch.nn.functional.bilinear` is defined, this is the same; beyond
     it, leading axes broadcast, without ever being expanded: (B, T, 1, in1) with (B, 1, T, in2)
-    scores all pairs.
+    scores all pairs. `input1` and `input2`, PyTorch's own names, are taken as well.
 
     Every dtype works, mixed ones promote as elsewhere in PyTorch, float16 and bfloat16 add up in
     float32, and autocast converts the arguments as it does for `torch.nn.functional.linear`.
     PyTorch's autograd records it: derivatives of every order in both directions, `torch.func`,
     `torch.compile`. What is kept for the backward pass are the arguments; beside arguments and
-    results a call needs at most 64 MiB.
+    results a call needs at most 64 MiB on the CPU, and 512 MiB on other devices. On those, halves
+    are multiplied as they are, and `torch.get_float32_matmul_precision()` is followed.
 
     Raises ShapeError, with the name of the axis, where sizes do not fit, and LibraryError for an
     argument that is no tensor of PyTorch.
@@ -39,8 +41,12 @@ def bilinear(
     >>> bilinear(words, others, torch.ones(5, 8, 9)).shape
     torch.Size([2, 30, 30, 5])
     """
+    if input1 is not None or input2 is not None:
+        input_1, input_2 = _one_of("1", input_1, input1), _one_of("2", input_2, input2)
     if has_torch_function_variadic(input_1, input_2, weight, bias):
         arguments = (input_1, input_2, weight, bias)
+        if any(isinstance(each, Tensor) and each.is_nested for each in arguments):
+            refuse_kinds(input_1=input_1, input_2=input_2, weight=weight, bias=bias)
         result: Tensor = handle_torch_function(bilinear, arguments, *arguments)
         return result
     # torch.jit.script cannot compile this function; use torch.compile or torch.export
@@ -49,10 +55,17 @@ def bilinear(
     return _recorded.bilinear(input_1, input_2, weight, bias)
 
 
+def _one_of(which: str, ours: Array, theirs: Array) -> Array:
+    """An argument that has two names."""
+    if ours is not None and theirs is not None:
+        raise TypeError(f"bilinear: got both input_{which} and input{which}, which are the same")
+    return theirs if ours is None else ours
+
+
 def _autocast(first: Tensor, *others: Tensor | None) -> tuple[Array, ...]:
     device = first.device.type
     tensors = (first, *others)
-    if not (torch.amp.is_autocast_available(device) and torch.is_autocast_enabled(device)):
+    if not autocasts(device):
         return tensors
     dtype = torch.get_autocast_dtype(device)
     return tuple(

@@ -15,10 +15,11 @@ import torch
 from torch._C._functorch import is_legacy_batchedtensor
 
 from .._arrays import Array
+from .._errors import DTypeError
 from .._shapes import Shape, broadcast_shapes
 from ..kernels import _torch as kernels
 from ..kernels._arguments import Gradients, check
-from ..kernels._plan import BLOCK
+from ..kernels._plan import BLOCK, DEVICE_TILE
 
 
 def bilinear(x1: Array, x2: Array, weight: Array, bias: Array | None, each: bool = False) -> Array:
@@ -31,9 +32,54 @@ def bilinear(x1: Array, x2: Array, weight: Array, bias: Array | None, each: bool
         return out
     if _are_batched(x1, x2, weight, bias):
         return torch.ops.lucid.bilinear(x1, x2, weight, bias, each)
+    refuse_kinds(input_1=x1, input_2=x2, weight=weight, bias=bias)
     check(x1, x2, weight, bias)
     with _no_autocast(x1):
         return kernels.otherwise(x1, x2, weight, bias)
+
+
+def written_out(x1: Array, x2: Array, weight: Array, bias: Array | None) -> Array:
+    """The same in PyTorch's own operations: x1 · W for each row of x1, then the sum with x2.
+
+    For programs that run elsewhere (`torch.export`, ONNX): rows × out × in2 numbers are held.
+    """
+    if not torch.compiler.is_dynamo_compiling():  # which would go through every line of it
+        check(x1, x2, weight, bias)
+    dtype = kernels.promoted([each for each in (x1, x2, weight, bias) if each is not None])
+    x1, x2, weight = (each.to(dtype) for each in (x1, x2, weight))
+    out_features, _, features_2 = weight.shape
+    with_first = (x1 @ weight.permute(1, 0, 2).flatten(1)).unflatten(-1, (out_features, features_2))
+    out: Array = torch.einsum("...oj,...j->...o", with_first, x2)
+    return out if bias is None else out + bias.reshape(-1)
+
+
+def refuse_kinds(**arguments: Array | None) -> None:
+    """Raise DTypeError, with what to do, for a tensor whose numbers do not lie in a dense array."""
+    for name, tensor in arguments.items():
+        if tensor is None:
+            continue
+        if tensor.is_nested:
+            kind, remedy = "a nested tensor", "torch.nested.to_padded_tensor makes"
+        elif tensor.is_quantized:
+            kind, remedy = f"quantized ({tensor.dtype})", f"{name}.dequantize() makes"
+        elif tensor.is_mkldnn:
+            kind, remedy = "an mkldnn tensor", f"{name}.to_dense() makes"
+        elif tensor.layout is not torch.strided:
+            kind, remedy = f"sparse ({tensor.layout})", f"{name}.to_dense() makes"
+        elif tensor.dtype not in _DTYPES:
+            kind, remedy = f"of {tensor.dtype}", f"{name}.to(torch.float32) makes"
+        else:
+            continue
+        raise DTypeError(
+            f"bilinear: {name} is {kind}, expected a dense tensor of a dtype that PyTorch computes "
+            f"with; {remedy} one"
+        )
+
+
+_DTYPES = {
+    torch.bool, torch.uint8, torch.int8, torch.int16, torch.int32, torch.int64, torch.float16,
+    torch.bfloat16, torch.float32, torch.float64, torch.complex64, torch.complex128,
+}  # fmt: skip
 
 
 def gradients(
@@ -70,9 +116,17 @@ def _are_batched(*factors: Array | None) -> bool:
     return any(each is not None and is_legacy_batchedtensor(each) for each in factors)
 
 
+def autocasts(device: str) -> bool:
+    """Whether autocast is on for a device; tensors on "meta" know none.
+
+    `torch.amp.is_autocast_available` knows that too, but not every Dynamo can trace it.
+    """
+    return device != "meta" and torch.is_autocast_enabled(device)
+
+
 def _no_autocast(tensor: Array) -> AbstractContextManager[Any]:
     """Autocast has done to the arguments what it wants; the sums inside keep their dtype."""
-    if torch._C._is_any_autocast_enabled():
+    if torch._C._is_any_autocast_enabled() and autocasts(tensor.device.type):
         return torch.autocast(tensor.device.type, enabled=False)
     return nullcontext()
 
@@ -86,13 +140,14 @@ def _bilinear_each(x1: Array, x2: Array, weight: Array) -> Array:
     elements, outputs, _, features_2 = weight.shape
     dtype = kernels.promoted((x1, x2, weight))
     out = torch.zeros((elements, *leading, outputs), dtype=dtype, device=x1.device)
-    for part in _groups(leading, weight.shape):
+    working = _working(dtype, x1)
+    for part in _groups(leading, weight.shape, _room(working, x1)):
         if part is None:
             for k in range(elements):
                 out[k] = bilinear(x1[k], x2[k], weight[k], None)
             continue
-        first, second = _rows(x1[part], leading, dtype), _rows(x2[part], leading, dtype)
-        with_first = first @ _by_first(weight[part], dtype)
+        first, second = _rows(x1[part], leading, working), _rows(x2[part], leading, working)
+        with_first = first @ _by_first(weight[part], working)
         with_first = with_first.unflatten(-1, (outputs, features_2))
         found = with_first @ second[..., None]
         out[part] = found.reshape(out[part].shape)
@@ -117,7 +172,8 @@ def _gradients_each(
         torch.zeros(shape, dtype=dtype, device=g.device) if wanted else None
         for shape, wanted in zip(shapes, needed, strict=True)
     ]
-    for part in _groups(tuple(leading), shapes[2]):
+    working = _working(dtype, g)
+    for part in _groups(tuple(leading), shapes[2], _room(working, g)):
         if part is None:
             for k in range(elements):
                 one_1, one_2, matrix_of_one = (
@@ -130,11 +186,11 @@ def _gradients_each(
                     if total is not None:
                         total[k] = one
             continue
-        start = _rows(g[part], leading, dtype)
-        first: Any = x1 if x1 is None else _rows(x1[part], leading, dtype)
-        matrix: Any = weight if weight is None else _by_first(weight[part], dtype)
+        start = _rows(g[part], leading, working)
+        first: Any = x1 if x1 is None else _rows(x1[part], leading, working)
+        matrix: Any = weight if weight is None else _by_first(weight[part], working)
         if needed[0] or needed[2]:
-            second = _rows(x2[part], leading, dtype)
+            second = _rows(x2[part], leading, working)
             with_second = (start[..., :, None] * second[..., None, :]).flatten(-2)
         if needed[0]:
             found[0][part] = _summed(with_second @ matrix.mT, leading, found[0][part].shape)
@@ -149,27 +205,27 @@ def _gradients_each(
     return d_1, d_2, d_weight
 
 
-def _groups(leading: Shape, weight_shape: Shape) -> Iterator[slice | None]:
-    """Parts of the elements; one None if an element is too large for products in one piece."""
+def _groups(leading: Shape, weight_shape: Shape, room: int) -> Iterator[slice | None]:
+    """Parts of the elements with room for their products; one None if one element has not."""
     elements, outputs, features_1, features_2 = weight_shape
     rows = prod(leading)
     one = (2 * rows + features_1) * outputs * features_2 + rows * (features_1 + features_2)
     if elements * rows * outputs * features_1 * features_2 == 0:
         return
-    if one > BLOCK // 2:
+    if one > room:
         yield None
         return
-    step = BLOCK // 2 // one
+    step = room // one
     for start in range(0, elements, step):
         yield slice(start, start + step)
 
 
 def _rows(x: Array, leading: Sequence[int], dtype: torch.dtype) -> Array:
-    """(elements, *own leading axes, features) as (elements, rows, features), in a wide dtype."""
+    """(elements, *own leading axes, features) as (elements, rows, features), in this dtype."""
     elements, *own, features = x.shape
     x = x.reshape(elements, *(1,) * (len(leading) - len(own)), *own, features)
     x = x.expand(elements, *leading, features).reshape(elements, -1, features)
-    return x.to(_wide(dtype))
+    return x.to(dtype)
 
 
 def _summed(rows: Array, leading: Sequence[int], shape: Shape) -> Array:
@@ -182,8 +238,15 @@ def _summed(rows: Array, leading: Sequence[int], shape: Shape) -> Array:
 
 def _by_first(weight: Array, dtype: torch.dtype) -> Array:
     """(elements, o, i, j) as matrices (i, o·j)."""
-    return weight.transpose(1, 2).flatten(2).to(_wide(dtype))
+    return weight.transpose(1, 2).flatten(2).to(dtype)
 
 
-def _wide(dtype: torch.dtype) -> torch.dtype:
-    return torch.float32 if dtype in (torch.float16, torch.bfloat16) else dtype
+def _working(dtype: torch.dtype, like: Array) -> torch.dtype:
+    """What products are computed in: float32 for halves on the CPU."""
+    halves = (torch.float16, torch.bfloat16)
+    return torch.float32 if like.is_cpu and dtype in halves else dtype
+
+
+def _room(dtype: torch.dtype, like: Array) -> int:
+    """How many elements the products of a group may have."""
+    return BLOCK // 2 if like.is_cpu else DEVICE_TILE // dtype.itemsize

@@ -9,7 +9,7 @@ differentiation in both directions, and under `vmap`: derivatives of every order
 
 In eager mode they are autograd functions, because these have forward mode, and cost least. What is
 being compiled, traced or dispatched to a mode calls the operators of `_operators.py`, which have
-the same rules.
+the same rules. What is being exported runs where lucid may not be, and is written in PyTorch's own.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from typing import Any
 import torch
 from torch import Tensor
 from torch._C._functorch import unwrap_if_dead
-from torch.autograd import forward_ad
+from torch.autograd import forward_ad, profiler
 from torch.nn import Parameter
 
 from .._arrays import Array, is_array, mixture
@@ -45,6 +45,8 @@ def bilinear(
         and (bias is None or type(bias) in _PLAIN)
     ):  # fmt: skip
         _refuse_others(input_1=x1, input_2=x2, weight=weight, bias=bias)
+        if torch.compiler.is_exporting() and not each:
+            return _compute.written_out(x1, x2, weight, bias)
         return torch.ops.lucid.bilinear(x1, x2, weight, bias, each)
     if _is_watched():
         if not each:  # in the caller's terms, before `vmap` puts axes together
@@ -55,6 +57,9 @@ def bilinear(
         or (bias is not None and bias.requires_grad)
     ):  # fmt: skip
         return Form.record(x1, x2, weight, bias, each)
+    if profiler._is_profiler_enabled:  # which sees autograd's functions by itself
+        with torch.profiler.record_function("lucid.bilinear"):
+            return _compute.bilinear(x1, x2, weight, bias, each)
     return _compute.bilinear(x1, x2, weight, bias, each)
 
 
@@ -238,6 +243,12 @@ class Gradients(_Function):
     @staticmethod
     def vmap(info: Any, in_dims: Any, *arguments: Any) -> tuple[Any, Any]:
         return _vmap.gradients(gradients, info.batch_size, in_dims, *arguments)
+
+
+# What a profiler shows
+for _function, _name in ((Form, "lucid.bilinear"), (Gradients, "lucid.bilinear_gradients")):
+    _function.__name__ = _name
+    _function._backward_cls.__name__ = f"{_name}.backward"
 
 
 def _outer_tangents() -> AbstractContextManager[None]:

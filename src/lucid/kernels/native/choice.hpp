@@ -108,7 +108,7 @@ template <class Real> Estimate forward_work(Algorithm algorithm, const Counts<Re
     }
     case Algorithm::stream_weight:
         return {{{1, c.o * c.n * c.i * c.pieces(c.j), c.o * c.n * c.i, c.o * c.n, 0, 0, c.weight_lines,
-                 c.far_lines}}, c.o * in_pieces(c.i, rows_in_chunk)};
+                 c.far_lines}}, c.o * in_pieces(c.i, rows_in_chunk) * in_pieces(c.n, samples_at_once)};
     case Algorithm::outer_product:
         return {{{1, c.o * c.f * c.n_vectors, c.o_tiles * c.f * c.n_vectors, c.o_tiles * c.n_panels,
                  0, numbers, c.o * c.f, 0}}, c.n_panels * c.o_tiles};
@@ -136,7 +136,7 @@ template <class Real> Estimate inputs_work(Algorithm algorithm, const Counts<Rea
                  c.o * c.f, c.far_lines}}, larger(c.n_panels, smaller(c.i_tiles, c.j_tiles))};
     case Algorithm::stream_weight:
         return {{{1, c.o * c.i * c.n * c.pieces(c.j), c.o * c.i * c.n, 0, 0, 0, c.weight_lines,
-                 c.far_lines}}, in_pieces(c.i, rows_in_chunk)};
+                 c.far_lines}}, in_pieces(c.i, rows_in_chunk) * in_pieces(c.n, samples_at_once)};
     case Algorithm::flat_features: {
         const bool in_place = c.n <= tile_rows && c.weight_lines * line_bytes <= double(near_weight_bytes());
         return {{{1, c.n * c.o * c.f_vectors, c.n_tiles * c.o * c.f_vectors, c.n_tiles * c.f_panels,

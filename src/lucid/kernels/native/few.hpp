@@ -62,29 +62,46 @@ void few_output(
                 });
 }
 
+// Of some samples: a range of them as if it were all.
+template <class Real> struct Some {
+    Sizes sizes;
+    Samples<Real> x;
+    Some(const Sizes& s, const Samples<Real>& all, Range samples)
+        : sizes{samples.length(), s.outputs, s.features_1, s.features_2},
+          x{all.first(samples.begin, 0), all.second(samples.begin)} {}
+};
+
+// Chunks are ranges of outputs and, where these are too few to go round, of rows of W, whose results are
+// summed in their order, and of samples.
 template <class Real>
 bool few_forward(
-    const Sizes& sizes, const Samples<Real>& x, const Real* weight, const Real* bias, Real* out,
+    const Sizes& s, const Samples<Real>& x, const Real* weight, const Real* bias, Real* out,
     int threads) {
-    const Index matrix = sizes.features_1 * sizes.features_2, n_out = sizes.samples * sizes.outputs;
+    const Index matrix = s.features_1 * s.features_2, n_out = s.samples * s.outputs;
     const Index wanted = chunks_for(n_out, matrix, threads);
-    const Index along_outputs = smaller(wanted, sizes.outputs);
-    const Index along_rows = smaller(divided_up(wanted, along_outputs), divided_up(sizes.features_1, rows_in_chunk));
+    const Index along_outputs = smaller(wanted, s.outputs);
+    const Index along_rows =
+        smaller(divided_up(wanted, along_outputs), divided_up(s.features_1, rows_in_chunk));
+    const Index along_samples = smaller(
+        divided_up(wanted, along_outputs * along_rows), divided_up(s.samples, samples_at_once));
+    const Index parts = along_rows * along_samples;
     Scratch<Real> partial((along_rows - 1) * n_out);
     if (!partial) return false;
-    const bool done = parallel(threads, along_outputs * along_rows, [&](Index chunk) {
-        const Index part = chunk / along_outputs;
-        const Range outputs = share({0, sizes.outputs}, chunk % along_outputs, along_outputs);
-        const Range rows = share({0, sizes.features_1}, part, along_rows);
-        Real* to = part == 0 ? out : partial.get() + (part - 1) * n_out;
-        Scratch<Real> scratch(sizes.samples * lanes<Real>);
+    const bool done = parallel(threads, along_outputs * parts, [&](Index chunk) {
+        const Index part = chunk / along_outputs % along_rows;
+        const Range outputs = share({0, s.outputs}, chunk % along_outputs, along_outputs);
+        const Range rows = share({0, s.features_1}, part, along_rows);
+        const Range samples = share({0, s.samples}, chunk / along_outputs / along_rows, along_samples);
+        const Some<Real> mine(s, x, samples);
+        Real* const to = (part == 0 ? out : partial.get() + (part - 1) * n_out) + samples.begin * s.outputs;
+        Scratch<Real> scratch(samples.length() * lanes<Real>);
         if (!scratch) return false;
         auto* sums = reinterpret_cast<Vector<Real>*>(scratch.get());
         for (Index o = outputs.begin; o < outputs.end; ++o) {
-            few_output(sizes, x, weight + o * matrix, rows, sums);
-            for (Index n = 0; n < sizes.samples; ++n) {
+            few_output(mine.sizes, mine.x, weight + o * matrix, rows, sums);
+            for (Index n = 0; n < samples.length(); ++n) {
                 const Real start = part == 0 && bias ? bias[o] : Real(0);
-                to[n * sizes.outputs + o] = start + sum_of_lanes<Real>(sums[n]);
+                to[n * s.outputs + o] = start + sum_of_lanes<Real>(sums[n]);
             }
         }
         return true;
@@ -116,34 +133,38 @@ LUCID_NOINLINE void both_row(
     d1 += g * sum_of_lanes<Real>(sums[0] + sums[1]);
 }
 
-// Chunks are ranges of i: rows of d1 are their own, d2 is summed over them in their order.
+// Chunks are ranges of i, over which d2 is summed in their order, and, where these are too few to go
+// round, of samples.
 template <class Real>
 bool few_input_gradients(
-    const Sizes& sizes, Matrix<Real> g, const Samples<Real>& x, const Real* weight, Real* d_first,
+    const Sizes& s, Matrix<Real> g, const Samples<Real>& x, const Real* weight, Real* d_first,
     Real* d_second, int threads) {
-    const Index n_second = sizes.samples * sizes.features_2;
-    const Index wanted = chunks_for(
-        sizes.samples * sizes.outputs, sizes.features_1 * sizes.features_2, threads);
-    const Index chunks = with_copies(
-        smaller(wanted, divided_up(sizes.features_1, rows_in_chunk)), n_second * Index(sizeof(Real)));
-    Scratch<Real> partial((chunks - 1) * n_second);
+    const Index n_second = s.samples * s.features_2;
+    const Index wanted = chunks_for(s.samples * s.outputs, s.features_1 * s.features_2, threads);
+    const Index along_rows = with_copies(
+        smaller(wanted, divided_up(s.features_1, rows_in_chunk)), n_second * Index(sizeof(Real)));
+    const Index along_samples =
+        smaller(divided_up(wanted, along_rows), divided_up(s.samples, samples_at_once));
+    Scratch<Real> partial((along_rows - 1) * n_second);
     if (!partial) return false;
-    const bool done = parallel(threads, chunks, [&](Index chunk) {
-        const Range rows = share({0, sizes.features_1}, chunk, chunks);
-        Real* d2 = chunk == 0 ? d_second : partial.get() + (chunk - 1) * n_second;
-        fill(d2, n_second, Real(0));
-        for (Index n = 0; n < sizes.samples; ++n)
-            fill(d_first + n * sizes.features_1 + rows.begin, rows.length(), Real(0));
-        for (Index o = 0; o < sizes.outputs; ++o)
+    const bool done = parallel(threads, along_rows * along_samples, [&](Index chunk) {
+        const Index part = chunk % along_rows;
+        const Range rows = share({0, s.features_1}, part, along_rows);
+        const Range samples = share({0, s.samples}, chunk / along_rows, along_samples);
+        Real* const d2 = part == 0 ? d_second : partial.get() + (part - 1) * n_second;
+        fill(d2 + samples.begin * s.features_2, samples.length() * s.features_2, Real(0));
+        for (Index n = samples.begin; n < samples.end; ++n)
+            fill(d_first + n * s.features_1 + rows.begin, rows.length(), Real(0));
+        for (Index o = 0; o < s.outputs; ++o)
             for (Index i = rows.begin; i < rows.end; ++i)
-                for (Index n = 0; n < sizes.samples; ++n)
+                for (Index n = samples.begin; n < samples.end; ++n)
                     both_row<Real>(
-                        sizes.features_2, weight + (o * sizes.features_1 + i) * sizes.features_2,
+                        s.features_2, weight + (o * s.features_1 + i) * s.features_2,
                         g.data[n * g.step + o], *x.first(n, i).data, x.second(n).data,
-                        d_first[n * sizes.features_1 + i], d2 + n * sizes.features_2);
+                        d_first[n * s.features_1 + i], d2 + n * s.features_2);
         return true;
     });
-    return done && add_copies(d_second, partial.get(), chunks - 1, n_second, threads);
+    return done && add_copies(d_second, partial.get(), along_rows - 1, n_second, threads);
 }
 
 }  // namespace

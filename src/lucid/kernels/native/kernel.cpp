@@ -144,19 +144,22 @@ bool pairs(
 template <class Real>
 bool pair_gradients(
     const Pairs& p, const Real* g, Strided<const Real> x1, Strided<const Real> x2,
-    const Real* weight, Strided<Real> d_first, Strided<Real> d_second, Real* d_weight, int threads) {
+    const Real* weight, Strided<Real> d_first, Strided<Real> d_second, Real* d_weight, Adds adds,
+    int threads) {
     const PairsOf<Real> left(p, x1, x2, weight), right = left.exchanged();
     if (d_first.data && p.seconds == 1) {
-        if (!spread_gradient(left, g, d_first, threads)) return false;
+        if (!spread_gradient(left, g, d_first, adds.first, threads)) return false;
         d_first.data = nullptr;
     }
     if (d_second.data && p.firsts == 1) {
-        if (!spread_gradient(right, g, d_second, threads)) return false;
+        if (!spread_gradient(right, g, d_second, adds.second, threads)) return false;
         d_second.data = nullptr;
     }
     if (!d_first.data && !d_second.data && !d_weight) return true;
-    if (right.work() < left.work()) return pairs_gradient(right, g, d_second, d_first, d_weight, threads);
-    return pairs_gradient(left, g, d_first, d_second, d_weight, threads);
+    if (right.work() < left.work())
+        return pairs_gradient(
+            right, g, d_second, d_first, d_weight, {adds.second, adds.first, adds.weight}, threads);
+    return pairs_gradient(left, g, d_first, d_second, d_weight, adds, threads);
 }
 
 }  // namespace

@@ -40,8 +40,13 @@ struct Pairs {
     // What is multiplied where the input with fewer rows meets the weight, and then the other.
     double operations() const {
         const double fewer = double(firsts < seconds ? firsts : seconds);
-        return 2.0 * double(shared) * double(outputs) * double(features_1) * double(features_2) *
-               (fewer > 0 ? fewer : 0);
+        return 2.0 * double(shared) * double(outputs) * double(features_1) * double(features_2) * fewer;
+    }
+    // With that of the other.
+    double all_operations() const {
+        const double features = double(features_1 < features_2 ? features_1 : features_2);
+        return operations() +
+               2.0 * double(shared) * double(outputs) * double(firsts) * double(seconds) * features;
     }
 };
 
@@ -81,6 +86,11 @@ constexpr const char* algorithm_names[] = {
     "packed_products",
     "gradient_in_registers",
     "output_by_output",
+};
+
+// Which gradients are added to what is there: those of rows that come in several parts.
+struct Adds {
+    bool first = false, second = false, weight = false;
 };
 
 enum class Operation { forward, inputs, weight };
@@ -151,10 +161,10 @@ template <class Real> struct Operations {
     bool (*pairs)(
         const Pairs&, Strided<const Real> x1, Strided<const Real> x2, const Real* weight,
         const Real* bias, Real* out, int threads);
-    // Those that are not wanted are null. What is given for an input is dense as a whole.
+    // Those that are not wanted are null.
     bool (*pair_gradients)(
         const Pairs&, const Real* g, Strided<const Real> x1, Strided<const Real> x2, const Real* weight,
-        Strided<Real> d_first, Strided<Real> d_second, Real* d_weight, int threads);
+        Strided<Real> d_first, Strided<Real> d_second, Real* d_weight, Adds, int threads);
     // Whether that is faster than matrix products of the caller's library: of the forward without,
     // of the gradients with those that are needed.
     bool (*takes_pairs)(const Pairs&, const bool* needed);

@@ -2,6 +2,7 @@
 // kernel works. A call that the kernel cannot do as it stands is declined: the result is None.
 #include "arrays.hpp"
 #include "layout.hpp"
+#include "parts.hpp"
 
 #include <cstring>
 
@@ -69,19 +70,28 @@ bool threads_of(PyObject* number, Threads& threads) {
     return true;
 }
 
-// The result, when call() has written it; Python's lock is let go for work that takes long.
-template <class Call> PyObject* released(double operations, PyObject* result, const Call& call) {
-    bool done;
-    if (operations < held_operations) {
-        done = call();
-    } else {
-        PyThreadState* state = PyEval_SaveThread();
-        done = call();
+// Between two parts of a long call: whether no signal has come for Python, or none that it minds.
+// Only in its main thread does Python look; elsewhere the answer is yes.
+struct GoOn {
+    PyThreadState*& state;
+    bool operator()() const {
+        if (!state) return PyErr_CheckSignals() == 0;
         PyEval_RestoreThread(state);
+        const bool none = PyErr_CheckSignals() == 0;
+        state = PyEval_SaveThread();
+        return none;
     }
+};
+
+// The result, when call() has written it; the GIL is released for work that takes long.
+template <class Call> PyObject* released(double operations, PyObject* result, const Call& call) {
+    PyThreadState* state = nullptr;
+    if (operations >= held_operations) state = PyEval_SaveThread();
+    const bool done = call(GoOn{state});  // what is held is too short for parts
+    if (state) PyEval_RestoreThread(state);
     if (done) return result;
     Py_DECREF(result);
-    return PyErr_NoMemory();
+    return PyErr_Occurred() ? nullptr : PyErr_NoMemory();
 }
 
 template <class Real> const Real* data(const View& view) { return static_cast<const Real*>(view.data); }
@@ -118,6 +128,19 @@ Pairs pairs_of(const Layout& layout, Index outputs, Index features_1, Index feat
 
 bool takes(const Pairs& p, int type, const bool* needed) {
     return (type == NPY_FLOAT ? kernel().in_float.takes_pairs : kernel().in_double.takes_pairs)(p, needed);
+}
+
+template <class Real>
+bool pairs_in(
+    const Layout& layout, const Pairs& p, const View& x1, const View& x2, const View& weight,
+    const View& bias, PyObject* out, int threads, const GoOn& go_on) {
+    const auto first = strided<Real>(layout, x1, Layout::x1);
+    const auto second = strided<Real>(layout, x2, Layout::x2);
+    return pairs_in_parts(p, p.all_operations(), threads, go_on, [&](const PairsPart& part, const Pairs& mine) {
+        return operations<Real>(kernel()).pairs(
+            mine, part.first(first), part.second(second), data<Real>(weight), data<Real>(bias),
+            data<Real>(out) + part.result(p), threads);
+    });
 }
 
 // bilinear(x1, x2, weight, bias[, most threads]); for the tests: (…, algorithm, threads)
@@ -160,14 +183,14 @@ PyObject* bilinear(PyObject*, PyObject* const* arguments, Py_ssize_t count) {
         PyObject* out = PyArray_SimpleNew(shape.axes, shape.sizes, type);
         if (!out) return nullptr;
         const int many = threads.count(s.operations());
-        return released(s.operations(), out, [&] {
+        return released(s.operations(), out, [&](GoOn go_on) {
             if (type == NPY_FLOAT)
-                return kernel().in_float.forward(
-                    s, {data<float>(x1), step_1}, {data<float>(x2), step_2}, data<float>(weight),
-                    data<float>(bias), data<float>(out), many, algorithm);
-            return kernel().in_double.forward(
-                s, {data<double>(x1), step_1}, {data<double>(x2), step_2}, data<double>(weight),
-                data<double>(bias), data<double>(out), many, algorithm);
+                return forward_in_parts<float>(
+                    kernel().in_float, s, {data<float>(x1), step_1}, {data<float>(x2), step_2},
+                    data<float>(weight), data<float>(bias), data<float>(out), many, algorithm, go_on);
+            return forward_in_parts<double>(
+                kernel().in_double, s, {data<double>(x1), step_1}, {data<double>(x2), step_2},
+                data<double>(weight), data<double>(bias), data<double>(out), many, algorithm, go_on);
         });
     }
 
@@ -176,14 +199,10 @@ PyObject* bilinear(PyObject*, PyObject* const* arguments, Py_ssize_t count) {
     PyObject* out = PyArray_SimpleNew(shape.axes, shape.sizes, type);
     if (!out) return nullptr;
     const int many = threads.count(p.operations());
-    return released(p.operations(), out, [&] {
-        if (type == NPY_FLOAT)
-            return kernel().in_float.pairs(
-                p, strided<float>(layout, x1, Layout::x1), strided<float>(layout, x2, Layout::x2),
-                data<float>(weight), data<float>(bias), data<float>(out), many);
-        return kernel().in_double.pairs(
-            p, strided<double>(layout, x1, Layout::x1), strided<double>(layout, x2, Layout::x2),
-            data<double>(weight), data<double>(bias), data<double>(out), many);
+    return released(p.operations(), out, [&](GoOn go_on) {
+        return type == NPY_FLOAT
+            ? pairs_in<float>(layout, p, x1, x2, weight, bias, out, many, go_on)
+            : pairs_in<double>(layout, p, x1, x2, weight, bias, out, many, go_on);
     });
 }
 
@@ -270,30 +289,40 @@ template <class Real> Matrix<Real> matrix(const Layout& layout, const View& view
 template <class Real>
 bool gradients_in(
     const Factors& f, const Group& group, PyObject* const* results, int threads, Algorithm inputs,
-    Algorithm of_weight) {
+    Algorithm of_weight, const GoOn& go_on) {
     const Operations<Real>& on = operations<Real>(kernel());
     const Layout& layout = group.layout;
     PyObject* const d1 = group.needed[0] ? results[0] : nullptr;
     PyObject* const d2 = group.needed[1] ? results[1] : nullptr;
     Real* const d_weight = group.needed[2] ? data<Real>(results[2]) : nullptr;
     const Pairs p = pairs_of(layout, f.g.features(), f.x1.features(), f.x2.features());
-    if (!group.is_rows)
-        return on.pair_gradients(
-            p, data<Real>(f.g), strided<Real>(layout, f.x1, Layout::x1),
-            strided<Real>(layout, f.x2, Layout::x2), data<Real>(f.weight),
-            strided<Real>(layout, d1, Layout::d1), strided<Real>(layout, d2, Layout::d2), d_weight,
-            threads);
+    if (!group.is_rows) {
+        const auto x1 = strided<Real>(layout, f.x1, Layout::x1), x2 = strided<Real>(layout, f.x2, Layout::x2);
+        const auto to_1 = strided<Real>(layout, d1, Layout::d1), to_2 = strided<Real>(layout, d2, Layout::d2);
+        bool started = false;
+        return pairs_in_parts(
+            p, 3 * p.all_operations(), threads, go_on, [&](const PairsPart& part, const Pairs& mine) {
+                const bool again = part.row > 0;
+                const Adds adds{!part.cuts_first && again, part.cuts_first && again, started};
+                started = true;
+                return on.pair_gradients(
+                    mine, data<Real>(f.g) + part.result(p), part.first(x1), part.second(x2),
+                    data<Real>(f.weight), part.first(to_1), part.second(to_2), d_weight, adds, threads);
+            });
+    }
     const Sizes s{p.shared, p.outputs, p.features_1, p.features_2};
     const auto rows = matrix<Real>(layout, f.g, Layout::out);
     const auto first = matrix<Real>(layout, f.x1, Layout::x1);
     const auto second = matrix<Real>(layout, f.x2, Layout::x2);
     bool done = true;
     if (d1 || d2)
-        done = on.input_gradients(
-            s, rows, first, second, data<Real>(f.weight), data<Real>(d1), data<Real>(d2), threads,
-            inputs);
+        done = inputs_in_parts<Real>(
+            on, s, rows, first, second, data<Real>(f.weight), data<Real>(d1), data<Real>(d2), threads,
+            inputs, go_on);
+    if (done && d_weight && (d1 || d2) && s.operations() >= part_operations) done = go_on();
     if (done && d_weight)
-        done = on.weight_gradient(s, rows, first, second, d_weight, threads, of_weight);
+        done = weight_in_parts<Real>(
+            on, s, rows, first, second, d_weight, threads, of_weight, go_on);
     return done;
 }
 
@@ -353,12 +382,12 @@ PyObject* gradients(PyObject*, PyObject* const* arguments, Py_ssize_t count) {
     double operations = 0;
     for (int k = 0; k < group_count; ++k) operations += groups[k].operations;
     const int many = threads.count(operations);
-    return released(operations, found, [&] {
+    return released(operations, found, [&](GoOn go_on) {
         bool done = true;
         for (int k = 0; done && k < group_count; ++k)
             done = f.g.type == NPY_FLOAT
-                ? gradients_in<float>(f, groups[k], results, many, inputs, of_weight)
-                : gradients_in<double>(f, groups[k], results, many, inputs, of_weight);
+                ? gradients_in<float>(f, groups[k], results, many, inputs, of_weight, go_on)
+                : gradients_in<double>(f, groups[k], results, many, inputs, of_weight, go_on);
         return done;
     });
 }
@@ -524,6 +553,15 @@ PyObject* fail_scratch_from(PyObject*, PyObject* bytes) {
     Py_RETURN_NONE;
 }
 
+// For the tests: parts of so many additions and multiplications, for each thread.
+PyObject* set_part_operations(PyObject*, PyObject* number) {
+    const double count = PyFloat_AsDouble(number);
+    if (count == -1 && PyErr_Occurred()) return nullptr;
+    const double before = part_operations;
+    part_operations = count;
+    return PyFloat_FromDouble(before);
+}
+
 PyObject* xla_handlers(PyObject*, PyObject*) { return lucid::xla_handlers(); }
 
 template <class Function> PyCFunction as_function(Function function) {
@@ -543,6 +581,7 @@ PyMethodDef methods[] = {
     {"instruction_sets", instruction_sets, METH_NOARGS, nullptr},
     {"use_instruction_set", use_instruction_set, METH_O, nullptr},
     {"xla_handlers", xla_handlers, METH_NOARGS, nullptr},
+    {"set_part_operations", set_part_operations, METH_O, nullptr},
     {"fail_scratch_from", fail_scratch_from, METH_O, nullptr},
     {nullptr, nullptr, 0, nullptr},
 };

@@ -20,6 +20,7 @@
 
 namespace {
 
+using lucid::Adds;
 using lucid::Pairs;
 using lucid::Positions;
 using lucid::Strided;
@@ -267,7 +268,8 @@ void pack_cotangents(
 template <class Real> struct PairGradients {
     Strided<Real> d_first, d_second;  // without data where not wanted
     Real* d_weight;
-    const Real *by_first, *by_second;     // W as [o][panel of i][j][lane] and [o][panel of j][i][lane]
+    Adds adds;                          // of `first`, which meets the weight, and `second`
+    const Real *by_first, *by_second;   // W as [o][panel of i][j][lane] and [o][panel of j][i][lane]
 };
 
 // Of some tiles of rows. To d_second it is added; d_weight is this part's own.
@@ -354,7 +356,7 @@ bool pairs_gradient_part(
                          to.by_first + (o * firsts.padded + firsts.start(q)) * c.features_2,
                          firsts.width(q)},
                         {to.d_first.at(tiles.position(t), tiles.start(t)) + firsts.start(q),
-                         to.d_first.step, firsts.used(q), o > 0},
+                         to.d_first.step, firsts.used(q), to.adds.first || o > 0},
                         tiles.length(t), firsts.wide(q));
                 }
             for (Index q = 0; to.d_weight && q < features.count; ++q)
@@ -364,7 +366,7 @@ bool pairs_gradient_part(
                         {rows, by_row.data + i, by_row.step,
                          middle + q * rows * panel<Real>, panel<Real>},
                         {to.d_weight + (o * c.features_1 + i) * c.features_2 + features.start(q),
-                         c.features_2, features.used(q), from > tile_range.begin},
+                         c.features_2, features.used(q), to.adds.weight || from > tile_range.begin},
                         first_tiles.length(t), features.wide(q));
                 }
             if (!to.d_second.data) continue;
@@ -403,7 +405,7 @@ bool pairs_gradient_part(
 template <class Real>
 bool pairs_gradient(
     const PairsOf<Real>& c, const Real* g, Strided<Real> d_first, Strided<Real> d_second, Real* d_weight,
-    int threads) {
+    Adds adds, int threads) {
     const Panels<Real> features(c.features_2), firsts(c.features_1);
     const Index per_position = RowTiles(c.firsts).pieces.count, tiles = c.shared * per_position;
     const Index matrix = c.features_1 * c.features_2, size = c.outputs * matrix;
@@ -425,32 +427,47 @@ bool pairs_gradient(
     if (d_first.data) pack_weights(c, c.step_2, c.step_1, c.features_2, firsts, by_first.get(), threads);
     if (d_second.data) {
         pack_weights(c, c.step_1, c.step_2, c.features_1, features, by_second.get(), threads);
-        fill(d_second.data, second_size, Real(0));
+        for (Index row = 0; !adds.second && row < c.shared * c.seconds; ++row)
+            fill(d_second.at(row / c.seconds, row % c.seconds), c.features_2, Real(0));
     }
     const bool done = parallel(threads, chunks, [&](Index chunk) {
-        PairGradients<Real> to{d_first, d_second, d_weight, by_first.get(), by_second.get()};
-        if (d_weight && (turned || chunk > 0))
+        PairGradients<Real> to{d_first, d_second, d_weight, adds, by_first.get(), by_second.get()};
+        if (d_weight && (turned || chunk > 0)) {
             to.d_weight = weight_copies.get() + (chunk - !turned) * size;
+            to.adds.weight = false;
+        }
         if (second_copies && chunk > 0) {
-            to.d_second.data = seconds.get() + (chunk - 1) * second_size;
-            fill(to.d_second.data, second_size, Real(0));
+            Real* const copy = seconds.get() + (chunk - 1) * second_size;
+            to.d_second = {copy, {c.shared, 0, c.seconds * c.features_2}, c.features_2};
+            fill(copy, second_size, Real(0));
         }
         Range range = share({0, by_position ? c.shared : tiles}, chunk, chunks);
         if (by_position) range = {range.begin * per_position, range.end * per_position};
         return pairs_gradient_part(c, g, to, range);
     });
     if (!done) return false;
-    if (second_copies) add_copies(d_second.data, seconds.get(), chunks - 1, second_size, threads);
+    for (Index row = 0; second_copies && row < c.shared * c.seconds; ++row) {
+        Real* const to = d_second.at(row / c.seconds, row % c.seconds);
+        for (Index chunk = 1; chunk < chunks; ++chunk) {
+            const Real* from = seconds.get() + (chunk - 1) * second_size + row * c.features_2;
+            for (Index j = 0; j < c.features_2; ++j) to[j] += from[j];
+        }
+    }
     if (d_weight && !turned) add_copies(d_weight, weight_copies.get(), chunks - 1, size, threads);
     if (!turned) return true;
     add_copies(weight_copies.get(), weight_copies.get() + size, chunks - 1, size, threads);
     const Index parts = smaller(c.outputs, chunks_for(size, 8, threads));
     return parallel(threads, parts, [&](Index part) {
         const Range mine = share({0, c.outputs}, part, parts);
-        for (Index o = mine.begin; o < mine.end; ++o)
+        Scratch<Real> added(adds.weight ? matrix : 0);
+        if (!added) return false;
+        for (Index o = mine.begin; o < mine.end; ++o) {
+            Real* const to = d_weight + o * matrix;
             transpose(
                 weight_copies.get() + o * matrix, c.features_2, c.features_1, c.features_2,
-                d_weight + o * matrix, c.features_1);
+                adds.weight ? added.get() : to, c.features_1);
+            for (Index k = 0; adds.weight && k < matrix; ++k) to[k] += added.get()[k];
+        }
         return true;
     });
 }

@@ -15,8 +15,8 @@ namespace {
 // Of a range of shared positions, and of rows within each.
 template <class Real>
 bool spread_part(
-    const PairsOf<Real>& c, const Real* g, const Strided<Real>& d_first, const Real* weights,
-    Range positions, Range range) {
+    const PairsOf<Real>& c, const Real* g, const Strided<Real>& d_first, bool adds,
+    const Real* weights, Range positions, Range range) {
     const Panels<Real> firsts(c.features_1);
     const Index one = c.outputs * firsts.padded;  // V of one position
     const Index room = most_bytes_each / Index(sizeof(Real)) / one;
@@ -53,7 +53,7 @@ bool spread_part(
                         {c.outputs, cotangents, length,
                          products + k * one + firsts.start(q) * c.outputs, firsts.width(q)},
                         {d_first.at(from + k, row) + firsts.start(q), d_first.step, firsts.used(q),
-                         false},
+                         adds},
                         length, firsts.wide(q));
             }
     }
@@ -63,7 +63,7 @@ bool spread_part(
 // Chunks are ranges of positions and, where these are too few to go round, of rows.
 template <class Real>
 bool spread_gradient(
-    const PairsOf<Real>& c, const Real* g, const Strided<Real>& d_first, int threads) {
+    const PairsOf<Real>& c, const Real* g, const Strided<Real>& d_first, bool adds, int threads) {
     const Panels<Real> firsts(c.features_1);
     Scratch<Real> weights(c.outputs * c.features_2 * firsts.padded);
     if (!weights) return false;
@@ -75,7 +75,7 @@ bool spread_gradient(
         divided_up(wanted, along_positions), divided_up(c.firsts, Index(tile_rows)));
     return parallel(threads, along_positions * along_rows, [&](Index chunk) {
         return spread_part(
-            c, g, d_first, weights.get(), share({0, c.shared}, chunk / along_rows, along_positions),
+            c, g, d_first, adds, weights.get(), share({0, c.shared}, chunk / along_rows, along_positions),
             share({0, c.firsts}, chunk % along_rows, along_rows));
     });
 }

@@ -193,7 +193,7 @@ template <class Real> bool compute(const Call& call, unsigned wanted) {
                     strided(x2.data, call.seconds, s.features_2), w,
                     strided(part(call.found, first), call.firsts, s.features_1),
                     strided(part(call.found, second), call.seconds, s.features_2),
-                    part(call.found, weight), threads);
+                    part(call.found, weight), {}, threads);
             continue;
         }
         if (is_in(wanted, result))

@@ -4,15 +4,18 @@ from __future__ import annotations
 
 from math import pi, sqrt
 
+from ..._arguments import NUMBER, POSITIVE, check
 from ..._arrays import Array, namespace
 from ..._errors import ArgumentError
 from ..._op import op
-from ...ops._elementwise import greater, less_equal, sigmoid, square, tanh, where
+from ...ops._arithmetic import clip
+from ...ops._comparison import greater, less_equal, where
+from ...ops._exponential import exp, sigmoid, square
 from ._checks import check_real
 from ._normal import normal_cdf, normal_density
 
 
-@op
+@op(gradient=lambda g, y: where(less_equal(y, 0), 0.0, g))
 def relu(input: Array) -> Array:
     """The larger of x and 0; the gradient at 0 is 0.
 
@@ -25,9 +28,6 @@ def relu(input: Array) -> Array:
     return namespace(input).maximum(input, 0)
 
 
-relu.gradient(input=lambda g, y: where(less_equal(y, 0), 0.0, g))
-
-
 @op
 def leaky_relu(input: Array, negative_slope: float = 0.01) -> Array:
     """x where x > 0, and `negative_slope` · x elsewhere.
@@ -36,6 +36,7 @@ def leaky_relu(input: Array, negative_slope: float = 0.01) -> Array:
     Tensor([-0.5, 2.0])
     """
     check_real("leaky_relu", input=input)
+    check("leaky_relu", NUMBER, negative_slope=negative_slope)
     return namespace(input).where(input > 0, input, input * negative_slope)
 
 
@@ -44,7 +45,13 @@ leaky_relu.gradient(
 )
 
 
-@op
+def _elu_gradient(g: Array, input: Array, alpha: float) -> Array:
+    # α · eˣ, not y + α, which would lose what is far below α
+    above = greater(input, 0)
+    return where(above, g, g * (alpha * exp(where(above, 0.0, input))))
+
+
+@op(gradient=_elu_gradient)
 def elu(input: Array, alpha: float = 1.0) -> Array:
     """x where x > 0, and α · (eˣ - 1) elsewhere (Clevert et al., 2016).
 
@@ -52,14 +59,12 @@ def elu(input: Array, alpha: float = 1.0) -> Array:
     Tensor([-0.63212055, 2.0])
     """
     check_real("elu", input=input)
+    check("elu", NUMBER, alpha=alpha)
     xp = namespace(input)
     return xp.where(input > 0, input, alpha * xp.expm1(xp.minimum(input, 0)))
 
 
-elu.gradient(input=lambda g, y, input, alpha: where(greater(input, 0), g, g * (y + alpha)))
-
-
-@op
+@op(gradient=lambda g, input, beta: g * sigmoid(beta * input))
 def softplus(input: Array, beta: float = 1.0) -> Array:
     """log(1 + exp(β · x)) / β, a smooth `relu`; no x overflows.
 
@@ -69,14 +74,10 @@ def softplus(input: Array, beta: float = 1.0) -> Array:
     Tensor([0.6931472, 1000.0])
     """
     check_real("softplus", input=input)
-    if not beta > 0:
-        raise ArgumentError(f"softplus: beta must be above 0, but got {beta}")
+    check("softplus", POSITIVE, beta=beta)
     xp = namespace(input)
     # log(1 + eᶻ) = max(z, 0) + log(1 + e^-|z|)
     return xp.maximum(input, 0) + xp.log1p(xp.exp(-beta * xp.abs(input))) / beta
-
-
-softplus.gradient(input=lambda g, input, beta: g * sigmoid(beta * input))
 
 
 @op
@@ -113,23 +114,32 @@ def gelu(input: Array, approximate: str = "none") -> Array:
     Tensor([0.0, 0.8413447])
     """
     check_real("gelu", input=input)
-    if approximate not in ("none", "tanh"):
-        raise ArgumentError(f"gelu: approximate is {approximate!r}, expected 'none' or 'tanh'")
+    check_approximate("gelu", approximate)
     if approximate == "tanh":
-        return 0.5 * input * (1 + tanh(_bent(input)))
+        return input * sigmoid(_bent(input))
     return input * normal_cdf(input)
 
 
+def check_approximate(function: str, approximate: str) -> None:
+    """Raise ArgumentError for a way of computing `gelu` that there is not."""
+    if not isinstance(approximate, str) or approximate not in ("none", "tanh"):
+        raise ArgumentError(
+            f"{function}: approximate is {approximate!r}, expected 'none' or 'tanh'"
+        )
+
+
 def _bent(x: Array) -> Array:
-    return sqrt(2 / pi) * (x + 0.044715 * x * x * x)
+    # (1 + tanh z) / 2 = σ(2z); beyond ±50 it is 0 or 1, and powers of x might overflow
+    x = clip(x, -50, 50)
+    return 2 * sqrt(2 / pi) * (x + 0.044715 * x * x * x)
 
 
 def _gelu_gradient(g: Array, input: Array, approximate: str) -> Array:
     # Φ(x) + x · Φ'(x)
     if approximate == "tanh":
-        bend = tanh(_bent(input))
-        slope = 0.5 * sqrt(2 / pi) * (1 + 3 * 0.044715 * square(input)) * (1 - square(bend))
-        return g * (0.5 * (1 + bend) + input * slope)
+        bent, x = _bent(input), clip(input, -50, 50)
+        slope = 2 * sqrt(2 / pi) * (1 + 3 * 0.044715 * square(x))
+        return g * sigmoid(bent) * (1 + x * slope * sigmoid(-bent))
     return g * (normal_cdf(input) + input * normal_density(input))
 
 

@@ -2,45 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Any
-
-from ..._arrays import (
-    Array,
-    DType,
-    asarray,
-    device_of,
-    is_array,
-    is_complex,
-    is_differentiable,
-    kind,
-    namespace,
-)
+from ..._arguments import WHOLE, check
+from ..._arrays import Array, DType, Numbers, is_array, is_complex, is_differentiable, kind
 from ..._errors import ArgumentError, DTypeError, OutOfRangeError, ShapeError
-from ..._tape import Traced, new_tensor
 
 REDUCTIONS = ("mean", "sum", "none")
-
-
-def operand(value: Any, *others: Any) -> Any:
-    """A Tensor or an array as it is; as a Tensor what is beside one, and a number or a list."""
-    if isinstance(value, Traced):
-        return value
-    beside_tensor = any(isinstance(other, Traced) for other in others)
-    return value if is_array(value) and not beside_tensor else new_tensor(asarray(value))
-
-
-def plain(value: Any) -> Array:
-    """The array of a Tensor; anything else as it is."""
-    return value._array if isinstance(value, Traced) else value
-
-
-def beside(input: Any, value: Any) -> Array:
-    """The array of a Tensor, an array as it is, and numbers as an array of the input's library."""
-    value = plain(value)
-    if is_array(value):
-        return value
-    array = plain(input)
-    return namespace(array).asarray(asarray(value), device=device_of(array))
 
 
 def _dtype(function: str, name: str, array: Array) -> DType:
@@ -55,7 +21,7 @@ def _dtype(function: str, name: str, array: Array) -> DType:
 def check_real(function: str, **arrays: Array | None) -> None:
     """Raise DTypeError unless these are real floating-point numbers (or left out)."""
     for name, array in arrays.items():
-        if array is not None and kind(_dtype(function, name, array)) != 2:
+        if array is not None and kind(_dtype(function, name, array)) is not Numbers.REAL:
             remedy = (
                 "take its real or absolute part first"
                 if is_complex(array.dtype)
@@ -79,7 +45,7 @@ def check_differentiable(function: str, **arrays: Array) -> None:
 
 def check_indices(function: str, name: str, array: Array) -> None:
     """Raise DTypeError unless these are integers."""
-    if kind(_dtype(function, name, array)) != 1:
+    if kind(_dtype(function, name, array)) is not Numbers.INTEGER:
         raise DTypeError(
             f"{function}: {name} has dtype {array.dtype}, expected integers; convert it, as in "
             f"{name}.astype(lucid.int64)"
@@ -88,6 +54,7 @@ def check_indices(function: str, name: str, array: Array) -> None:
 
 def check_axis(function: str, name: str, array: Array, axis: int) -> None:
     """Raise OutOfRangeError unless the array has this axis."""
+    check(function, WHOLE, axis=axis)
     rank = len(array.shape)
     if not -rank <= axis < rank:
         raise OutOfRangeError(
@@ -117,12 +84,7 @@ def check_broadcasts(function: str, name: str, array: Array, input: Array) -> No
 
 def check_reduction(function: str, reduction: str) -> None:
     """Raise ArgumentError for a reduction that there is not."""
-    if reduction not in REDUCTIONS:
+    if not isinstance(reduction, str) or reduction not in REDUCTIONS:
         raise ArgumentError(
             f"{function}: reduction is {reduction!r}, expected 'mean', 'sum' or 'none'"
         )
-
-
-def is_traced_by_jax(array: Array) -> bool:
-    """Whether this stands for an array under `jax.jit`, so that no value is there to check."""
-    return any(kind.__name__ == "Tracer" for kind in type(array).__mro__)

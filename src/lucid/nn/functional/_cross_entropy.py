@@ -8,14 +8,29 @@ from __future__ import annotations
 from math import prod
 from typing import Any, NamedTuple
 
-from ..._arrays import Array, device_of, is_differentiable, namespace, scatter_add, set_item
-from ..._errors import ArgumentError, GraphError, OutOfRangeError, ShapeError
+import numpy as np
+
+from ..._arguments import SHARE, WHOLE, check
+from ..._arrays import (
+    Array,
+    DType,
+    device_of,
+    is_differentiable,
+    is_half,
+    is_traced_by_jax,
+    namespace,
+    scatter_add,
+    set_item,
+)
+from ..._errors import GraphError, OutOfRangeError, ShapeError
 from ..._op import op
-from ..._tape import Traced
-from ...ops._elementwise import where
-from ...ops._movement import expand_dims, permute_dims, reshape
-from ...ops._reduce import mean, sum
-from ._checks import beside, check_indices, check_real, check_reduction, is_traced_by_jax, operand
+from ..._tape import Tracked, beside, operand
+from ..._wide import in_float32, reduced
+from ...ops._comparison import where
+from ...ops._like import astype, ones_like
+from ...ops._movement import broadcast_to, permute_dims, reshape
+from ...ops._reduce import sum
+from ._checks import check_indices, check_real, check_reduction
 from ._softmax import log_softmax
 
 Shape = tuple[int, ...]
@@ -54,13 +69,9 @@ def cross_entropy(
     """
     name = "cross_entropy"
     input = _scores(name, input, reduction, target)
-    if not 0 <= label_smoothing <= 1:
-        raise ArgumentError(
-            f"{name}: label_smoothing is a share, 0 ≤ label_smoothing ≤ 1, "
-            f"but got {label_smoothing}"
-        )
+    check(name, SHARE, label_smoothing=label_smoothing)
     weights = _class_weights(name, weight, input)
-    target = target if isinstance(target, Traced) else beside(input, target)
+    target = target if isinstance(target, Tracked) else beside(input, target)
     if is_differentiable(target.dtype):
         return _against_probabilities(name, input, target, weights, reduction, label_smoothing)
     positions = _positions(name, input, beside(input, target), weights, ignore_index)
@@ -103,44 +114,64 @@ def nll_loss(
 
 
 @op
+@in_float32
 def _losses(scores: Array, classes: Array, /) -> Array:
     """log Σ_m exp(x[n, m]) - x[n, t] for each row n and its class t."""
     xp = namespace(scores)
     if not scores.shape[0]:
         return xp.zeros((0,), dtype=scores.dtype, device=device_of(scores))
-    below_top = scores - xp.max(scores, axis=1, keepdims=True)
-    total = xp.sum(xp.exp(below_top), axis=1)
-    return xp.log(total) - below_top[_chosen(classes)]
+    rows, chosen = _chosen(classes)
+    top = rows, xp.argmax(scores, axis=1)
+    below_top = scores - scores[top][:, None]
+    # the top adds exp(0) = 1; without it, log1p keeps the digits of a small loss
+    others = reduced("sum", set_item(xp.exp(below_top), top, 0.0), axis=1)
+    return xp.log1p(others) - below_top[rows, chosen]
 
 
 @op
-def _error(scores: Array, losses: Array, classes: Array, /) -> Array:
-    """The probabilities, less 1 at the class of each row; from the scores and the losses."""
+@in_float32
+def _slopes(shares: Array, scores: Array, losses: Array, classes: Array, /) -> Array:
+    """share[n] · (p[n, c] - [c is the class of n]), p the probabilities: from the losses."""
     xp = namespace(scores)
     chosen = _chosen(classes)
     # p[n, c] = exp(x[n, c] - log Σ_m exp(x[n, m])) = exp(x[n, c] - x[n, t] - loss[n])
     error = xp.exp(scores - scores[chosen][:, None] - losses[:, None])
-    return set_item(error, chosen, error[chosen] - 1)
+    return set_item(error, chosen, xp.expm1(-losses)) * shares[:, None]
 
 
-def _error_gradient_scores(g: Array, y: Array, classes: Array, scores_shape: Shape) -> Array:
-    # dx[n, c] = g · p - [c = t] · Σ_m g · p, where p = y + [c = t]
+def _slopes_gradient_shares(g: Array, scores: Array, losses: Array, classes: Array) -> Array:
+    # dshare[n] = Σ_m g · (p - [m = t])
+    return sum(g * _slopes(ones_like(losses), scores, losses, classes), axis=1)
+
+
+def _slopes_gradient_scores(g: Array, y: Array, classes: Array, scores_shape: Shape) -> Array:
+    # dx[n, c] = share · (g · p - [c = t] · Σ_m g · p); what y has beside share · p falls out
     weighed = g * y
     return weighed - _put(sum(weighed, axis=1), classes, scores_shape[1])
 
 
-def _error_gradient_losses(g: Array, y: Array, classes: Array) -> Array:
-    # dloss[n] = -Σ_m g · p
-    return -(sum(g * y, axis=1) + _pick(g, classes))
+def _slopes_gradient_losses(g: Array, y: Array, shares: Array, classes: Array) -> Array:
+    # dloss[n] = -share · Σ_m g · p, where share · p = y + share · [m = t]
+    return -(sum(g * y, axis=1) + shares * _pick(g, classes))
 
 
-_error.gradient(scores=_error_gradient_scores, losses=_error_gradient_losses)
-
-
-# dx[n, c] = g[n] · (p[n, c] - [c is the class of n])
-_losses.gradient(
-    scores=lambda g, y, scores, classes: expand_dims(g, axis=1) * _error(scores, y, classes)
+_slopes.gradient(
+    shares=_slopes_gradient_shares,
+    scores=_slopes_gradient_scores,
+    losses=_slopes_gradient_losses,
 )
+
+
+def _losses_gradient(
+    g: Array, y: Array, scores: Array, scores_dtype: DType, classes: Array
+) -> Array:
+    # dx[n, c] = g[n] · (p[n, c] - [c is the class of n])
+    if is_half(scores_dtype):  # y was rounded, and its exponential would be off by much
+        y = _losses(scores, classes)
+    return _slopes(g, scores, y, classes)
+
+
+_losses.gradient(scores=_losses_gradient)
 
 
 @op
@@ -166,6 +197,13 @@ def _chosen(classes: Array) -> tuple[Array, Array]:
     return rows, xp.astype(classes, rows.dtype, copy=False)  # uint8 is a mask to PyTorch
 
 
+@op(gradient=lambda g, losses_shape: broadcast_to(g / prod(losses_shape), losses_shape))
+@in_float32
+def _mean(losses: Array, /) -> Array:
+    """The mean of the losses, of which there is at least one: `mean` without its choices."""
+    return namespace(losses).sum(losses) / prod(losses.shape)
+
+
 # Classes as targets
 
 
@@ -188,19 +226,22 @@ class _Positions(NamedTuple):
         if reduction == "none":
             return reshape(losses, self.shape)
         if reduction == "mean" and self.weights is None and 0 not in self.shape:
-            return mean(losses)
-        total = sum(losses)
+            return _mean(losses)
         if reduction == "sum" or self.weights is None:
-            return total
+            return sum(losses)
+        dtype = "float32" if is_half(losses.dtype) else None  # sums that a half cannot hold
         xp = namespace(self.weights)
-        whole = xp.sum(self.weights)
-        return total / xp.where(whole == 0, xp.ones_like(whole), whole)
+        whole = reduced("sum", self.weights, dtype=dtype)
+        total = sum(losses, dtype=dtype)
+        mean_loss = total / xp.where(whole == 0, xp.ones_like(whole), whole)
+        return astype(mean_loss, losses.dtype, copy=False)
 
 
 def _positions(
     name: str, input: Any, target: Array, weights: Array | None, ignore_index: int
 ) -> _Positions:
     check_indices(name, "target", target)
+    check(name, WHOLE, ignore_index=ignore_index)
     shape = _without_classes(input)
     if tuple(target.shape) != shape:
         raise ShapeError(
@@ -226,6 +267,9 @@ def _positions(
 def _all_within(classes: Array, count: int) -> bool:
     if is_traced_by_jax(classes):
         return False
+    if type(classes) is np.ndarray:  # one pass: as numbers without a sign, negative ones are large
+        unsigned = classes.view(classes.dtype.str.replace("i", "u"))
+        return not classes.size or int(unsigned.max()) < count
     xp = namespace(classes)
     return 0 in classes.shape or (int(xp.min(classes)) >= 0 and int(xp.max(classes)) < count)
 
@@ -305,7 +349,7 @@ def _matrix(input: Any) -> Any:
 def _class_weights(name: str, weight: Any, input: Any) -> Array | None:
     if weight is None:
         return None
-    if isinstance(weight, Traced) and weight._node is not None:
+    if isinstance(weight, Tracked) and weight._node is not None:
         raise GraphError(
             f"{name}: weight has no gradient, but this one requires it; pass weight.detach()"
         )

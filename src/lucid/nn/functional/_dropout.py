@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from typing import Any
 
+from ..._arguments import SHARE, TRUTH, check
 from ..._arrays import Array, device_of, namespace
-from ..._errors import ArgumentError
 from ..._random import Generator, numbers
-from ...ops._elementwise import multiply
-from ._checks import check_differentiable, operand, plain
+from ..._tape import operand, plain
+from ...ops._arithmetic import multiply
+from ._checks import check_differentiable
 
 
 def dropout(
@@ -27,7 +28,8 @@ def dropout(
     >>> F.dropout(lucid.ones(4), p=0.5, generator=lucid.Generator(0))
     Tensor([2.0, 2.0, 2.0, 0.0])
     """
-    check_probability("dropout", p)
+    check("dropout", SHARE, p=p)
+    check("dropout", TRUTH, training=training)
     if not training or p == 0:
         return operand(input)
     input = operand(input)
@@ -41,9 +43,3 @@ def _scale(array: Array, p: float, numbers: Any) -> Array:
     kept = numbers.random(tuple(array.shape), "float32") >= p
     scale = xp.astype(xp.asarray(kept, device=device_of(array)), array.dtype)
     return scale / (1 - p) if p < 1 else scale
-
-
-def check_probability(function: str, p: float) -> None:
-    """Raise ArgumentError unless p is a probability."""
-    if not 0 <= p <= 1:
-        raise ArgumentError(f"{function}: p is a probability, 0 ≤ p ≤ 1, but got {p}")

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from ..._arrays import Array, namespace, scatter_add
+from ..._arguments import WHOLE, check
+from ..._arrays import Array, is_traced_by_jax, namespace, scatter_add
 from ..._errors import OutOfRangeError
 from ..._op import op
 from ..._shapes import bind_axes
-from ...ops._create import zeros_like
-from ...ops._elementwise import where
+from ...ops._comparison import where
+from ...ops._like import zeros_like
 from ...ops._movement import expand_dims
-from ._checks import check_indices, is_traced_by_jax
+from ._checks import check_indices
 
 
 @op
@@ -71,7 +72,10 @@ def _check_range(input: Array, count: int) -> None:
 
 def check_padding(function: str, padding_idx: int | None, count: int) -> None:
     """Raise OutOfRangeError unless the padding is None or the number of a row."""
-    if padding_idx is not None and not 0 <= padding_idx < count:
+    if padding_idx is None:
+        return
+    check(function, WHOLE, padding_idx=padding_idx)
+    if not 0 <= padding_idx < count:
         raise OutOfRangeError(
             f"{function}: padding_idx is {padding_idx}, but there are {count} embeddings"
         )

@@ -4,12 +4,16 @@ from __future__ import annotations
 
 from typing import Any
 
+from ..._arguments import NOT_NEGATIVE, check
 from ..._arrays import Array, namespace
 from ..._errors import ShapeError
 from ..._op import op
-from ...ops._elementwise import sqrt
-from ...ops._reduce import mean, var
-from ._checks import beside, check_real, operand, plain
+from ..._shapes import check_shape
+from ..._tape import beside, operand, plain
+from ..._wide import in_float32
+from ...ops._exponential import sqrt
+from ...ops._statistics import mean, var
+from ._checks import check_real
 
 
 def layer_norm(
@@ -33,10 +37,11 @@ def layer_norm(
     >>> F.layer_norm(lucid.Tensor([[1.0, 3.0]]), 2, eps=0.0)
     Tensor([[-1.0, 1.0]])
     """
-    shape = (normalized_shape,) if isinstance(normalized_shape, int) else tuple(normalized_shape)
+    shape = check_normalized_shape("layer_norm", normalized_shape)
+    check("layer_norm", NOT_NEGATIVE, eps=eps)
     input = operand(input)
     check_real("layer_norm", input=input)
-    if not shape or tuple(input.shape[-len(shape) :]) != shape:
+    if tuple(input.shape[-len(shape) :]) != shape:
         raise ShapeError(
             f"layer_norm: normalized_shape is {shape}, but input has shape {tuple(input.shape)}; "
             "its last axes must be those"
@@ -52,7 +57,16 @@ def layer_norm(
     return result if bias is None else result + bias
 
 
+def check_normalized_shape(function: str, normalized_shape: Any) -> tuple[int, ...]:
+    """The shape as a tuple; ShapeError unless it has at least one axis."""
+    shape = check_shape(function, normalized_shape, "normalized_shape")
+    if not shape:
+        raise ShapeError(f"{function}: normalized_shape is {normalized_shape}, which has no axis")
+    return shape
+
+
 @op
+@in_float32
 def _standardise(x: Array, axes: tuple[int, ...], eps: float, /) -> Array:
     xp = namespace(x)
     centred = x - xp.mean(x, axis=axes, keepdims=True)

@@ -7,6 +7,7 @@ from math import prod
 from ..._arrays import Array, namespace
 from ..._op import op
 from ..._shapes import bind_axes
+from ..._wide import product
 from ...ops._movement import matrix_transpose, reshape
 from ...ops._products import matmul
 from ...ops._reduce import sum
@@ -27,8 +28,7 @@ def linear(input: Array, weight: Array, bias: Array | None = None) -> Array:
     Tensor([16.0])
     """
     _check(input, weight, bias)
-    xp = namespace(input, weight)
-    result = xp.matmul(input, xp.matrix_transpose(weight))
+    result = product("matmul", input, namespace(weight).matrix_transpose(weight))
     return result if bias is None else result + bias
 
 

@@ -6,12 +6,15 @@ from math import prod
 
 from ..._arrays import Array, namespace
 from ..._op import op
-from ...ops._elementwise import sigmoid, sign
+from ..._wide import in_float32
+from ...ops._arithmetic import sign
+from ...ops._exponential import sigmoid
 from ._activations import softplus
 from ._checks import check_broadcasts, check_real, check_reduction, check_same_shape
 
 
 @op
+@in_float32
 def mse_loss(input: Array, target: Array, *, reduction: str = "mean") -> Array:
     """The squared error (input - target)², its mean, or its sum.
 
@@ -38,6 +41,7 @@ mse_loss.gradient(
 
 
 @op
+@in_float32
 def l1_loss(input: Array, target: Array, *, reduction: str = "mean") -> Array:
     """The absolute error |input - target|, its mean, or its sum; its gradient at 0 is 0.
 
@@ -64,6 +68,7 @@ l1_loss.gradient(
 
 
 @op
+@in_float32
 def binary_cross_entropy_with_logits(
     input: Array,
     target: Array,

@@ -14,21 +14,21 @@ from typing import Any
 
 import numpy as np
 
-from ..._arrays import Array
-from ..._op import op
-from ..._tape import Traced
-from ...kernels import _native
-from ...kernels._arguments import check
-from ...kernels._dispatch import gradients, otherwise
-from ...ops._movement import reshape
-from ...ops._reduce import sum
+from .._arrays import Array, is_half
+from .._op import op
+from .._tape import Tracked
+from ..kernels import _native
+from ..kernels._arguments import check
+from ..kernels._dispatch import gradients, otherwise
+from ._movement import reshape
+from ._reduce import sum
 
 Shape = tuple[int, ...]
 
 _compiled = _native.bilinear
 
 
-@op
+@op(halves=True)
 def bilinear(input_1: Array, input_2: Array, weight: Array, bias: Array | None = None) -> Array:
     """Weigh every product of a feature of `input_1` with a feature of `input_2`.
 
@@ -82,7 +82,7 @@ def _bilinear_gradients(
         d_bias = _sum_rows(g, bias_shape or ())
     if not any(asked):
         return None, None, None, d_bias
-    if not isinstance(g, Traced):  # nothing to record
+    if not isinstance(g, Tracked):  # nothing to record
         first = input_1_shape if input_1 is None else input_1
         second = input_2_shape if input_2 is None else input_2
         return *gradients(g, first, second, weight, asked), d_bias
@@ -91,12 +91,12 @@ def _bilinear_gradients(
 
 
 def _sum_rows(g: Array, shape: Shape) -> Array:
-    if type(g) is np.ndarray and g.ndim == 2:
+    if type(g) is np.ndarray and g.ndim == 2 and not is_half(g.dtype):
         return np.add.reduce(g, axis=0).reshape(shape)
     return reshape(sum(g, axis=tuple(range(len(g.shape) - 1))), shape)
 
 
-@op
+@op(halves=True)
 def _contractions(
     dy: Array,
     x1: Array | None,

@@ -5,9 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from ._errors import ArgumentError, GraphError
-from ._tape import new_tensor, propagate
-from ._tensor import Tensor, seed
+from .._errors import ArgumentError, GraphError
+from .._tape import new_tensor, propagate
+from .._tensor import Tensor, seed
+
+__all__ = ["grad"]
 
 
 def grad(

@@ -1,0 +1,239 @@
+"""The function that a user of an operation calls: written out for its signature, and compiled.
+
+It is the hot path. Taking arguments through *args and **kwargs costs as much as a small NumPy
+operation, so the text has the operation's own names in it (`dataclasses` does the same). For
+
+    @op
+    def multiply(x1, x2, /): ...
+
+the text is, with `_x1` for the place of `x1` on the tape, and bit k of `tracked` saying that
+argument k requires a gradient:
+
+    def operation(x1, x2, /):
+        tracked = 0
+        has_tensor = has_list = False
+        if isinstance(x1, Tracked):
+            has_tensor = True
+            _x1 = x1._node
+            x1 = x1._array
+            if _x1 is not None:
+                tracked |= 1
+        else:
+            _x1 = None
+            if x1.__class__ is list:
+                has_list = True
+        if isinstance(x2, Tracked):
+            ...                                   # the same, with tracked |= 2
+        if not has_tensor:
+            (x1, x2,), chosen, wrap = without_tensors(x1, x2)
+            return wrap(chosen(x1, x2))
+        if has_list:
+            x1, x2, = convert_lists(x1, x2)
+        try:
+            y = function(x1, x2)
+        except Exception as error:
+            raise explain(error, (x1, x2,)) from None
+        if anomaly.watching or y.__class__ not in array_types:
+            return finish(y, tracked, (_x1, _x2,), (x1, x2,))
+        place = None
+        if tracked and mode.recording:
+            saving = savings.get(tracked) or make_saving(tracked)
+            if saving.rules:
+                values = (x1, x2, y)
+                if saving.facts:
+                    values = saving.with_facts(values)
+                place = Node(saving, (_x1, _x2,), saving.pick(values), y.shape, y.dtype)
+        tensor = create(Tensor)
+        tensor._array = y
+        tensor._node = place
+        tensor._grad = None
+        return tensor
+"""
+
+from __future__ import annotations
+
+import inspect
+import linecache
+from collections.abc import Callable, Mapping
+from functools import cache
+from typing import Any, Protocol
+
+from . import _anomaly
+from ._arrays import array_types
+from ._hints import no_keyword
+from ._recording import mode
+from ._rules import Rules
+from ._tape import Node, Tracked
+
+
+class Operation(Protocol):
+    """What a call needs: the function, and what is done beside the hot path."""
+
+    function: Callable[..., Any]
+    signature: inspect.Signature
+    rules: Rules
+
+    def convert_lists(self, *values: Any) -> tuple[Any, ...]: ...
+    def without_tensors(
+        self, *values: Any
+    ) -> tuple[tuple[Any, ...], Callable[..., Any], Callable[[Any], Any]]: ...
+    def explain(self, error: Exception, arguments: tuple[Any, ...]) -> Exception: ...
+    def finish(
+        self, y: Any, tracked: int, places: tuple[Any, ...], arguments: tuple[Any, ...]
+    ) -> Any: ...
+
+
+_ARGUMENT = """
+        if isinstance({name}, Tracked):
+            has_tensor = True
+            _{name} = {name}._node
+            {name} = {name}._array
+            if _{name} is not None:
+                tracked |= {bit}
+        else:
+            _{name} = None
+            if {name}.__class__ is list:
+                has_list = True
+"""
+
+_SEQUENCE = """
+        {name}, _{name} = unwrap({name})
+        if _{name} is not None:
+            has_tensor = has_list = True
+            if any(_{name}):
+                tracked |= {bit}
+"""
+
+_REFUSAL = """
+        if foreign__:
+            raise no_keyword(function.__name__, foreign__)
+"""
+
+_CALL = """
+def build(
+    function, defaults, savings, make_saving, convert_lists, without_tensors, explain, finish
+):
+    def operation({parameters}):
+        tracked = 0
+        has_tensor = has_list = False
+{unwrap}
+        if not has_tensor:
+            ({values},), chosen, wrap = without_tensors({values})
+            return wrap(chosen({passed}))
+        if has_list:
+            {values}, = convert_lists({values})
+        try:
+            y = function({passed})
+        except Exception as error:
+            raise explain(error, ({values},)) from None
+        if anomaly.watching or y.__class__ not in array_types:
+            return finish(y, tracked, ({places},), ({values},))
+        place = None
+        if tracked and mode.recording:
+            saving = savings.get(tracked) or make_saving(tracked)
+            if saving.rules:
+                values = ({values}, y)
+                if saving.facts:
+                    values = saving.with_facts(values)
+                place = Node(saving, ({places},), saving.pick(values), y.shape, y.dtype)
+        tensor = create(Tensor)
+        tensor._array = y
+        tensor._node = place
+        tensor._grad = None
+        return tensor
+    return operation
+"""
+
+
+def _unwrap(group: Any) -> tuple[Any, Any]:
+    """The arrays of a sequence that may hold Tensors, and their places (None without Tensors)."""
+    group = list(group)
+    if not any(isinstance(value, Tracked) for value in group):
+        return group, None
+    arrays = [value._array if isinstance(value, Tracked) else value for value in group]
+    return arrays, tuple(v._node if isinstance(v, Tracked) else None for v in group)
+
+
+_scope: dict[str, Any] = {
+    "Node": Node,
+    "Tracked": Tracked,
+    "anomaly": _anomaly,
+    "array_types": array_types,
+    "mode": mode,
+    "no_keyword": no_keyword,
+    "unwrap": _unwrap,
+}
+
+
+def serve(tensor: type[Any]) -> None:
+    """Have operations and the tape return Tensors of this class, which stands above them."""
+    Tracked._public = tensor
+    _scope.update(Tensor=tensor, create=tensor.__new__)
+
+
+class _Expression(str):
+    """Text that stands in a signature as it is."""
+
+    __slots__ = ()
+
+    def __repr__(self) -> str:
+        return str(self)
+
+
+def write_out(operation: Operation) -> Callable[..., Any]:
+    """The function that the user of an operation calls."""
+    parameters = operation.signature.parameters
+    names, bare, refusal = list(parameters), _bare(parameters), ""
+    if {"axis", "axes"} & set(names):  # who knows other names for them is told ours
+        bare.append(inspect.Parameter("foreign__", inspect.Parameter.VAR_KEYWORD))
+        refusal = _REFUSAL
+    source = _CALL.format(
+        parameters=str(inspect.Signature(bare))[1:-1],
+        unwrap=refusal
+        + "".join(
+            (_SEQUENCE if name in operation.rules.sequences else _ARGUMENT).format(
+                name=name, bit=1 << k
+            )
+            for k, name in enumerate(names)
+        ),
+        values=", ".join(names),
+        places=", ".join(f"_{name}" for name in names),
+        passed=", ".join(
+            f"{name}={name}" if parameter.kind == parameter.KEYWORD_ONLY else name
+            for name, parameter in parameters.items()
+        ),
+    )
+    return _builder(source)(
+        operation.function,
+        {name: parameter.default for name, parameter in parameters.items()},
+        operation.rules.savings,
+        operation.rules.saving,
+        operation.convert_lists,
+        operation.without_tensors,
+        operation.explain,
+        operation.finish,
+    )
+
+
+def _bare(parameters: Mapping[str, inspect.Parameter]) -> list[inspect.Parameter]:
+    """Parameters without annotations, and with defaults that are looked up by name."""
+    return [
+        parameter.replace(
+            annotation=parameter.empty,
+            default=parameter.default
+            if parameter.default is parameter.empty
+            else _Expression(f"defaults['{name}']"),
+        )
+        for name, parameter in parameters.items()
+    ]
+
+
+@cache
+def _builder(source: str) -> Callable[..., Callable[..., Any]]:
+    """The compiled text; operations of the same signature share it."""
+    filename = f"<lucid operation {hash(source):x}>"
+    linecache.cache[filename] = (len(source), None, source.splitlines(True), filename)
+    made: dict[str, Any] = {}
+    exec(compile(source, filename, "exec"), _scope, made)  # noqa: S102 (our own text)
+    builder: Callable[..., Callable[..., Any]] = made["build"]
+    return builder

@@ -1,0 +1,309 @@
+"""The gradient rules of an operation, and what a call saves for them.
+
+A rule asks by the names in its signature for what it needs: `g` is the gradient of the output,
+`y` the output, `needed` says which of several gradients are wanted, `x_shape` and `x_dtype` are
+those of the argument x, and every other name is an argument of the operation. Only what the needed
+rules name is kept alive until the backward pass.
+
+The tape knows nothing of this: to it a rule is what has `run(places, given, useful)` and gives
+pairs of a place and the gradient there.
+"""
+
+from __future__ import annotations
+
+import inspect
+from collections import namedtuple
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from operator import itemgetter
+from typing import Any
+
+from ._errors import GraphError, LucidError
+from ._recording import mode
+
+Rule = Callable[..., Any]
+Pairs = Iterable[tuple[Any, Any]]  # places, and the gradients there
+
+RESERVED = ("g", "y", "needed")
+
+
+class Rules:
+    """The gradient rules that were registered for an operation."""
+
+    def __init__(
+        self,
+        operation: str,
+        arguments: Sequence[str],
+        sequences: Iterable[str],
+        conjugates: bool,
+        halves: bool,
+    ) -> None:
+        self.operation = operation
+        self.arguments = arguments
+        self.sequences = frozenset(sequences)
+        self.conjugates = conjugates  # the tape conjugates around them
+        self.halves = halves  # they get float16 and bfloat16 as they are
+        self.of: dict[str, Rule | None] = {}
+        self.joint: Rule | None = None
+        self.needs: Mapping[str, Sequence[str]] = {}  # of the joint rule, for each argument
+        self.savings: dict[int, Saving] = {}
+
+    def register(self, rules: Mapping[str, Rule | None]) -> None:
+        """One rule for each of these arguments; None where the gradient is zero."""
+        self._refuse_unknown(rules)
+        self.of.update(rules)
+        self.savings.clear()
+
+    def register_joint(self, rule: Rule, needs: Mapping[str, Sequence[str]]) -> None:
+        """One rule for all of these arguments, with the names that the gradient of each needs."""
+        self._refuse_unknown(needs)
+        self.joint = rule
+        self.needs = needs
+        self.of.update(dict.fromkeys(needs, rule))
+        self.savings.clear()
+
+    def is_joint(self, name: str) -> bool:
+        return name in self.of and self.of[name] is self.joint
+
+    def asked_for(self, name: str) -> list[str]:
+        """The names that the gradient of an argument needs.
+
+        What a joint rule asks for without saying for which argument, it needs for all.
+        """
+        if not self.is_joint(name):
+            return _names_of(self.of.get(name))
+        listed = [need for needs in self.needs.values() for need in needs]
+        always = [need for need in _names_of(self.joint) if need not in listed]
+        return [*self.needs[name], *always]
+
+    def _refuse_unknown(self, names: Iterable[str]) -> None:
+        unknown = [name for name in names if name not in self.arguments]
+        if unknown:
+            raise TypeError(
+                f"{self.operation}: there is no argument {', '.join(map(repr, unknown))} to "
+                f"register a gradient for; the arguments are {', '.join(self.arguments)}"
+            )
+
+    def saving(self, tracked: int) -> Saving:
+        """What a call saves in which the arguments of these bits require a gradient."""
+        saving = self.savings[tracked] = Saving(self, tracked)
+        return saving
+
+
+class Saving:
+    """What a call saves and which rules its backward pass runs, for one set of tracked arguments.
+
+    Made once for each set of arguments that require a gradient, then looked up.
+    """
+
+    __slots__ = ("conjugates", "facts", "halves", "operation", "origins", "pick", "rules")
+
+    def __init__(self, registered: Rules, tracked: int) -> None:
+        arguments = registered.arguments
+        wanted = [name for k, name in enumerate(arguments) if tracked >> k & 1]
+        wanted = [name for name in wanted if registered.of.get(name, "none yet") is not None]
+        together = [name for name in wanted if registered.is_joint(name)]
+        needs: list[str] = []
+        for name in wanted:
+            asked = registered.asked_for(name)
+            needs += [need for need in asked if need not in (*needs, "g", "needed")]
+        self.operation = registered.operation
+        self.conjugates = registered.conjugates
+        self.halves = registered.halves
+        self.facts, known = self._resolve(arguments, needs)
+        self.pick = _picker([known.index(need) for need in needs])
+        # where a saved value stood: the argument's number, -1 for the output, None for neither
+        self.origins = [
+            arguments.index(need) if need in arguments else -1 if need == "y" else None
+            for need in needs
+        ]
+        given = ["g", *needs]
+        self.rules: list[RuleOfOne | JointRule | NoRule] = []
+        if together:
+            self.rules.append(_of_arguments(registered, given))
+        for name in wanted:
+            rule, position = registered.of.get(name), arguments.index(name)
+            if name in together:
+                continue
+            if rule is None:
+                self.rules.append(NoRule(self.operation, name, position))
+            elif name in registered.sequences:
+                self.rules.append(_of_a_sequence(self.operation, name, position, rule, given))
+            else:
+                self.rules.append(RuleOfOne(self.operation, name, position, rule, given))
+
+    def with_facts(self, values: tuple[Any, ...]) -> tuple[Any, ...]:
+        """The arguments and the output, followed by the shapes and dtypes that are asked for."""
+        return (*values, *[read(values[k]) for k, read in self.facts])
+
+    def _resolve(
+        self, arguments: Sequence[str], needs: list[str]
+    ) -> tuple[list[tuple[int, Callable[[Any], Any]]], list[str]]:
+        """How to read the shapes and dtypes asked for; the names of all that a call can save."""
+        known = [*arguments, "y"]
+        facts = []
+        for need in needs:
+            argument, _, attribute = need.rpartition("_")
+            if need in known:
+                continue
+            if argument not in arguments or attribute not in _FACTS:
+                raise GraphError(
+                    f"{self.operation}: a gradient rule asks for '{need}', which is neither g, y, "
+                    f"needed, an argument ({', '.join(arguments)}), nor its _shape or _dtype"
+                )
+            facts.append((arguments.index(argument), _FACTS[attribute]))
+            known.append(need)
+        return facts, known
+
+
+class RuleOfOne:
+    """A rule that returns the gradient of one argument."""
+
+    __slots__ = ("argument", "operation", "pick", "position", "rule")
+
+    def __init__(
+        self, operation: str, argument: str, position: int, rule: Rule, given: list[str]
+    ) -> None:
+        self.operation = operation
+        self.argument = f"'{argument}'"
+        self.position = position
+        self.rule = rule
+        self.pick = _picker([given.index(name) for name in _names_of(rule)])
+
+    def run(self, places: Sequence[Any], given: tuple[Any, ...], useful: set[Any]) -> Pairs:
+        place = places[self.position]
+        if place not in useful:
+            return ()
+        try:
+            return ((place, self.rule(*self.pick(given))),)
+        except Exception as error:
+            _tell(error, self)
+            raise
+
+
+class JointRule:
+    """A rule that returns several gradients: of several arguments, or of the arrays of one.
+
+    It is told which are `needed`, and gets None for what is saved for the others alone.
+    """
+
+    __slots__ = ("argument", "given", "names", "needed", "operation", "pick", "rule")
+
+    def __init__(
+        self,
+        operation: str,
+        argument: str,
+        rule: Rule,
+        pick: Callable[[Sequence[Any]], tuple[Any, ...]],
+        needed: Callable[..., tuple[bool, ...]],
+        given: list[str],
+    ) -> None:
+        self.operation = operation
+        self.argument = argument
+        self.rule = rule
+        self.pick = pick
+        self.needed = needed
+        self.given = [*given, "needed"]
+        self.names = _names_of(rule)
+
+    def run(self, places: Sequence[Any], given: tuple[Any, ...], useful: set[Any]) -> Pairs:
+        mine = self.pick(places)
+        wanted = [place in useful for place in mine]
+        if True not in wanted:
+            return ()
+        values = dict(zip(self.given, (*given, self.needed(*wanted)), strict=True))
+        try:
+            gradients = self.rule(*map(values.get, self.names))
+        except Exception as error:
+            _tell(error, self)
+            raise
+        if not isinstance(gradients, (tuple, list)) or len(gradients) != len(mine):
+            returned = len(gradients) if isinstance(gradients, (tuple, list)) else gradients
+            raise GraphError(
+                f"{self.operation}: a gradient rule for {len(mine)} arrays returned "
+                f"{returned if isinstance(returned, int) else type(gradients).__name__}, "
+                "expected a gradient or None for each"
+            )
+        return [pair for pair in zip(mine, gradients, strict=True) if pair[0] in useful]
+
+
+class NoRule:
+    """In the place of a rule that nobody registered."""
+
+    __slots__ = ("argument", "operation", "position")
+
+    def __init__(self, operation: str, argument: str, position: int) -> None:
+        self.operation = operation
+        self.argument = argument
+        self.position = position
+
+    def run(self, places: Sequence[Any], _given: tuple[Any, ...], useful: set[Any]) -> Pairs:
+        mine = places[self.position]
+        if useful.isdisjoint(mine if type(mine) is tuple else (mine,)):
+            return ()
+        raise GraphError(
+            f"{self.operation} has no gradient for its argument '{self.argument}'.\n"
+            f"Register one with {self.operation}.gradient({self.argument}=...), or None where it "
+            "is zero; or call detach() on what is passed in."
+        )
+
+
+def _of_arguments(registered: Rules, given: list[str]) -> JointRule:
+    """The joint rule of an operation: for several arguments."""
+    rule, needs = registered.joint, registered.needs
+    assert rule is not None  # noqa: S101 (some argument has it)
+    pick = _picker([registered.arguments.index(name) for name in needs])
+    needed: Any = namedtuple("Needed", needs)  # type: ignore[misc] # noqa: PYI024
+    argument = ", ".join(map(repr, needs))
+    return JointRule(registered.operation, argument, rule, pick, needed, given)
+
+
+def _of_a_sequence(
+    operation: str, argument: str, position: int, rule: Rule, given: list[str]
+) -> JointRule:
+    """The rule of one argument that is a sequence of arrays; it has as many places."""
+
+    def needed(*wanted: bool) -> tuple[bool, ...]:
+        return wanted
+
+    return JointRule(operation, f"'{argument}'", rule, itemgetter(position), needed, given)
+
+
+def _tell(error: Exception, rule: RuleOfOne | JointRule) -> None:
+    """Raise, in those terms, what a rule may have raised because it was given Tensors."""
+    familiar = isinstance(error, (TypeError, AttributeError)) and not isinstance(error, LucidError)
+    if mode.recording and (familiar or isinstance(error, GraphError)):
+        raise GraphError(
+            f"{rule.operation}: the gradient rule for {rule.argument} raised "
+            f"{type(error).__name__}: {error}\n"
+            "The gradient is itself being recorded (create_graph, gradcheck with order=2), and so "
+            "the rule is given Tensors.\nCompute in it with operators and lucid's functions, such "
+            "as lucid.exp, not with NumPy's."
+        ) from error
+
+
+def shape_of(value: Any) -> Any:
+    """The shape of an array, () of a number, a list of them for a sequence."""
+    shape = getattr(value, "shape", None)
+    if shape is not None:
+        return tuple(shape)
+    return [shape_of(each) for each in value] if isinstance(value, (list, tuple)) else ()
+
+
+_FACTS: dict[str, Callable[[Any], Any]] = {
+    "shape": shape_of,
+    "dtype": lambda value: getattr(value, "dtype", None),
+}
+
+
+def _picker(indices: Sequence[int]) -> Callable[[Any], tuple[Any, ...]]:
+    """A function that picks these of a sequence's values, as a tuple."""
+    if len(indices) > 1:
+        return itemgetter(*indices)
+    if indices:
+        (only,) = indices
+        return lambda values: (values[only],)
+    return lambda _: ()
+
+
+def _names_of(rule: Rule | None) -> list[str]:
+    return [] if rule is None else list(inspect.signature(rule).parameters)

@@ -1,0 +1,97 @@
+"""float16 and bfloat16 add up in float32: the one place for what is too coarse to be a sum.
+
+A running total of ones in float16 stands still at 2048, in bfloat16 at 256, and a count overflows
+float16 from 65520 on. So these compute in float32 where they are given halves, and the result is
+rounded once, to the dtype of the argument:
+
+    `reduced`     a reduction of an array library
+    `product`     a product of matrices or vectors
+    `in_float32`  a whole function
+    `widened`     what the tape gives to gradient rules, and adds gradients up in
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import wraps
+from typing import Any, ParamSpec
+
+import numpy as np
+
+from ._arrays import (
+    Array,
+    DType,
+    is_array,
+    is_differentiable,
+    is_half,
+    like_tuple,
+    namespace,
+    native_dtype,
+)
+
+P = ParamSpec("P")
+
+
+def widened(value: Any) -> Any:
+    """An array (or Tensor) in float32 if it is half; of a tuple or list, each; all else as is."""
+    if isinstance(value, tuple):
+        return like_tuple(value, map(widened, value))
+    if isinstance(value, list):
+        return list(map(widened, value))
+    if not is_array(value) or not is_half(value.dtype):
+        return value
+    return converted(value, namespace(value).float32)
+
+
+def converted(x: Array, dtype: DType) -> Array:
+    """An array (or Tensor) in another dtype; what was broadcast is converted before it."""
+    if type(x) is np.ndarray and 0 in x.strides:
+        once = x[tuple(slice(None if stride else 1) for stride in x.strides)]
+        return np.broadcast_to(once.astype(dtype), x.shape)
+    return namespace(x).astype(x, dtype)
+
+
+def reduced(name: str, x: Array, *, dtype: DType | None = None, **options: Any) -> Array:
+    """A sum, mean, product or running total of the array's library, in float32 for a half.
+
+    NumPy converts some thousands of elements at a time: there is no copy of the whole in float32.
+    """
+    xp = namespace(x)
+    function = getattr(xp, name)
+    result = x.dtype if dtype is None else native_dtype(xp, dtype)
+    if is_half(result):
+        return xp.astype(function(x, dtype=xp.float32, **options), result)
+    return function(x, **options) if dtype is None else function(x, dtype=result, **options)
+
+
+def product(name: str, x1: Array, x2: Array, **options: Any) -> Array:
+    """`matmul`, `tensordot` or `vecdot` of the arrays' library, in float32 for a half of NumPy.
+
+    The other libraries add up in float32 by themselves, and have instructions for halves. NumPy
+    has a slow loop for float16, and none for bfloat16.
+    """
+    xp = namespace(x1, x2)
+    function = getattr(xp, name)
+    if xp is np and is_half(x1.dtype):
+        function = in_float32(function)
+    return function(x1, x2, **options)
+
+
+def in_float32(function: Callable[P, Array]) -> Callable[P, Array]:
+    """Have a function on arrays compute in float32 where its first argument is half."""
+
+    @wraps(function)
+    def compute(*arguments: Any, **options: Any) -> Array:
+        dtype = getattr(arguments[0], "dtype", None)
+        if dtype is None or not is_half(dtype):
+            return function(*arguments, **options)
+        arrays = filter(is_array, (*arguments, *options.values()))
+        floating = {array.dtype for array in arrays if is_differentiable(array.dtype)}
+        result = function(
+            *map(widened, arguments),
+            **{name: widened(value) for name, value in options.items()},
+        )
+        # with a wider argument, or one of the other half, the result is no half by promotion
+        return result if len(floating) > 1 else namespace(result).astype(result, dtype)
+
+    return compute

@@ -1,0 +1,184 @@
+"""Arithmetic, size and sign. The tape sums a broadcast away, so no rule here does."""
+
+from __future__ import annotations
+
+from .._arrays import Array, is_complex, namespace
+from .._op import op
+from ._comparison import (
+    equal,
+    greater,
+    greater_equal,
+    less,
+    less_equal,
+    logical_and,
+    logical_or,
+    where,
+)
+from ._complex import conj, real
+from ._like import full_like, ones_like, zeros_like
+
+
+@op
+def add(x1: Array, x2: Array, /) -> Array:
+    """The sum x1 + x2, element by element; the shapes broadcast.
+
+    >>> lucid.add(lucid.Tensor([1.0, 2.0]), 3.0)
+    Tensor([4.0, 5.0])
+    """
+    return namespace(x1, x2).add(x1, x2)
+
+
+add.gradient(x1=lambda g: g, x2=lambda g: g)
+
+
+@op
+def subtract(x1: Array, x2: Array, /) -> Array:
+    """The difference x1 - x2, element by element; the shapes broadcast.
+
+    >>> lucid.subtract(lucid.Tensor([1.0, 2.0]), 3.0)
+    Tensor([-2.0, -1.0])
+    """
+    return namespace(x1, x2).subtract(x1, x2)
+
+
+subtract.gradient(x1=lambda g: g, x2=lambda g: -g)
+
+
+@op
+def multiply(x1: Array, x2: Array, /) -> Array:
+    """The product x1 · x2, element by element; the shapes broadcast.
+
+    >>> lucid.multiply(lucid.Tensor([1.0, 2.0]), 3.0)
+    Tensor([3.0, 6.0])
+    """
+    return namespace(x1, x2).multiply(x1, x2)
+
+
+multiply.gradient(x1=lambda g, x2: g * x2, x2=lambda g, x1: g * x1)
+
+
+@op
+def divide(x1: Array, x2: Array, /) -> Array:
+    """The quotient x1 / x2, element by element; the shapes broadcast.
+
+    >>> lucid.divide(lucid.Tensor([1.0, 2.0]), 4.0)
+    Tensor([0.25, 0.5])
+    """
+    return namespace(x1, x2).divide(x1, x2)
+
+
+divide.gradient(x1=lambda g, x2: g / x2, x2=lambda g, y, x2: -(g * y) / x2)
+
+
+@op(gradient=lambda g: -g)
+def negative(x: Array, /) -> Array:
+    """The negative -x of each element.
+
+    >>> lucid.negative(lucid.Tensor([1.0, -2.0]))
+    Tensor([-1.0, 2.0])
+    """
+    return namespace(x).negative(x)
+
+
+@op(holomorphic=False)
+def sign(x: Array, /) -> Array:
+    """The sign of each element: -1, 0 or 1; of a complex number x / |x|.
+
+    >>> lucid.sign(lucid.Tensor([3.0, 0.0, -2.0]))
+    Tensor([1.0, 0.0, -1.0])
+    """
+    return namespace(x).sign(x)
+
+
+def _sign_gradient(g: Array, x: Array, y: Array) -> Array:
+    if not is_complex(x.dtype):
+        return zeros_like(g)
+    # only the part of dx across the direction of x turns x / |x|
+    across = g - y * real(conj(y) * g)
+    zero = equal(x, 0)
+    return where(zero, zeros_like(g), across / where(zero, ones_like(abs(x)), abs(x)))
+
+
+sign.gradient(x=_sign_gradient)
+
+
+@op(holomorphic=False)
+def abs(x: Array, /) -> Array:
+    """The absolute value |x| of each element; its gradient at 0 is 0.
+
+    >>> lucid.abs(lucid.Tensor([1.0, -2.0]))
+    Tensor([1.0, 2.0])
+    """
+    return namespace(x).abs(x)
+
+
+abs.gradient(x=lambda g, x: g * sign(x))
+
+
+@op
+def maximum(x1: Array, x2: Array, /) -> Array:
+    """The larger of x1 and x2, element by element; where they tie each gets half the gradient.
+
+    >>> lucid.maximum(lucid.Tensor([1.0, 5.0]), 3.0)
+    Tensor([3.0, 5.0])
+    """
+    return namespace(x1, x2).maximum(x1, x2)
+
+
+maximum.gradient(
+    x1=lambda g, x1, x2: g * _share(greater(x1, x2), equal(x1, x2), g),
+    x2=lambda g, x1, x2: g * _share(less(x1, x2), equal(x1, x2), g),
+)
+
+
+@op
+def minimum(x1: Array, x2: Array, /) -> Array:
+    """The smaller of x1 and x2, element by element; where they tie each gets half the gradient.
+
+    >>> lucid.minimum(lucid.Tensor([1.0, 5.0]), 3.0)
+    Tensor([1.0, 3.0])
+    """
+    return namespace(x1, x2).minimum(x1, x2)
+
+
+minimum.gradient(
+    x1=lambda g, x1, x2: g * _share(less(x1, x2), equal(x1, x2), g),
+    x2=lambda g, x1, x2: g * _share(greater(x1, x2), equal(x1, x2), g),
+)
+
+
+def _share(wins: Array, ties: Array, g: Array) -> Array:
+    """1 where an argument wins, ½ where it ties."""
+    return where(ties, full_like(g, 0.5), where(wins, ones_like(g), zeros_like(g)))
+
+
+@op
+def clip(x: Array, /, min: Array | None = None, max: Array | None = None) -> Array:
+    """Each element limited to min ≤ x ≤ max; None is no limit.
+
+    The gradient goes to x inside the limits, bounds included, and to a limit where it holds x.
+
+    >>> lucid.clip(lucid.Tensor([-1.0, 0.5, 2.0]), 0, 1)
+    Tensor([0.0, 0.5, 1.0])
+    """
+    return namespace(x, min, max).clip(x, min, max)
+
+
+def _inside(x: Array, min: Array | None, max: Array | None) -> Array:
+    low = equal(x, x) if min is None else greater_equal(x, min)
+    return low if max is None else logical_and(low, less_equal(x, max))
+
+
+clip.gradient(
+    x=lambda g, x, min, max: where(_inside(x, min, max), g, zeros_like(g)),
+    min=lambda g, x, min, max: where(
+        less(x, min) if max is None else logical_and(less(x, min), less_equal(min, max)),
+        g,
+        zeros_like(g),
+    ),
+    max=lambda g, x, min, max: where(
+        greater(x, max) if min is None else logical_or(greater(x, max), greater(min, max)),
+        g,
+        zeros_like(g),
+    ),
+)

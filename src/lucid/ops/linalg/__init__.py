@@ -1,0 +1,1 @@
+"""Linear algebra, one subject a file; `lucid.linalg` exports it."""
