@@ -28,7 +28,8 @@ from typing import Any
 import numpy as np
 
 ROOT = Path(__file__).parent.parent
-NATIVE = ROOT / "src" / "lucid" / "kernels" / "native"
+PACKAGE = Path("src", "lucid")
+NATIVE = PACKAGE / "kernels" / "native"
 SUFFIX = sysconfig.get_config_var("EXT_SUFFIX")
 COMPILE = [
     os.environ.get("CXX", "g++"), "-std=gnu++17", os.environ.get("LUCID_OPTIMIZE", "-O1"), "-fPIC",
@@ -269,17 +270,22 @@ def run(command: Sequence[str | Path], **more: Any) -> subprocess.CompletedProce
 
 
 class Build:
-    """The unchanged kernel's objects, and which source each header is a part of."""
+    """A copy of package and tests, the kernel's objects, and which source has which headers."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
-        self.sources = sorted(path.name for path in NATIVE.glob("*.cpp"))
+        ignore = shutil.ignore_patterns("__pycache__", "*.so")
+        for part in (PACKAGE, Path("tests")):
+            shutil.copytree(ROOT / part, folder / part, ignore=ignore)
+        shutil.copy(ROOT / "pyproject.toml", folder)
+        native = folder / NATIVE
+        self.sources = sorted(path.name for path in native.glob("*.cpp"))
         self.parts = {
-            source: set(re.findall(r"[\w.]+", run([*COMPILE, "-MM", NATIVE / source]).stdout))
+            source: set(re.findall(r"[\w.]+", run([*COMPILE, "-MM", native / source]).stdout))
             for source in self.sources
         }
         with ThreadPoolExecutor(os.cpu_count()) as pool:
-            errors = list(pool.map(lambda each: self.compile(NATIVE, each, folder), self.sources))
+            errors = list(pool.map(lambda each: self.compile(native, each, folder), self.sources))
         if any(errors):
             raise SystemExit("\n".join(errors))
 
@@ -290,13 +296,12 @@ class Build:
     def package(self, mutant: Mutant | None, folder: Path) -> str:
         """lucid with the mutant's kernel, in `folder`; the compiler's errors."""
         shutil.copytree(
-            ROOT / "src" / "lucid", folder / "lucid",
-            ignore=shutil.ignore_patterns("native", "__pycache__", "*.so"),
-        )  # fmt: skip
+            self.folder / PACKAGE, folder / "lucid", ignore=shutil.ignore_patterns("native")
+        )
         changed: list[str] = []
         if mutant:
             native = folder / "native"
-            shutil.copytree(NATIVE, native)
+            shutil.copytree(self.folder / NATIVE, native)
             mutant.apply(native)
             changed = [each for each in self.sources if mutant.file in self.parts[each]]
             for source in changed:
@@ -309,23 +314,22 @@ class Build:
         done = run([COMPILE[0], "-shared", "-pthread", *objects, "-o", to])
         return done.stderr if done.returncode else ""
 
-
-def tested(tests: Sequence[str], folder: Path) -> tuple[int, str]:
-    """pytest's exit code (0 for "all passed"), and the first failure or what else happened."""
-    environment = {**os.environ, "PYTHONPATH": str(folder), "LUCID_REQUIRE_NATIVE": "1"}
-    try:
-        done = run(
-            [sys.executable, "-m", "pytest", "-x", "-p", "no:cacheprovider", *tests],
-            cwd=ROOT, env=environment, timeout=SECONDS,
-        )  # fmt: skip
-    except subprocess.TimeoutExpired:
-        return 1, f"no end after {SECONDS} s"
-    failed = re.search(r"^FAILED (?:tests/)?(\S+)", done.stdout, re.MULTILINE)
-    if failed:
-        return 1, failed[1]
-    if done.returncode < 0:
-        return 1, f"signal {-done.returncode}"
-    return done.returncode, done.stdout[-2000:] + done.stderr[-2000:]
+    def test(self, tests: Sequence[str], package: Path) -> tuple[int, str]:
+        """pytest's exit code (0 for "all passed"), and the first failure or what else happened."""
+        environment = {**os.environ, "PYTHONPATH": str(package), "LUCID_REQUIRE_NATIVE": "1"}
+        try:
+            done = run(
+                [sys.executable, "-m", "pytest", "-x", "-p", "no:cacheprovider", *tests],
+                cwd=self.folder, env=environment, timeout=SECONDS,
+            )  # fmt: skip
+        except subprocess.TimeoutExpired:
+            return 1, f"no end after {SECONDS} s"
+        failed = re.search(r"^FAILED (?:tests/)?(\S+)", done.stdout, re.MULTILINE)
+        if failed:
+            return 1, failed[1]
+        if done.returncode < 0:
+            return 1, f"signal {-done.returncode}"
+        return done.returncode, done.stdout[-2000:] + done.stderr[-2000:]
 
 
 def verdict(build: Build, mutant: Mutant) -> tuple[bool, str]:
@@ -337,7 +341,7 @@ def verdict(build: Build, mutant: Mutant) -> tuple[bool, str]:
             return False, f"LOST: {lost}"
         if error:
             return False, f"DOES NOT COMPILE: {error[-2000:]}"
-        code, text = tested(mutant.tests, Path(name))
+        code, text = build.test(mutant.tests, Path(name))
     if code == 0:
         return False, f"SURVIVED {' '.join(mutant.tests)}"
     return code == 1, text if code == 1 else f"NOT TESTED: {text}"
@@ -357,7 +361,7 @@ def main(words: Sequence[str]) -> int:
         if not where.startswith(str(plain)):
             raise SystemExit(f"lucid is installed, in {where.strip()}: pip uninstall lucid-nn")
         for tests in dict.fromkeys(each.tests for each in chosen):
-            code, text = tested(tests, plain)
+            code, text = build.test(tests, plain)
             if code:
                 raise SystemExit(f"{' '.join(tests)} is red without any mutant:\n{text}")
         alive = 0
@@ -365,7 +369,8 @@ def main(words: Sequence[str]) -> int:
             chosen, pool.map(lambda each: verdict(build, each), chosen), strict=True
         ):
             alive += not killed
-            print(f"{'killed' if killed else 'ALIVE'}: {mutant.what} ({mutant.file})\n    {by}")
+            print(f"{'killed' if killed else 'ALIVE'}: {mutant.what} ({mutant.file})", flush=True)
+            print(f"    {by}")
     print(f"{len(chosen) - alive} of {len(chosen)} killed in {time.monotonic() - started:.0f} s")
     return 1 if alive else 0
 

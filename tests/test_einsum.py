@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given, settings, strategies as st
+from drawn import given, settings, st
 
 import lucid
 from lucid import Tensor

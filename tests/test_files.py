@@ -12,8 +12,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given, settings, strategies as st
-from hypothesis.extra import numpy as hnp
+from drawn import given, hnp, settings, st
 
 import lucid
 from lucid import Tensor, nn
@@ -68,7 +67,7 @@ def test_files_of_other_writers_are_read(path: Path) -> None:
 
 
 def test_every_dtype_and_layout_comes_back(path: Path) -> None:
-    import ml_dtypes
+    ml_dtypes = pytest.importorskip("ml_dtypes")
 
     matrix = np.arange(12.0).reshape(3, 4)
     arrays = {
@@ -360,7 +359,7 @@ def test_the_key_of_the_form_is_taken(path: Path) -> None:
 
 
 def test_dtypes_that_the_format_does_not_have_are_refused_by_name(path: Path) -> None:
-    import ml_dtypes
+    ml_dtypes = pytest.importorskip("ml_dtypes")
 
     arrays = [
         np.ones(2, "c16"),
@@ -559,7 +558,7 @@ def assert_alike(found: Any, expected: Any) -> None:
 def test_without_ml_dtypes_the_error_says_what_to_install(
     path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    import ml_dtypes
+    ml_dtypes = pytest.importorskip("ml_dtypes")
 
     lucid.save({"w": np.ones(1, ml_dtypes.bfloat16)}, path)
     monkeypatch.setitem(sys.modules, "ml_dtypes", None)

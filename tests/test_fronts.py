@@ -255,14 +255,14 @@ class Lucid(Front):
         self.name = f"lucid.Tensor, {self.library}"
 
     def has(self, case: Case) -> bool:
-        # a Tensor has the byte order of the machine
-        return self.inner.has(case) and case.layout != "byte-swapped"
+        return self.inner.has(case)
 
     def array(self, array: Array) -> Tensor:
         return lucid.asarray(self.inner.array(array))
 
     def numpy(self, array: Tensor) -> Array:
-        return array.numpy()
+        """A gradient has the dtype of its argument, and the byte order."""
+        return array.numpy().astype(array.dtype.newbyteorder("="), copy=False)
 
     def pull(self, function: Function, arrays: Sequence[Any], g: Sequence[Any]) -> list[Any]:
         for x in arrays:
