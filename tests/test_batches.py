@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given, strategies as st
+from drawn import given, st
 
 import lucid
 from lucid.nn import functional as F
