@@ -24,12 +24,12 @@ class batches:  # noqa: N801 (used like a function, as `range` is)
     Raises ShapeError where the arrays have different numbers of rows, ArgumentError for a batch
     size below 1 or no arrays.
 
-    >>> x, y = lucid.arange(10), lucid.arange(10) % 2
+    >>> x, y = lucid.arange(10), lucid.arange(10, 20)
     >>> for inputs, targets in lucid.batches(x, y, batch_size=4):
     ...     print(inputs, targets)
-    Tensor([0, 1, 2, 3]) Tensor([0, 1, 0, 1])
-    Tensor([4, 5, 6, 7]) Tensor([0, 1, 0, 1])
-    Tensor([8, 9]) Tensor([0, 1])
+    Tensor([0, 1, 2, 3]) Tensor([10, 11, 12, 13])
+    Tensor([4, 5, 6, 7]) Tensor([14, 15, 16, 17])
+    Tensor([8, 9]) Tensor([18, 19])
     """
 
     def __init__(
