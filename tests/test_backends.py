@@ -146,6 +146,14 @@ def test_repeated_indices_add_up(library: Any) -> None:
     assert_same(x.grad, np.array([2.0, 0.0, 1.0]))
 
 
+def test_a_list_is_an_index(library: Any) -> None:
+    x = Tensor(library.asarray(np.array([1.0, 2.0, 3.0])), requires_grad=True)
+    assert x[[2, 0, 0]].tolist() == [3.0, 1.0, 1.0]
+    x[[2, 0, 0]].backward()
+    assert x.grad is not None
+    assert x.grad.tolist() == [2.0, 0.0, 1.0]
+
+
 def test_gradcheck_works_on_arrays_of_any_library(library: Any) -> None:
     random = np.random.default_rng(0)
     arrays = [library.asarray(random.standard_normal(s)) for s in ((2, 3), (2, 4), (5, 3, 4))]

@@ -223,6 +223,14 @@ def test_a_gradient_that_was_changed_in_between_counts_as_it_is(half: str) -> No
     assert x.grad.tolist() == [9.0, 9.0]
 
 
+def test_recorded_and_plain_passes_add_up(half: str) -> None:
+    x = Tensor(np.ones(2, HALVES[half]), requires_grad=True)
+    for create_graph in (False, True, True, False, False, True):
+        (x * x).backward(create_graph=create_graph)
+        assert gradient(x).requires_grad == create_graph
+    assert gradient(x).tolist() == [12.0, 12.0]
+
+
 def test_a_retained_gradient_adds_up(half: str) -> None:
     x = Tensor(np.ones(2, HALVES[half]), requires_grad=True)
     y = x * 1

@@ -15,6 +15,7 @@ from hypothesis.extra import numpy as hnp
 
 import lucid
 from lucid import Tensor
+from lucid._arrays import Numbers, is_array, is_half, kind
 from lucid.testing import assert_same
 
 
@@ -790,3 +791,54 @@ def test_requires_grad_may_be_assigned() -> None:
     assert x.requires_grad
     x.requires_grad = False
     assert not x.requires_grad
+
+
+# Dtypes are told by what they hold, in whatever library and byte order
+
+
+@pytest.mark.parametrize("dtype", [">f4", "<f8", ">c8", ">f2", "e", "g"])
+def test_a_floating_dtype_of_any_byte_order_has_a_gradient(dtype: str) -> None:
+    x = Tensor(np.array([1, 2], dtype), requires_grad=True)
+    (x * x).sum().backward()
+    assert x.grad is not None
+    assert x.grad.dtype == x.dtype == np.dtype(dtype)
+    assert x.grad.numpy().tolist() == [2, 4]
+
+
+@pytest.mark.parametrize("dtype", [">i4", "u1", "?", ">u8"])
+def test_an_integer_dtype_of_any_byte_order_has_none(dtype: str) -> None:
+    with pytest.raises(lucid.DTypeError, match="only floating-point tensors can have a gradient"):
+        Tensor(np.array([1, 0], dtype), requires_grad=True)
+
+
+def test_numbers_are_told_by_dtype() -> None:
+    ml_dtypes = pytest.importorskip("ml_dtypes")
+    kinds = {
+        Numbers.TRUTH: ["?"],
+        Numbers.INTEGER: ["i1", ">i4", "u8", ml_dtypes.int4, ml_dtypes.uint4],
+        Numbers.REAL: ["f2", ">f4", "f8", ml_dtypes.bfloat16, ml_dtypes.float8_e4m3fn],
+        Numbers.COMPLEX: ["c8", ">c16"],
+    }
+    for numbers, dtypes in kinds.items():
+        assert [kind(np.dtype(dtype)) for dtype in dtypes] == [numbers] * len(dtypes)
+    assert sorted(Numbers) == [Numbers.TRUTH, Numbers.INTEGER, Numbers.REAL, Numbers.COMPLEX]
+    assert [is_half(np.dtype(d)) for d in ("f2", ">f2", "f4", ml_dtypes.bfloat16)] == [
+        True, True, False, True,
+    ]  # fmt: skip
+
+
+def test_the_numbers_of_other_libraries_are_told_by_dtype() -> None:
+    torch = pytest.importorskip("torch")
+    found = [kind(getattr(torch, name)) for name in ("bool", "uint8", "bfloat16", "complex64")]
+    assert found == [Numbers.TRUTH, Numbers.INTEGER, Numbers.REAL, Numbers.COMPLEX]
+    assert not is_array(torch.float32)
+    assert not is_array(torch.Size([2]))
+    assert not is_array(torch.device("cpu"))
+
+
+def test_an_index_of_a_byte_swapped_dtype_is_an_index() -> None:
+    assert [10, 20, 30][Tensor(np.array(1, ">i4"))] == 20
+    x = Tensor([1.0, 2.0], requires_grad=True)
+    x[np.array([0, 0, 1], ">i8")].sum().backward()
+    assert x.grad is not None
+    assert x.grad.tolist() == [2.0, 1.0]

@@ -430,22 +430,25 @@ def accumulate(leaf: Place, gradient: Any) -> None:
 
 def add_gradient(tensor: Tracked, gradient: Any, keeper: Any) -> None:
     """Add to the `.grad` of a Tensor; its `keeper` remembers the total where that is wider."""
-    before = tensor._grad
-    if before is None:
-        total = gradient
-    elif is_half(tensor._array.dtype):
+    before: Any = tensor._grad
+    if is_half(tensor._array.dtype):
         total = _wide_total(before, gradient, keeper)
+    elif before is None:
+        total = gradient
     else:
         total = (before if isinstance(gradient, Tracked) else before._array) + gradient
     tensor._grad = total if isinstance(total, Tracked) else new_tensor(total)  # type: ignore[assignment]
 
 
-def _wide_total(before: Tracked, gradient: Any, keeper: Any) -> Any:
+def _wide_total(before: Tracked | None, gradient: Any, keeper: Any) -> Any:
     """The sum of half gradients over several backward passes, which float32 keeps for the next."""
-    known: Any = before if isinstance(gradient, Tracked) else before._array
+    if before is None:
+        keeper.total = (None, None)
+        return gradient
     rounded, total = getattr(keeper, "total", (None, None))
-    # unless the gradient was set or changed in between
-    total = _sum(total if rounded is before._array else known, gradient)
+    if rounded is not before._array:  # there is none yet, or `.grad` was set or changed
+        total = before
+    total = _sum(total if isinstance(gradient, Tracked) else plain(total), gradient)
     result = _rounded(total, before._array.dtype)
     keeper.total = plain(result), total
     return result
