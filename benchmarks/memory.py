@@ -1,7 +1,7 @@
 """What a call of the bilinear form holds beside its arguments and results, at most, in MiB.
 
-Every kind of array through every integration, each in a process of its own: 3·10⁶ rows of 8 × 8 → 16
-features, and pairs with results of about the same size. lucid promises 64 MiB; the script ends with
+Every kind of array through every integration, each in a process of its own: 3·10⁶ rows of
+8 × 8 → 16 features, and pairs with results of about the same size. lucid promises 64 MiB; the script ends with
 1 if any row of its table is over. Needs Linux, and some 2 GB.
 
     python benchmarks/memory.py [words that the names of the cases have]
@@ -176,9 +176,9 @@ def cases() -> list[tuple[str, str, str]]:
             copied = integration == "jax" and kind not in ("contiguous", "float16", "integers")
             if not same and not copied:
                 found.append((integration, "rows", kind))
-        for kind in ("contiguous", "strided", "float16", "expanded"):
-            if integration != "jax" or kind in ("contiguous", "float16"):
-                found.append((integration, "pairs", kind))
+        of_pairs = ["contiguous", "float16"]
+        of_pairs += ["strided", "expanded"] if integration != "jax" else []
+        found += [(integration, "pairs", kind) for kind in of_pairs]
     return found
 
 
