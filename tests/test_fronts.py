@@ -262,7 +262,8 @@ class Lucid(Front):
 
     def numpy(self, array: Tensor) -> Array:
         """A gradient has the dtype of its argument, and the byte order."""
-        return array.numpy().astype(array.dtype.newbyteorder("="), copy=False)
+        values = array.numpy()
+        return values.astype(values.dtype.newbyteorder("="), copy=False)
 
     def pull(self, function: Function, arrays: Sequence[Any], g: Sequence[Any]) -> list[Any]:
         for x in arrays:

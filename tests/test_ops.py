@@ -218,7 +218,8 @@ def test_a_python_number_gives_the_gradient_of_a_full_array(case: Case) -> None:
 
 def native(x: Tensor) -> Array:
     """Its numbers in the byte order of the machine: that of an argument may stay."""
-    return x.numpy().astype(x.dtype.newbyteorder("="))
+    values = x.numpy()
+    return values.astype(values.dtype.newbyteorder("="))
 
 
 @pytest.mark.parametrize("layout", LAYOUTS)
