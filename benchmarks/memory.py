@@ -1,9 +1,8 @@
 """What a call of the bilinear form holds beside its arguments and results, at most, in MiB.
 
 Every kind of array through every integration, each in a process of its own: 3·10⁶ rows of
-8 × 8 → 16 features, and pairs with results of about the same size. lucid promises 64 MiB; the script
-ends with
-1 if any row of its table is over. Needs Linux, and some 2 GB.
+8 × 8 → 16 features, and pairs with results of about the same size. lucid promises 64 MiB; the
+script ends with 1 if any row of its table is over. Needs Linux, and some 2 GB.
 
     python benchmarks/memory.py [words that the names of the cases have]
 """
