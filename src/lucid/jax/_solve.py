@@ -138,19 +138,12 @@ def solve(
         for k, x in enumerate(factors)
     ]
     if native and _native.takes(dtype, wanted, size):
-        found = _native_contract(gathered, wanted, size, dtype)
+        every = [tuple(size[name] for name in names) for names in _AXES]
+        found = _native.contract(gathered, wanted, every, dtype)
     else:
         found = _portable_contract(gathered, wanted, size, on_cpu)
     scattered = (axes.scatter(k, y, full[k]) for k, y in zip(wanted, found, strict=True))
     return [jnp.reshape(y, shapes[k]) for k, y in zip(wanted, scattered, strict=True)]
-
-
-def _native_contract(
-    factors: list[Array | None], wanted: tuple[int, ...], size: dict[str, int], dtype: Any
-) -> list[Array]:
-    given = [x for x in factors if x is not None]
-    shapes = [tuple(size[name] for name in _AXES[k]) for k in wanted]
-    return _native.contract(given, wanted, shapes, dtype)
 
 
 def _portable_contract(

@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from .._arrays import Array, DType, is_half, plain_array
+from .._arrays import Array, DType, is_differentiable, is_half, plain_array
 from .._shapes import Shape, broadcast_shapes
 from . import _native, _portable
 from ._arguments import Gradients, Needed, factors_of, promoted, shape_of
@@ -69,8 +69,9 @@ def bilinear(x1: Array, x2: Array, weight: Array, bias: Array | None) -> Array:
 
 
 def gradients(
-    g: Array, x1: Array | Shape, x2: Array | Shape, weight: Array | None, needed: Needed
-) -> Gradients:
+    g: Array, x1: Array | Shape, x2: Array | Shape, weight: Array | None, needed: Needed,
+    as_arguments: bool,
+) -> Gradients:  # fmt: skip
     """The gradients of NumPy arrays."""
     g, x1, x2, weight = (
         each if each is None or isinstance(each, tuple) else plain_array("gradients", name, each)
@@ -79,13 +80,24 @@ def gradients(
     shapes = shape_of(x1), shape_of(x2)
     factors = factors_of(g, x1, x2, weight, needed)
     dtype = promoted(np, factors)
+    dtypes = dtypes_of((x1, x2, weight), dtype, as_arguments, is_differentiable)
 
     def run(g: Array, x1: Any, x2: Any, weight: Array | None, needed: Needed) -> Gradients:
         given = g, x1, x2, weight, needed
-        found = prepared_gradients(NUMPY, *given, dtype, _working(dtype))
+        found = prepared_gradients(NUMPY, *given, dtypes, _working(dtype))
         return _portable.gradients(*given) if found is None else found
 
     return apart(NUMPY, run, *factors, *shapes, needed)
+
+
+def dtypes_of(
+    arguments: Sequence[Any], dtype: DType, as_arguments: bool, is_floating: Callable[[DType], bool]
+) -> tuple[DType, ...]:
+    """The dtypes of the gradients: the promoted one, or those of the arguments that are arrays."""
+    return tuple(
+        own if as_arguments and own is not None and is_floating(own) else dtype
+        for own in (getattr(each, "dtype", None) for each in arguments)
+    )
 
 
 def _working(dtype: DType) -> DType | None:
@@ -181,7 +193,7 @@ def prepared(
 
 def prepared_gradients(
     library: Arrays, g: Array, x1: Array | Shape, x2: Array | Shape, weight: Array | None,
-    needed: Needed, dtype: DType, working: DType | None,
+    needed: Needed, dtypes: Sequence[DType], working: DType | None,
 ) -> Gradients | None:  # fmt: skip
     """The gradients by the compiled kernel, of arguments made ready for it, or None."""
     shape_1, shape_2 = shapes = shape_of(x1), shape_of(x2)
@@ -201,11 +213,12 @@ def prepared_gradients(
         wanted and any(_size(shape, axis - len(leading) - 1) == 1 for axis in cut)
         for shape, wanted in zip(shapes, needed, strict=False)
     ]
-    rounds = dtype != library.empty((0,), working).dtype
-    if rounds and any(summed):
+    wide = library.empty((0,), working).dtype
+    rounds = [dtype != wide for dtype in dtypes]
+    if any(each and sums for each, sums in zip(rounds, summed, strict=False)):
         return None  # the sums would be rounded part by part
     if _is_large(weight_shape, working) and (
-        (needed[2] and (rounds or cut)) or not (weight is None or library.fits(weight, working))
+        (needed[2] and (rounds[2] or cut)) or not (weight is None or library.fits(weight, working))
     ):
         return None
     weight = None if weight is None else library.ready(weight, working)
@@ -225,11 +238,12 @@ def prepared_gradients(
     if not cut:
         found = run(whole)
         return found and tuple(
-            each if each is None else library.astype(library.own(each), dtype) for each in found
+            each if each is None else library.astype(library.own(each), dtype)
+            for each, dtype in zip(found, dtypes, strict=True)
         )
     results = [
         library.empty(shape, dtype) if wanted else None
-        for shape, wanted in zip(shapes, needed, strict=False)
+        for shape, wanted, dtype in zip(shapes, needed, dtypes, strict=False)
     ]
     d_weight = None
     for box in _boxes(tuple(leading), steps):
@@ -247,7 +261,7 @@ def prepared_gradients(
         if needed[2]:
             d_weight = found[2] if d_weight is None else np.add(d_weight, found[2], out=d_weight)
     if d_weight is not None:
-        d_weight = library.astype(library.own(d_weight), dtype)
+        d_weight = library.astype(library.own(d_weight), dtypes[2])
     d_1, d_2 = results
     return d_1, d_2, d_weight
 

@@ -52,6 +52,7 @@ def gradients(
     needed: Needed = ALL,
     *,
     order: Order | None = None,
+    as_arguments: bool = False,
 ) -> Gradients:
     """The gradients of `bilinear`, given that of its result; None for those not needed.
 
@@ -61,7 +62,8 @@ def gradients(
 
     dx1 and dx2 have the shapes of `x1` and `x2`: they are summed over broadcast leading axes.
     An input whose values no needed gradient asks for may be given as its shape, a tuple; the
-    weight may then be None.
+    weight may then be None. Their dtype is that of the factors; with `as_arguments`, where it can
+    be had without a copy, that of the argument whose gradient it is.
     """
     if order is not None:
         return _portable.gradients(g, x1, x2, weight, needed, order=order)
@@ -69,9 +71,11 @@ def gradients(
     if found is not None:
         return found
     if isinstance(g, np.ndarray):
-        return _cpu.gradients(g, x1, x2, weight, needed)
+        return _cpu.gradients(g, x1, x2, weight, needed, as_arguments)
     if library(g) == "torch":
-        return _torch().gradients(g, x1, x2, weight, needed)  # type: ignore[no-any-return]
+        return _torch().gradients(  # type: ignore[no-any-return]
+            g, x1, x2, weight, needed, as_arguments
+        )
     return _portable.gradients(g, x1, x2, weight, needed)
 
 

@@ -109,16 +109,20 @@ def otherwise(x1: Tensor, x2: Tensor, weight: Tensor, bias: Tensor | None) -> Te
 
 
 def gradients(
-    g: Tensor, x1: Tensor | Shape, x2: Tensor | Shape, weight: Tensor | None, needed: Any = ALL
-) -> Gradients:
+    g: Tensor, x1: Tensor | Shape, x2: Tensor | Shape, weight: Tensor | None, needed: Any = ALL,
+    as_arguments: bool = False,
+) -> Gradients:  # fmt: skip
     """The gradients of `bilinear`; see `lucid.kernels.gradients`."""
     found = attempt_gradients(g, x1, x2, weight, needed)
-    return gradients_otherwise(g, x1, x2, weight, needed) if found is None else found
+    if found is None:
+        found = gradients_otherwise(g, x1, x2, weight, needed, as_arguments)
+    return found
 
 
 def gradients_otherwise(
-    g: Tensor, x1: Tensor | Shape, x2: Tensor | Shape, weight: Tensor | None, needed: Needed
-) -> Gradients:
+    g: Tensor, x1: Tensor | Shape, x2: Tensor | Shape, weight: Tensor | None, needed: Needed,
+    as_arguments: bool,
+) -> Gradients:  # fmt: skip
     """The same, of arguments that the compiled kernel has declined."""
     g, x1, x2, weight = map(_detached, (g, x1, x2, weight))
     every = factors_of(g, x1, x2, weight, needed)
@@ -126,11 +130,12 @@ def gradients_otherwise(
     if not all(each.is_cpu for each in factors):
         return _gradients_on_device(g, x1, x2, weight, needed)
     dtype, library = promoted(factors), Tensors()
+    dtypes = _cpu.dtypes_of((x1, x2, weight), dtype, as_arguments, _is_floating)
 
     def run(g: Tensor, x1: Any, x2: Any, weight: Tensor | None, needed: Needed) -> Gradients:
         given = g, x1, x2, weight
         working = _WORKING.get(dtype)
-        found = _cpu.prepared_gradients(library, *given, needed, dtype, working)
+        found = _cpu.prepared_gradients(library, *given, needed, dtypes, working)
         if found is None and _are_numpys(factors):
             start, first, second, matrices = map(_array, given)
             found = _tensors(_portable.gradients(start, first, second, matrices, needed))
@@ -172,6 +177,10 @@ def _triton() -> Any:
     except ImportError:
         return None
     return _triton
+
+
+def _is_floating(dtype: torch.dtype) -> bool:
+    return dtype.is_floating_point
 
 
 def promoted(factors: Sequence[Tensor]) -> torch.dtype:

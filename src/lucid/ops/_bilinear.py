@@ -85,7 +85,7 @@ def _bilinear_gradients(
     if not isinstance(g, Tracked):  # nothing to record
         first = input_1_shape if input_1 is None else input_1
         second = input_2_shape if input_2 is None else input_2
-        return *gradients(g, first, second, weight, asked), d_bias
+        return *gradients(g, first, second, weight, asked, as_arguments=True), d_bias
     found = iter(_contractions(g, input_1, input_2, weight, input_1_shape, input_2_shape, asked))
     return *(next(found) if wanted else None for wanted in asked), d_bias
 

@@ -86,8 +86,12 @@ _DTYPES = {
 def gradients(
     g: Array, x1: Array | None, x2: Array | None, weight: Array | None,
     shape_1: Shape, shape_2: Shape, needed: tuple[bool, ...], each: bool = False,
+    as_arguments: bool = False,
 ) -> Gradients:  # fmt: skip
-    """The gradients of the form in its inputs and its weight; None for those not needed."""
+    """The gradients of the form in its inputs and its weight; None for those not needed.
+
+    With `as_arguments` their dtypes may be those of the arguments, else the promoted one.
+    """
     if each:
         with _no_autocast(g):
             return _gradients_each(g, x1, x2, weight, shape_1, shape_2, needed)
@@ -105,7 +109,8 @@ def gradients(
         return d_1, d_2, d_weight
     with _no_autocast(g):
         need_1, need_2, need_weight = needed
-        return kernels.gradients_otherwise(g, first, second, weight, (need_1, need_2, need_weight))
+        asked = need_1, need_2, need_weight
+        return kernels.gradients_otherwise(g, first, second, weight, asked, as_arguments)
 
 
 def _are_batched(*factors: Array | None) -> bool:

@@ -76,7 +76,8 @@ def gradients(
         return Gradients.apply(*arguments, shape_1, shape_2, needed, each)
     if torch.is_grad_enabled() and any(a is not None and a.requires_grad for a in arguments):
         return Gradients.record(*arguments, shape_1, shape_2, needed, each)
-    found = _compute.gradients(*arguments, shape_1, shape_2, needed, each)
+    # nothing is recorded: autograd wants each gradient in the dtype of its argument
+    found = _compute.gradients(*arguments, shape_1, shape_2, needed, each, as_arguments=True)
     return tuple(gradient for gradient in found if gradient is not None)
 
 
