@@ -215,13 +215,13 @@ def test_gradcheck_says_that_all_is_well() -> None:
 
 
 def test_a_rule_in_numpy_is_named_at_order_2() -> None:
-    @lucid.op(gradient=lambda g, x: g * np.cos(x))
+    @lucid.op(gradient=lambda g, x: g * np.cos(np.asarray(x)))
     def sine(x: Any) -> Any:
         return np.sin(x)
 
     assert gradcheck(sine, [np.ones(2)])
     message = (
-        r"^sine: the gradient rule for 'x' raised TypeError: .*\n"
+        r"^sine: the gradient rule for 'x' raised GraphError: (.|\n)*"
         r"The gradient is itself being recorded .*, and so the rule is given Tensors\.\n"
         r"Compute in it with operators and lucid's functions, such as lucid\.exp, not with NumPy's"
     )

@@ -59,6 +59,8 @@ def reduced(name: str, x: Array, *, dtype: DType | None = None, **options: Any) 
     xp = namespace(x)
     function = getattr(xp, name)
     result = x.dtype if dtype is None else native_dtype(xp, dtype)
+    if xp is np:
+        result = np.dtype(result).newbyteorder("=")  # NumPy's sums have no other
     if is_half(result):
         return xp.astype(function(x, dtype=xp.float32, **options), result)
     return function(x, **options) if dtype is None else function(x, dtype=result, **options)
