@@ -32,7 +32,7 @@ PACKAGE = Path("src", "lucid")
 NATIVE = PACKAGE / "kernels" / "native"
 SUFFIX = sysconfig.get_config_var("EXT_SUFFIX")
 COMPILE = [
-    os.environ.get("CXX", "g++"), "-std=gnu++17", os.environ.get("LUCID_OPTIMIZE", "-O1"), "-fPIC",
+    os.environ.get("CXX", "g++"), "-std=gnu++17", os.environ.get("LUCID_OPTIMIZE", "-O0"), "-fPIC",
     "-fvisibility=hidden", "-fno-math-errno", "-fno-trapping-math", "-ffp-contract=fast", "-w",
     "-DLUCID_SET=baseline", f"-I{sysconfig.get_paths()['include']}", f"-I{np.get_include()}",
 ]  # fmt: skip
