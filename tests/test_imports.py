@@ -22,9 +22,6 @@ Graph = dict[str, set[str]]
 # The one natural tie, and where it may be named
 TIE = {("lucid._tape", "lucid._tensor"), ("lucid._op", "lucid._tensor")}
 
-# A circle that is still to be opened
-NOT_YET = {("lucid.kernels._torch", "lucid.kernels._native")}
-
 # From the ground up. A file belongs to the layer of the longest prefix of its name; one of a layer
 # imports from its own layer and from those before it.
 LAYERS = [
@@ -89,8 +86,7 @@ def graph() -> Graph:
 
 def without_tie(graph: Graph) -> Graph:
     return {
-        name: {each for each in used if (name, each) not in TIE | NOT_YET}
-        for name, used in graph.items()
+        name: {each for each in used if (name, each) not in TIE} for name, used in graph.items()
     }
 
 
@@ -122,10 +118,6 @@ def test_there_is_no_circle(graph: Graph) -> None:
 def test_the_one_tie_upwards_is_still_there(graph: Graph) -> None:
     assert all(above in graph[below] for below, above in TIE)
     assert circle(graph) is not None
-
-
-def test_what_is_opened_is_no_longer_excepted(graph: Graph) -> None:
-    assert all(above in graph[below] for below, above in NOT_YET)
 
 
 def test_the_tie_is_in_annotations_only() -> None:

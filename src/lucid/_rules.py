@@ -277,7 +277,7 @@ def _tell(error: Exception, rule: RuleOfOne | JointRule) -> None:
             f"{type(error).__name__}: {error}\n"
             "The gradient is itself being recorded (create_graph, gradcheck with order=2), and so "
             "the rule is given Tensors.\nCompute in it with operators and lucid's functions, such "
-            "as lucid.exp, not with NumPy's."
+            "as lucid.exp, and take no values out of a Tensor."
         ) from error
 
 

@@ -332,7 +332,8 @@ def _add(
             f"{node.saving.operation}: a gradient rule returned {type(gradient).__name__} where "
             "the gradient is itself being recorded (create_graph, gradcheck with order=2); its "
             "graph is lost.\nCompute in the rule with operators and lucid's functions, such as "
-            "lucid.exp, not with NumPy's; return None where the gradient is zero."
+            "lucid.exp, and take no values out of a Tensor; return None where the gradient is "
+            "zero."
         )
     # NumPy's dtypes are nearly always the same object, which is quicker to see
     if shape != place.shape or (dtype is not place.dtype and dtype != place.dtype):
