@@ -37,6 +37,7 @@ TITLES = {
     "_batches": "Batches",
     "_files": "Files",
     "_threads": "Threads and configuration",
+    "_config": "Threads and configuration",
     "_create": "Creation",
     "_like": "Arrays like another, conversion",
     "_movement": "Shape and order of axes",

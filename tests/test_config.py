@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 import lucid
-from lucid import _threads
+from lucid import _config
 from lucid.kernels import _native
 
 WITHOUT_KERNEL = """if True:
@@ -108,7 +108,7 @@ def test_a_missing_kernel_in_a_source_tree_is_said_with_the_remedy() -> None:
 
 
 def test_a_missing_kernel_in_an_installation(tmp_path: Path) -> None:
-    assert _threads._remedy(tmp_path).endswith(
+    assert _config._remedy(tmp_path).endswith(
         "install lucid again with GCC or Clang at hand,\n"
         "with LUCID_REQUIRE_NATIVE=1 to see why it does not build"
     )
@@ -121,9 +121,9 @@ def test_an_installation_that_is_hidden_is_named(
     information.parent.mkdir()
     information.write_text("Metadata-Version: 2.1\nName: lucid-nn\nVersion: 1.0\n")
     monkeypatch.syspath_prepend(tmp_path)
-    assert _threads._hidden(tmp_path / "elsewhere") is None  # an editable one has no folder there
+    assert _config._hidden(tmp_path / "elsewhere") is None  # an editable one has no folder there
     package = tmp_path / "lucid"
     package.mkdir()
     (package / "__init__.py").touch()
-    assert _threads._hidden(tmp_path / "elsewhere") == str(package.resolve())
-    assert _threads._hidden(package.resolve()) is None
+    assert _config._hidden(tmp_path / "elsewhere") == str(package.resolve())
+    assert _config._hidden(package.resolve()) is None

@@ -36,7 +36,7 @@ LAYERS = [
         "_recording",
         "_pytree",
     ),
-    ("kernels", "_threads"),
+    ("kernels", "_threads", "_config"),
     ("_rules", "_anomaly", "_tape", "_call", "_op"),
     ("ops",),
     ("_numpy", "_numpy_functions", "_tensor", "_printing"),

@@ -9,6 +9,7 @@ import numpy as _np
 from . import _arrays, _hints
 from ._anomaly import detect_anomaly as detect_anomaly
 from ._batches import batches as batches
+from ._config import show_config as show_config
 from ._errors import (
     AnomalyError as AnomalyError,
     ArgumentError as ArgumentError,
@@ -35,11 +36,7 @@ from ._recording import (
     no_grad as no_grad,
 )
 from ._tensor import Tensor as Tensor
-from ._threads import (
-    get_num_threads as get_num_threads,
-    set_num_threads as set_num_threads,
-    show_config as show_config,
-)
+from ._threads import get_num_threads as get_num_threads, set_num_threads as set_num_threads
 from ._version import VERSION as _VERSION
 from .autograd import grad as grad
 from .ops._arithmetic import (
