@@ -391,3 +391,21 @@ def test_init(bias: bool) -> None:
 def test_importing_lucid_does_not_import_jax() -> None:
     code = "import sys, lucid, lucid.nn; assert 'jax' not in sys.modules"
     subprocess.run([sys.executable, "-c", code], check=True)  # noqa: S603 (our own text)
+
+
+def test_a_parameter_of_nnx_is_an_array() -> None:
+    nnx = pytest.importorskip("flax.nnx", reason="flax is not installed")
+    x1, x2, weight = (
+        jnp.arange(np.prod(shape)).reshape(shape) / 7 for shape in ((2, 3), (2, 4), (5, 3, 4))
+    )
+    bias = jnp.arange(5.0)
+    right = lucid.jax.bilinear(x1, x2, weight, bias)
+    found = lucid.jax.bilinear(x1, x2, nnx.Param(weight), nnx.Param(bias))
+    np.testing.assert_array_equal(found, right)
+    assert np.abs(right).max() > 1
+
+    def loss(parameter: Any) -> Any:
+        return lucid.jax.bilinear(x1, x2, parameter).sum()
+
+    slope = jax.grad(loss)(nnx.Param(weight))
+    np.testing.assert_allclose(slope[...], jax.grad(loss)(weight))

@@ -28,7 +28,7 @@ def bilinear(input_1: Array, input_2: Array, weight: Array, bias: Array | None =
 
     Every dtype works; mixed ones promote as JAX does, and float16 and bfloat16 add up in float32.
     All of JAX's transformations apply, to every order; a complex gradient is JAX's, the conjugate
-    of PyTorch's.
+    of PyTorch's. What JAX's own functions take for an array, such as an `nnx.Param`, is one here.
 
     Raises ShapeError, with the name of the axis, where sizes do not fit.
 
@@ -37,9 +37,15 @@ def bilinear(input_1: Array, input_2: Array, weight: Array, bias: Array | None =
     >>> lucid.jax.bilinear(jnp.ones((2, 3)), jnp.ones((2, 4)), jnp.ones((5, 3, 4))).shape
     (2, 5)
     """
-    given = [input_1, input_2, weight] if bias is None else [input_1, input_2, weight, bias]
     check(input_1, input_2, weight, bias)
-    return _compiled(*given)
+    given = [input_1, input_2, weight] if bias is None else [input_1, input_2, weight, bias]
+    return _compiled(*map(_array, given))
+
+
+def _array(x: Array) -> Array:
+    """What stands for an array says which; a tracer has None in the place of that method."""
+    convert = getattr(x, "__jax_array__", None)
+    return x if convert is None else convert()
 
 
 def _bilinear(*given: Array) -> Array:
