@@ -178,10 +178,11 @@ def learned(data: Data, options: argparse.Namespace) -> BilinearKinship:
     links = (
         f"{len(data.terms)} {data.words.relations if len(data.terms) > 1 else data.words.relation}"
     )
-    print(printable(f"{things}, {links}; triples: {counts}{data.noticed}"), flush=True)
     lucid.manual_seed(options.seed)
     bilinear, linear = BilinearKinship(*sizes), LinearKinship(*sizes)
     models = {"bilinear": bilinear, "linear": linear}
+    # Only now: the random numbers' module loses a Ctrl-C that comes while NumPy loads it.
+    print(printable(f"{things}, {links}; triples: {counts}{data.noticed}"), flush=True)
     trainings = {name: train(name, model, data, options.epochs) for name, model in models.items()}
     report(data, models, trainings)
 
