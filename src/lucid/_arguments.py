@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from cmath import isfinite as cisfinite
 from collections.abc import Callable
 from dataclasses import dataclass
 from math import inf, isfinite
@@ -31,6 +32,10 @@ def _whole(value: Any) -> bool:
 
 ANY = Expected("a number", _real)
 NUMBER = Expected("a finite number", lambda value: _real(value) and isfinite(value))
+COMPLEX = Expected(
+    "a finite number",
+    lambda value: cisfinite(value) if type(value) is complex else NUMBER.holds(value),
+)
 NOT_NEGATIVE = Expected(
     "a finite number, 0 or more", lambda value: _real(value) and 0 <= value < inf
 )
