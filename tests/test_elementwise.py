@@ -126,6 +126,27 @@ def test_logaddexp_far_apart_keeps_the_digits_of_its_slope() -> None:
     )
 
 
+# Complex numbers that are not finite: what the standard says, where NumPy's expm1 says NaN
+
+
+EXPM1 = [
+    # x, and the real and imaginary part of eˣ - 1
+    (complex(inf, 0), inf, 0.0), (complex(-inf, inf), -1.0, 0.0), (complex(inf, inf), inf, nan),
+    (complex(-inf, nan), -1.0, 0.0), (complex(inf, nan), inf, nan), (complex(nan, 0), nan, 0.0),
+    (complex(-0.0, 0), 0.0, 0.0), (complex(0, 0), 0.0, 0.0), (complex(inf, 2), -inf, inf),
+]  # fmt: skip
+
+
+@pytest.mark.filterwarnings("ignore:invalid value")  # of NumPy's exp
+def test_expm1_of_complex_infinities() -> None:
+    for x, real, imag in EXPM1:
+        found = lucid.expm1(Tensor([x, 1e-20j]))
+        assert_same(lucid.real(found)[0], np.float32(real))
+        assert_same(lucid.imag(found)[0], np.float32(imag))
+        assert np.signbit(found.numpy()[0].real) == np.signbit(real)
+        assert found.tolist()[1].imag == pytest.approx(1e-20)
+
+
 # Signs
 
 

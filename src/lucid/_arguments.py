@@ -4,16 +4,14 @@ from __future__ import annotations
 
 from cmath import isfinite as cisfinite
 from collections.abc import Callable
-from dataclasses import dataclass
 from math import inf, isfinite
 from numbers import Integral, Real
-from typing import Any
+from typing import Any, NamedTuple
 
 from ._errors import ArgumentError
 
 
-@dataclass(frozen=True, slots=True)
-class Expected:
+class Expected(NamedTuple):
     """Which values an argument may have."""
 
     words: str

@@ -62,15 +62,15 @@ def arithmetic(function: str, x1: Array, x2: Array) -> Namespace:
 
     Truth values and a number have no common dtype in the standard, and libraries find three.
     """
-    kind = type(x1)
-    if type(x2) is kind:
-        return array_types.get(kind) or _discover(x1)
-    xp = namespace(x1, x2)
-    if type(x2) in _NUMBERS:
+    kind, other = type(x1), type(x2)
+    if other in _NUMBERS:
         _refuse_truth(function, "x1", x1, "x2", x2)
-    elif type(x1) in _NUMBERS:
+    elif kind in _NUMBERS:
         _refuse_truth(function, "x2", x2, "x1", x1)
-    return xp
+        return array_types.get(other) or _discover(x2)
+    elif other is not kind:
+        return namespace(x1, x2)
+    return array_types.get(kind) or _discover(x1)
 
 
 def _refuse_truth(function: str, name: str, array: Array, beside: str, number: complex) -> None:

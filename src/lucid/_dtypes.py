@@ -122,7 +122,9 @@ def can_cast(from_: DType | Array, to: DType, /) -> bool:
     >>> lucid.can_cast(lucid.int8, lucid.int16), lucid.can_cast(lucid.float64, lucid.float32)
     (True, False)
     """
-    return np.can_cast(*[native_dtype(np, _dtype_of(each)[1]) for each in (from_, to)])
+    one: Any = native_dtype(np, _dtype_of(from_)[1])
+    other: Any = native_dtype(np, _dtype_of(to)[1])
+    return np.can_cast(one, other)
 
 
 def result_type(*arrays_and_dtypes: Array | DType | complex) -> DType:

@@ -188,5 +188,5 @@ def from_dlpack(x: Any, /, *, device: Device | None = None, copy: bool | None = 
     Tensor([1.0, 1.0], dtype=float64)
     """
     options = {"device": device, "copy": copy}  # NumPy 2.0 has neither
-    given = {name: value for name, value in options.items() if value is not None}
+    given: dict[str, Any] = {name: each for name, each in options.items() if each is not None}
     return new_tensor(np.from_dlpack(x, **given))

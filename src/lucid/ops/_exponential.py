@@ -28,7 +28,12 @@ def expm1(x: Array, /) -> Array:
     >>> lucid.expm1(lucid.Tensor([0.0, 1e-10]))
     Tensor([0.0, 1e-10])
     """
-    return namespace(x).expm1(x)
+    xp = namespace(x)
+    if not is_complex(x.dtype):
+        return xp.expm1(x)
+    # eˣ knows what infinity becomes, and leaves no -0 at 0
+    usual, zero = xp.logical_and(xp.isfinite(x), x != 0), xp.zeros_like(x)
+    return xp.where(usual, xp.expm1(xp.where(usual, x, zero)), xp.exp(xp.where(usual, zero, x)) - 1)
 
 
 @op(gradient=lambda g, x: g / x)

@@ -74,13 +74,13 @@ def empty_like(x: Array, /, *, dtype: DType | None = None, device: Device | None
 
 
 @op(gradient=lambda g: g)  # the tape brings a gradient to the dtype of its argument
-def _cast(x: Array, dtype: DType, /) -> Array:
-    return namespace(x).astype(x, dtype)
+def _cast(x: Array, to: DType, /) -> Array:
+    return namespace(x).astype(x, to)
 
 
 @op(gradient=None)
-def _discretise(x: Array, dtype: DType, /) -> Array:
-    return namespace(x).astype(x, dtype)
+def _discretise(x: Array, to: DType, /) -> Array:
+    return namespace(x).astype(x, to)
 
 
 def astype(x: Any, dtype: DType, /, *, copy: bool = True, device: Device | None = None) -> Any:
@@ -106,15 +106,16 @@ def astype(x: Any, dtype: DType, /, *, copy: bool = True, device: Device | None 
 
 def on_device(x: Any, device: Device, stream: Any = None) -> Any:
     """x on another device of its array's library; its gradient comes back."""
-    return _moved(x, device, device_of(plain(x)), stream)
+    return _moved(x, (device, device_of(plain(x)), stream))
 
 
 @op
-def _moved(x: Array, device: Device, before: Device, stream: Any, /) -> Array:  # noqa: ARG001 (for the rule)
+def _moved(x: Array, to: tuple[Device, Device, Any], /) -> Array:
+    device, _, stream = to
     return _arrays.to_device(x, device, stream)
 
 
-_moved.gradient(x=lambda g, device, before: _moved(g, before, device, None))
+_moved.gradient(x=lambda g, to: _moved(g, (to[1], to[0], None)))
 
 
 @op(gradient=lambda g: g)

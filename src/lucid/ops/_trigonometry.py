@@ -151,7 +151,11 @@ def _asinh_gradient(g: Array, x: Array) -> Array:
 asinh.gradient(x=_asinh_gradient)
 
 
-@op(gradient=lambda g, x: g / (sqrt(x - 1) * sqrt(x + 1)))
+def _acosh_gradient(g: Array, x: Array) -> Array:
+    return g / (sqrt(x - 1) * sqrt(x + 1))  # as above
+
+
+@op(gradient=_acosh_gradient)
 def acosh(x: Array, /) -> Array:
     """The number, 0 or more, whose hyperbolic cosine each element is.
 
