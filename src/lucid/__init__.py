@@ -1,8 +1,8 @@
 """Differentiate arrays as you compute, and the bilinear form at the speed of a matrix product."""
 
 import importlib as _importlib
+import math as _math
 import sys as _sys
-from math import e as e, inf as inf, nan as nan, pi as pi
 from typing import TYPE_CHECKING as _TYPE_CHECKING, Any as _Any
 
 import numpy as _np
@@ -186,6 +186,7 @@ int8, int16, int32, int64 = map(_np.dtype, ("int8", "int16", "int32", "int64"))
 uint8, uint16, uint32, uint64 = map(_np.dtype, ("uint8", "uint16", "uint32", "uint64"))
 float16, bool = _np.dtype("float16"), _np.dtype("bool")
 
+e, pi, inf, nan = _math.e, _math.pi, _math.inf, _math.nan
 newaxis = None  # in an index, an axis of size 1
 
 __array_api_version__ = _arrays.VERSIONS[-1]
