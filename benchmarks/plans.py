@@ -70,9 +70,7 @@ def plans(size: Size, arrays: Arrays) -> Iterator[tuple[str, Plans]]:
     yield (
         "forward",
         with_orders(forward)
-        | _algorithms(
-            "forward", size, lambda *how: compiled.bilinear(x1, x2, weight, None, *how)
-        ),
+        | _algorithms("forward", size, lambda *how: compiled.bilinear(x1, x2, weight, None, *how)),
     )
     for name, needed in NEEDED.items():
         found = with_orders(partial(kernels.gradients, g, x1, x2, weight, needed))
