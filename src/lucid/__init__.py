@@ -199,6 +199,7 @@ def __array_namespace_info__() -> _Any:  # noqa: N807 (the standard's name)
 
 # `lucid` is the array namespace of its Tensors
 _arrays.serve(Tensor, _sys.modules[__name__])
+_hints.serve(Tensor, globals())
 
 if _TYPE_CHECKING:
     from . import (
