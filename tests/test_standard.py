@@ -95,7 +95,7 @@ def test_the_limits_of_complex_numbers_are_those_of_their_parts() -> None:
 
 
 def test_the_limits_of_bfloat16() -> None:
-    ml_dtypes = pytest.importorskip("ml_dtypes")
+    ml_dtypes = pytest.importorskip("ml_dtypes", reason="it knows bfloat16")
     known = ml_dtypes.finfo(ml_dtypes.bfloat16)
     found = lucid.finfo(np.dtype(ml_dtypes.bfloat16))
     numbers = (known.eps, known.max, known.min, known.smallest_normal)
@@ -135,7 +135,7 @@ def test_a_dtype_is_of_its_kinds_alone(name: str) -> None:
 
 
 def test_bfloat16_is_of_floating_point() -> None:
-    torch = pytest.importorskip("torch")
+    torch = pytest.importorskip("torch", reason="torch is not installed")
     assert lucid.isdtype(torch.bfloat16, "real floating")
     assert lucid.isdtype(torch.float32, lucid.float32)
     assert not lucid.isdtype(torch.bfloat16, "integral")
@@ -180,7 +180,7 @@ def test_the_dtype_of_a_result() -> None:
 
 
 def test_the_dtype_of_a_result_in_another_library() -> None:
-    torch = pytest.importorskip("torch")
+    torch = pytest.importorskip("torch", reason="torch is not installed")
     x = Tensor(torch.ones(1))
     assert lucid.result_type(x, lucid.float64, 2) == torch.float64
 
@@ -283,7 +283,7 @@ def test_a_device_that_there_is_not() -> None:
 
 
 def test_to_device_of_torch() -> None:
-    torch = pytest.importorskip("torch")
+    torch = pytest.importorskip("torch", reason="torch is not installed")
     x = Tensor(torch.ones(2), requires_grad=True)
     assert x.to_device("meta").device.type == "meta"
     x.to_device("cpu").backward()

@@ -193,6 +193,4 @@ def from_dlpack(x: Any, /, *, device: Device | None = None, copy: bool | None = 
     >>> lucid.from_dlpack(np.ones(2))
     Tensor([1.0, 1.0], dtype=float64)
     """
-    options = {"device": device, "copy": copy}  # NumPy 2.0 has neither
-    given: dict[str, Any] = {name: each for name, each in options.items() if each is not None}
-    return new_tensor(np.from_dlpack(x, **given))
+    return new_tensor(np.from_dlpack(x, device=device, copy=copy))
