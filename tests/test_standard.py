@@ -197,6 +197,48 @@ def test_complex_numbers_are_not_cast_to_real_ones() -> None:
     assert lucid.astype(x, lucid.bool).tolist() == [True, False]
 
 
+def test_no_imaginary_part_is_lost() -> None:
+    calls: list[tuple[str, str, str, Callable[[], Any]]] = [
+        ("full", "fill_value", "complex64", lambda: lucid.full(3, 1j, dtype=lucid.float32)),
+        ("full_like", "fill_value", "complex128", lambda: lucid.full_like(lucid.zeros(2), 1j)),
+        ("asarray", "obj", "complex128", lambda: lucid.asarray([1j], dtype=lucid.float32)),
+        ("asarray", "obj", "complex128", lambda: lucid.asarray(np.ones(1, complex), dtype=float)),
+        ("astype", "x", "complex64", lambda: lucid.asarray(Tensor([1j]), dtype=lucid.float32)),
+        ("Tensor", "data", "complex128", lambda: Tensor([1j], dtype=lucid.float32)),
+        ("linspace", "stop", "complex128", lambda: lucid.linspace(0, 1j, 3, dtype=lucid.float32)),
+    ]
+    for function, name, given, call in calls:
+        with pytest.raises(lucid.DTypeError) as caught:
+            call()
+        assert str(caught.value) == (
+            f"{function}: {name} is {given}, and float32 has no imaginary part; convert "
+            f"lucid.real({name}), lucid.imag({name}) or lucid.abs({name})"
+        )
+    assert lucid.full_like(lucid.zeros(2), 1j, dtype=lucid.complex64).tolist() == [1j, 1j]
+
+
+def test_what_is_no_dtype() -> None:
+    for wrong in ([1.0], "nonsense", "f4,f4"):
+        with pytest.raises(lucid.DTypeError, match=r"there is no dtype .* of numbers"):
+            lucid.result_type(lucid.float32, wrong)
+
+
+@pytest.mark.parametrize("name", ["numpy", "torch", "jax", "array_api_strict"])
+def test_a_dtype_that_a_function_does_not_take(name: str) -> None:
+    library = pytest.importorskip(name, reason=f"{name} is not installed")
+    xp = library.numpy if name == "jax" else library
+    x = Tensor(xp.asarray([1.0, 2.0], dtype=xp.float32))
+    z = Tensor(xp.asarray([1j, 2j], dtype=xp.complex64))
+    with pytest.raises(lucid.DTypeError) as caught:
+        x << x
+    assert str(caught.value).startswith(
+        "bitwise_left_shift: there is none of x1 float32, x2 float32; convert to another dtype "
+        "with lucid.astype.\nThe array library says: "
+    )
+    with pytest.raises(lucid.DTypeError, match="floor: there is none of x complex64; convert"):
+        lucid.floor(z)
+
+
 # Devices: those of array_api_strict are only names, which is enough to see where a value is
 
 

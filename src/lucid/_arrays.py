@@ -274,11 +274,23 @@ def native_dtype(xp: Namespace, dtype: DType | None) -> DType | None:
         name = np.dtype(dtype).name
     try:
         found = np.dtype(name) if xp is np else getattr(xp, name)
-    except (TypeError, AttributeError):
+    except (TypeError, ValueError, AttributeError):
         found = None
-    if found is None or getattr(found, "kind", "f") in "OSUMm":
+    is_record = getattr(found, "names", None) is not None
+    if found is None or is_record or getattr(found, "kind", "f") in "OSUMm":
         raise DTypeError(f"there is no dtype {dtype!r} of numbers, such as lucid.float32") from None
     return found
+
+
+def keep_imaginary(function: str, name: str, given: DType, dtype: DType | None) -> None:
+    """Raise DTypeError where complex numbers would become real ones."""
+    if dtype is None or not is_complex(given):
+        return
+    if kind(dtype) in (Numbers.INTEGER, Numbers.REAL):
+        raise DTypeError(
+            f"{function}: {name} is {dtype_name(given)}, and {dtype_name(dtype)} has no imaginary "
+            f"part; convert lucid.real({name}), lucid.imag({name}) or lucid.abs({name})"
+        )
 
 
 def like_tuple(like: tuple[Any, ...], values: Iterable[Any]) -> tuple[Any, ...]:

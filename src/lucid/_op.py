@@ -27,9 +27,17 @@ from typing import TYPE_CHECKING, Any, ParamSpec, Protocol, cast, overload
 import numpy as np
 
 from . import _anomaly
-from ._arrays import asarray_like, is_array, is_differentiable, library, like_tuple, mixture
+from ._arrays import (
+    asarray_like,
+    dtype_name,
+    is_array,
+    is_differentiable,
+    library,
+    like_tuple,
+    mixture,
+)
 from ._call import write_out
-from ._errors import LibraryError, LucidError, ShapeError
+from ._errors import DTypeError, LibraryError, LucidError, ShapeError
 from ._recording import mode
 from ._rules import RESERVED, Rule, Rules, shape_of
 from ._shapes import axis_error, broadcast_shapes
@@ -41,6 +49,12 @@ if TYPE_CHECKING:
 P = ParamSpec("P")
 
 _NUMBERS = (bool, int, float, complex)
+
+# What array libraries say of an argument whose dtype they do not take
+_REFUSED = re.compile(
+    "is not supported, use|not supported for (the input types|complex)|not implemented for '|"
+    "dtypes are allowed in|not accept dtype"
+)
 
 _NUMPY = {np.ndarray, type(None)}
 
@@ -288,6 +302,12 @@ class _Operation:
             wrong = axis_error(self.name, name, shape_of(value), axis)
             if wrong is not None:
                 return wrong
+        if _REFUSED.search(str(error)) and not isinstance(error, LucidError):
+            dtypes = ", ".join(f"{name} {dtype_name(x.dtype)}" for name, x in arrays.items())
+            return DTypeError(
+                f"{self.name}: there is none of {dtypes}; convert to another dtype with "
+                f"lucid.astype.\nThe array library says: {error}"
+            )
         if not isinstance(error, LucidError):
             error.add_note(f"In {self.name}({told}).")
         return error

@@ -21,6 +21,7 @@ from ._arrays import (
     Namespace,
     Numbers,
     is_differentiable,
+    keep_imaginary,
     kind,
     namespace,
     native_dtype,
@@ -84,7 +85,9 @@ class Tensor(Tracked):
             else _arrays.asarray(data, narrow=dtype is None)
         )
         xp = namespace(array)
-        self._array = xp.asarray(array, dtype=native_dtype(xp, dtype), device=device, copy=True)
+        dtype = native_dtype(xp, dtype)
+        keep_imaginary("Tensor", "data", array.dtype, dtype)
+        self._array = xp.asarray(array, dtype=dtype, device=device, copy=True)
         self._node = None
         self._grad = None
         self.requires_grad_(requires_grad)

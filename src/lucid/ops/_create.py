@@ -9,7 +9,7 @@ import numpy as np
 
 from .. import _arrays
 from .._arguments import ANY, COMPLEX, COUNT, NUMBER, WHOLE, check
-from .._arrays import Array, Device, DType, namespace, native_dtype
+from .._arrays import Array, Device, DType, keep_imaginary, namespace, native_dtype
 from .._errors import ArgumentError
 from .._hints import one_shape
 from .._shapes import check_shape
@@ -64,7 +64,9 @@ def full(
     """
     if type(fill_value) not in (bool, complex):
         check("full", ANY, fill_value=fill_value)
-    dtype = _arrays.asarray(fill_value).dtype if dtype is None else _dtype(dtype)
+    given = _arrays.asarray(fill_value).dtype
+    dtype = given if dtype is None else _dtype(dtype)
+    keep_imaginary("full", "fill_value", given, dtype)
     return new_tensor(np.full(check_shape("full", shape), fill_value, dtype, device=device))
 
 
@@ -131,8 +133,10 @@ def linspace(
     """
     check("linspace", COMPLEX, start=start, stop=stop)
     check("linspace", COUNT, num=num)
-    if dtype is None and complex in (type(start), type(stop)):
-        dtype = np.complex64
+    for name, value in (("start", start), ("stop", stop)):
+        if type(value) is complex:
+            dtype = np.complex64 if dtype is None else _dtype(dtype)
+            keep_imaginary("linspace", name, np.dtype(complex), dtype)
     values = np.linspace(start, stop, num, endpoint=endpoint, dtype=_dtype(dtype), device=device)
     return new_tensor(values)
 
@@ -172,7 +176,9 @@ def asarray(
         _refuse_copy(copy, f"a {type(obj).__name__} is no array")
         obj = _arrays.asarray(obj, narrow=dtype is None)
     xp = namespace(obj)
-    return new_tensor(xp.asarray(obj, dtype=native_dtype(xp, dtype), device=device, copy=copy))
+    dtype = native_dtype(xp, dtype)
+    keep_imaginary("asarray", "obj", obj.dtype, dtype)
+    return new_tensor(xp.asarray(obj, dtype=dtype, device=device, copy=copy))
 
 
 def _refuse_copy(copy: bool | None, reason: str) -> None:

@@ -4,22 +4,23 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
+
 from .. import _arrays
 from .._arrays import (
     Array,
     Device,
     DType,
-    Numbers,
     device_of,
-    is_complex,
     is_differentiable,
-    kind,
+    keep_imaginary,
     namespace,
     native_dtype,
 )
-from .._errors import DTypeError
 from .._op import op
 from .._tape import Tracked, plain
+
+_COMPLEX = np.dtype(complex)
 
 
 @op(gradient=None)
@@ -59,7 +60,10 @@ def full_like(
     Tensor([5.0, 5.0])
     """
     xp = namespace(x)
-    return xp.full_like(x, fill_value, dtype=native_dtype(xp, dtype), device=device)
+    dtype = native_dtype(xp, dtype)
+    if type(fill_value) is complex:
+        keep_imaginary("full_like", "fill_value", _COMPLEX, x.dtype if dtype is None else dtype)
+    return xp.full_like(x, fill_value, dtype=dtype, device=device)
 
 
 @op(gradient=None)
@@ -94,11 +98,7 @@ def astype(x: Any, dtype: DType, /, *, copy: bool = True, device: Device | None 
     """
     array = x._array if isinstance(x, Tracked) else _arrays.asarray(x)
     dtype = native_dtype(namespace(array), dtype)
-    if is_complex(array.dtype) and kind(dtype) in (Numbers.INTEGER, Numbers.REAL):
-        raise DTypeError(
-            f"astype: x is {array.dtype}, and {dtype} has no imaginary part; convert "
-            "lucid.real(x), lucid.imag(x) or lucid.abs(x)"
-        )
+    keep_imaginary("astype", "x", array.dtype, dtype)
     if copy or array.dtype != dtype:
         x = (_cast if is_differentiable(dtype) else _discretise)(x, dtype)
     return x if device is None or device == device_of(array) else on_device(x, device)
