@@ -57,14 +57,14 @@ _ON_VALUES = {
 
 # Their results have no gradient, so NumPy's own of the values is right where lucid has none
 _CONSTANT = {
-    "argpartition", "argwhere", "bincount", "count_nonzero", "digitize", "flatnonzero",
-    "floor_divide", "histogram", "histogram_bin_edges", "isclose", "iscomplex", "isin",
-    "isneginf", "isposinf", "isreal", "lexsort", "nonzero", "searchsorted", "signbit",
+    "argpartition", "argwhere", "bincount", "digitize", "flatnonzero", "floor_divide",
+    "histogram", "histogram_bin_edges", "isclose", "iscomplex", "isneginf", "isposinf", "isreal",
+    "lexsort", "signbit",
 }  # fmt: skip
 
 # lucid's of the same name takes other arguments
 _OTHERWISE = {
-    "clip", "expand_dims", "linspace", "sort", "squeeze", "take", "transpose", "where",
+    "clip", "linspace", "sort", "squeeze", "take", "transpose", "where",
 }  # fmt: skip
 
 _REDUCTIONS = {
@@ -99,6 +99,7 @@ _NEAREST = {
     "putmask": "lucid.where",
     "quantile": "lucid.sort",
     "select": "lucid.where",
+    "unique": "lucid.unique_values",
 }
 
 
