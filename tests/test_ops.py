@@ -571,6 +571,26 @@ def test_topk_takes_the_first_of_equal_elements_and_a_nan_as_the_largest() -> No
     assert lucid.topk(x, 0).values.shape == (0,)
 
 
+@pytest.mark.parametrize("kind", ["real", "many ties", "NaN", "infinite", "integers", "truth"])
+@pytest.mark.parametrize("largest", [True, False])
+def test_topk_is_the_front_of_the_order(kind: str, largest: bool) -> None:
+    random = np.random.default_rng(0)
+    x: Any = random.standard_normal((4, 50, 3))
+    if kind in ("many ties", "integers"):
+        x = random.integers(0, 4, x.shape).astype(float if kind == "many ties" else int)
+    elif kind in ("NaN", "infinite"):
+        x[random.random(x.shape) < 0.2] = np.nan if kind == "NaN" else np.inf
+    elif kind == "truth":
+        x = x > 1
+    for k in (1, 5, 24, 25, 49, 50):
+        for axis in range(3):
+            few = min(k, x.shape[axis])
+            values, indices = lucid.topk(Tensor(x), few, axis=axis, largest=largest)
+            order = lucid.argsort(Tensor(x), axis=axis, descending=largest)
+            assert_same(indices, lucid.take(order, lucid.arange(few), axis=axis))
+            assert_same(values, lucid.take_along_axis(Tensor(x), indices, axis=axis))
+
+
 def test_a_number_may_be_searched_for() -> None:
     x = Tensor([1, 2, 3])
     assert lucid.searchsorted(x, 2).tolist() == 1

@@ -36,7 +36,7 @@ def reshape(x: Array, /, shape: int | tuple[int, ...], *, copy: bool | None = No
         )
     try:
         return namespace(x).reshape(x, shape, copy=copy)
-    except ValueError:
+    except (ValueError, AttributeError):
         if copy is not False:
             raise
         raise ArgumentError(

@@ -51,7 +51,7 @@ def _repeated(x: Array, repeats: Array, axis: int) -> Array:
     if tuple(repeats.shape) != (size,):
         repeats = xp.broadcast_to(xp.reshape(repeats, (1,)), (size,))
     try:
-        return xp.repeat(x, xp.astype(repeats, xp.int64, copy=False), axis=axis)
+        return xp.repeat(x, xp.astype(repeats, xp.asarray(0).dtype, copy=False), axis=axis)
     except (ValueError, RuntimeError) as error:
         if "negative" not in str(error):
             raise

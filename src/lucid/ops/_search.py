@@ -120,8 +120,12 @@ def argsort(x: Array, /, *, axis: int = -1, descending: bool = False, stable: bo
     >>> lucid.argsort(lucid.Tensor([3.0, 1.0, 2.0]))
     Tensor([1, 2, 0])
     """
-    xp = namespace(x)
     check_axis("argsort", "x", x.shape, axis)
+    return _in_order(x, axis, descending, stable)
+
+
+def _in_order(x: Array, axis: int, descending: bool, stable: bool) -> Array:
+    xp = namespace(x)
     if not descending:
         return xp.argsort(x, axis=axis, stable=stable)
     # NumPy has no descending order: sort the reversed axis upwards and reverse, ties stay in order
@@ -170,9 +174,38 @@ def topk(x: Any, k: int, /, *, axis: int = -1, largest: bool = True, **foreign: 
         raise ArgumentError(
             f"topk: k is {k}, but axis {axis} of x {tuple(x.shape)} has {x.shape[axis]} elements"
         )
-    order = argsort(x, axis=axis, descending=largest)
-    indices = order[(slice(None),) * axis + (slice(k), ...)]
+    indices = _top(x, k, axis, largest)
     return TopK(take_along_axis(x, indices, axis=axis), indices)
+
+
+@op(gradient=None)
+def _top(x: Array, k: int, axis: int, largest: bool, /) -> Array:
+    xp = namespace(x)
+    if xp is np and 0 < 2 * k < x.shape[axis]:
+        found = _top_of_few(np.moveaxis(x, axis, -1), k, largest)
+        if found is not None:
+            return np.moveaxis(found, -1, axis)
+    order = _in_order(x, axis, largest, stable=True)
+    return order[(slice(None),) * axis + (slice(k), ...)]
+
+
+def _top_of_few(x: Any, k: int, largest: bool) -> Any:
+    """The same along the last axis of NumPy's arrays, without putting all elements in order.
+
+    Those beyond the k-th, which NumPy finds, and as many of the first that equal it as there is
+    room for; None where the k-th is NaN.
+    """
+    place = x.shape[-1] - k if largest else k - 1
+    edge = np.partition(x, place, axis=-1)[..., place : place + 1]
+    if (edge != edge).any():
+        return None
+    beyond = ~(x <= edge) if largest else x < edge  # NaN is the largest
+    level = x == edge
+    room = k - np.count_nonzero(beyond, axis=-1, keepdims=True)
+    chosen = beyond | (level & (np.cumsum(level, axis=-1) <= room))
+    few = np.nonzero(chosen)[-1].reshape((*x.shape[:-1], k))
+    order = _in_order(np.take_along_axis(x, few, axis=-1), -1, largest, stable=True)
+    return np.take_along_axis(few, order, axis=-1)
 
 
 def take_along_axis(x: Any, indices: Any, /, *, axis: int = -1) -> Any:
