@@ -34,8 +34,8 @@ Function = Callable[..., Any]
 _NAMES = {
     "absolute": "abs", "amax": "max", "amin": "min", "arccos": "acos", "arccosh": "acosh",
     "arcsin": "asin", "arcsinh": "asinh", "arctan": "atan", "arctan2": "atan2",
-    "arctanh": "atanh", "around": "round", "concatenate": "concat", "conjugate": "conj",
-    "expit": "sigmoid",
+    "arctanh": "atanh", "concatenate": "concat", "conjugate": "conj",
+    "expit": "sigmoid", "fix": "trunc",
     "float_power": "pow", "invert": "bitwise_invert", "left_shift": "bitwise_left_shift",
     "power": "pow", "right_shift": "bitwise_right_shift", "rint": "round",
 }  # fmt: skip
@@ -57,14 +57,13 @@ _ON_VALUES = {
 
 # Their results have no gradient, so NumPy's own of the values is right where lucid has none
 _CONSTANT = {
-    "argpartition", "argwhere", "bincount", "digitize", "flatnonzero", "floor_divide",
-    "histogram", "histogram_bin_edges", "isclose", "iscomplex", "isneginf", "isposinf", "isreal",
-    "lexsort", "signbit",
+    "argpartition", "argwhere", "bincount", "digitize", "flatnonzero", "histogram",
+    "histogram_bin_edges", "isclose", "iscomplex", "isneginf", "isposinf", "isreal", "lexsort",
 }  # fmt: skip
 
 # lucid's of the same name takes other arguments
 _OTHERWISE = {
-    "clip", "linspace", "sort", "squeeze", "take", "transpose", "where",
+    "around", "clip", "linspace", "round", "sort", "squeeze", "take", "transpose", "where",
 }  # fmt: skip
 
 _REDUCTIONS = {
