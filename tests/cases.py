@@ -105,6 +105,12 @@ class Case:
         return [sample(random, shape) for sample, shape in zip(samplers, shapes, strict=False)]
 
     @property
+    def variadic(self) -> bool:
+        """Whether its arrays are any number of arguments."""
+        parameters = inspect.signature(self.op).parameters.values()
+        return any(each.kind is each.VAR_POSITIONAL for each in parameters)
+
+    @property
     def elementwise(self) -> bool:
         """Whether its arguments broadcast as a whole."""
         return self.signature is not None and not re.search("[a-z]", self.signature)
@@ -169,6 +175,17 @@ def over(function: Callable[..., Any]) -> Callable[..., Array]:
 def _variance(row: list[Any], correction: float = 0.0) -> float:
     mean = math.fsum(row) / len(row)
     return math.fsum((x - mean) ** 2 for x in row) / (len(row) - correction)
+
+
+def _unique(x: Array) -> tuple[Array, ...]:
+    flat = x.ravel().tolist()
+    values = sorted(set(flat), key=lambda z: (complex(z).real, complex(z).imag))
+    return (
+        np.array(values, x.dtype),
+        np.array([flat.index(value) for value in values], int),
+        np.array([values.index(value) for value in flat], int).reshape(x.shape),
+        np.array([flat.count(value) for value in values], int),
+    )
 
 
 def _matmul(x1: Array, x2: Array) -> Array:
@@ -423,6 +440,45 @@ CASES = [
          empty=((0, 4),) * 2),
     Case("unstack", lucid.unstack, lambda x, axis: tuple(x[:, k] for k in range(3)), (BLOCK,),
          options={"axis": 1}, complex=True, integer=True, empty=((0, 3),)),
+    Case("moveaxis", lucid.moveaxis, lambda x, source, destination: np.einsum("abc->bca", x),
+         (BLOCK,), options={"source": 0, "destination": -1}, complex=True, integer=True,
+         empty=((2, 0, 4),)),
+    Case("moveaxis: several", lucid.moveaxis, lambda x, source, destination:
+         np.einsum("abcd->dbac", x), ((2, 3, 4, 5),),
+         options={"source": (0, -1), "destination": (2, 0)}),
+    Case("expand_dims: several", lucid.expand_dims, lambda x, axis: x[None, :, None, :, None],
+         (MATRIX,), options={"axis": (-1, 0, 2)}, complex=True),
+    Case("roll", lucid.roll, lambda x, shift, axis: np.array([[r[k - 2] for k in range(len(r))]
+            for r in x.tolist()]),
+         (MATRIX,), options={"shift": 6, "axis": 1}, complex=True, integer=True, empty=((3, 0),)),
+    Case("roll: all", lucid.roll, lambda x, shift: np.array(
+            [x.flat[(k + 5) % 12] for k in range(12)]).reshape(3, 4),
+         (MATRIX,), options={"shift": -5}, complex=True),
+    Case("roll: several", lucid.roll, lambda x, shift, axis: np.array(
+            [[[x[a - 1, b, (c + 2) % 4] for c in range(4)] for b in range(3)] for a in range(2)]),
+         (BLOCK,), options={"shift": (1, -2), "axis": (0, -1)}),
+    Case("repeat", lucid.repeat, lambda x, repeats, axis: np.stack([x, x], axis=2).reshape(
+            3, 2 * x.shape[1]),
+         (MATRIX,), options={"repeats": 2, "axis": 1}, complex=True, integer=True,
+         empty=((3, 0),)),
+    Case("repeat: all", lucid.repeat, lambda x, repeats: np.array(
+            [value for value in x.ravel().tolist() for _ in range(3)]),
+         (MATRIX,), options={"repeats": 3}, complex=True),
+    Case("repeat: array", lucid.repeat, lambda x, k, axis: np.array(
+            [row for row, times in zip(x.tolist(), k, strict=True) for _ in range(times)]),
+         ((5, 4), (5,)), (normal, below(4)), {"axis": -2}, complex=True),
+    Case("repeat: array, all", lucid.repeat, lambda x, k: np.array(
+            [value for value, times in zip(x.ravel(), k, strict=True) for _ in range(times)]),
+         (MATRIX, (12,)), (normal, below(4))),
+    Case("tile", lucid.tile, lambda x, repetitions: np.block([[x, x, x], [x, x, x]]), (MATRIX,),
+         options={"repetitions": (2, 3)}, complex=True, integer=True, empty=((0, 3),)),
+    Case("tile: fewer", lucid.tile, lambda x, repetitions: np.concatenate([x, x], axis=2),
+         (BLOCK,), options={"repetitions": (2,)}, complex=True),
+    Case("tile: more", lucid.tile, lambda x, repetitions: np.stack([np.concatenate([x, x])] * 3),
+         (LINE,), options={"repetitions": (3, 2)}),
+    Case("broadcast_arrays", lucid.broadcast_arrays,
+         lambda x, y: (np.stack([np.hstack([x] * 4)] * 2), np.concatenate([y] * 3, axis=1)),
+         ((3, 1), (2, 1, 4)), complex=True, integer=True),
     # reductions
     Case("sum", lucid.sum, over(sum), (BLOCK,), complex=True, integer=True, empty=((0, 3),)),
     Case("sum: axis", lucid.sum, over(sum), (BLOCK,), options={"axis": (0, -1)}, complex=True),
@@ -456,6 +512,16 @@ CASES = [
          complex=True, integer=True),
     Case("cumulative_prod: axis", lucid.cumulative_prod, _running_product, (BLOCK,), (away,),
          options={"axis": 1, "include_initial": True}),
+    Case("diff", lucid.diff, lambda x: np.array(
+            [[b - a for a, b in itertools.pairwise(row)] for row in x.tolist()]),
+         (MATRIX,), complex=True, integer=True),
+    Case("diff: twice", lucid.diff, lambda x, axis, n: np.array(
+            [x[k + 2] - 2 * x[k + 1] + x[k] for k in range(3)]),
+         ((5, 2),), options={"axis": 0, "n": 2}),
+    Case("diff: joined", lambda x, before, after: lucid.diff(x, prepend=before, append=after),
+         lambda x, before, after: np.array([[b - a for a, b in itertools.pairwise(row)]
+            for row in np.hstack([before, x, after]).tolist()]),
+         (MATRIX, (3, 1), (3, 2)), complex=True),
     # products
     Case("matmul", lucid.matmul, _matmul, ((3, 4), (4, 2)), complex=True, integer=True,
          empty=((3, 0), (0, 2)), signature="(n,k),(k,m)->(n,m)"),
@@ -508,6 +574,42 @@ CASES = [
          (MATRIX,), (distinct,), {"axis": 1}, order=0),
     Case("argmin", lucid.argmin, lambda x: np.array(x.ravel().tolist().index(x.min())),
          (MATRIX,), (distinct,), order=0),
+    Case("count_nonzero", lucid.count_nonzero, over(lambda row: sum(v != 0 for v in row)),
+         (BLOCK,), (integers,), {"axis": (0, 2)}, order=0, empty=((0, 3, 2),)),
+    Case("count_nonzero: all", lucid.count_nonzero, over(lambda row: sum(row)), (MATRIX,),
+         (truth,), {"keepdims": True}, order=0),
+    Case("nonzero", lucid.nonzero, lambda x: tuple(np.array(each) for each in zip(
+            *[(a, b) for a in range(3) for b in range(4) if x[a, b]], strict=True)),
+         (MATRIX,), (integers,), order=0),
+    Case("searchsorted", lucid.searchsorted, lambda x, v: np.array(
+            [[sum(a < b for a in x.tolist()) for b in row] for row in v.tolist()]),
+         ((6,), (3, 4)), (lambda r, s: np.sort(distinct(r, s)), normal), order=0,
+         empty=((0,), (2, 0))),
+    Case("searchsorted: right", lucid.searchsorted, lambda x, v, side: np.array(
+            [sum(a <= b for a in x.tolist()) for b in v.tolist()]),
+         ((6,), (5,)), (lambda r, s: np.sort(integers(r, s)), integers), {"side": "right"},
+         order=0),
+    Case("topk", lucid.topk, lambda x, k: tuple(np.array(each) for each in zip(*[
+            zip(*sorted(((v, i) for i, v in enumerate(r)), reverse=True)[:3], strict=True)
+            for r in x.tolist()], strict=True)),
+         (MATRIX,), (distinct,), {"k": 3}, kinked=True),
+    Case("topk: smallest", lucid.topk, lambda x, k, axis, largest: (
+            np.array(sorted(x.tolist())[:2]),
+            np.array(sorted(range(5), key=x.tolist().__getitem__)[:2])),
+         (LINE,), (distinct,), {"k": 2, "axis": 0, "largest": False}, kinked=True),
+    # sets
+    Case("unique_all", lucid.unique_all, lambda x: _unique(x), (MATRIX,), (distinct,),
+         complex=True, kinked=True, empty=((0, 3),)),
+    Case("unique_counts", lucid.unique_counts, lambda x: _unique(x)[::3], (MATRIX,), (distinct,),
+         complex=True, kinked=True),
+    Case("unique_inverse", lucid.unique_inverse, lambda x: _unique(x)[::2], (MATRIX,), (distinct,),
+         complex=True, kinked=True),
+    Case("unique_values", lucid.unique_values, lambda x: _unique(x)[0], (MATRIX,), (distinct,),
+         complex=True, integer=True, kinked=True),
+    Case("isin", lucid.isin, lambda x, y: each(lambda v: v in y.tolist())(x),
+         (MATRIX, (3,)), (integers,), order=0, empty=((0, 3), (2,))),
+    Case("isin: invert", lucid.isin, lambda x, y, invert: np.array([v not in y for v in x]),
+         (LINE, (3,)), (integers,), {"invert": True}, order=0),
     # the bilinear form; test_bilinear.py has the rest
     Case("bilinear", F.bilinear, _bilinear, ((2, 3), (2, 4), (5, 3, 4), (1, 5)), complex=True,
          integer=True, empty=((0, 3), (0, 4), (5, 3, 4), (5,))),
@@ -577,6 +679,8 @@ NOT_OPERATIONS: dict[str, set[str]] = {
         "OutOfRangeError", "ShapeError",
     },
     "reads or writes a file: test_files.py": {"load", "save"},
-    "is many operations, or no operation: test_einsum.py, test_batches.py": {"batches", "einsum"},
+    "is many operations, or no operation: test_einsum.py, test_batches.py, test_ops.py": {
+        "batches", "broadcast_shapes", "einsum",
+    },
     "is a setting: test_native.py": {"get_num_threads", "set_num_threads", "show_config"},
 }  # fmt: skip

@@ -102,6 +102,7 @@ np.cumulative_sum(x, axis=0)
 np.diff(x)
 np.diff(x, n=2, axis=0)
 np.diff(x, axis=1, prepend=0 * x[:, :1])
+np.diff(x, prepend=0.5, append=A[:, :1])
 np.trapezoid(x, dx=0.1)
 np.trapezoid(x, [1.0, 2.0, 4.0], axis=0)
 np.trapezoid(A, x)
@@ -159,6 +160,11 @@ np.broadcast_to(x, (2, 3, 4))
 np.broadcast_arrays(x, A[0])
 np.atleast_1d(x.sum())
 np.atleast_2d(v)
+np.roll(x, 1, axis=0)
+np.roll(x, (1, -2), axis=(0, 1))
+np.roll(x, 3)
+np.repeat(x, 2, axis=0)
+np.repeat(x, [1, 0, 2], axis=0)
 np.tile(x, 2)
 np.tile(x, (2, 3, 1))
 np.pad(x, 1)
@@ -226,8 +232,6 @@ np.copysign(x, A)
 np.nextafter(x, A)
 np.mod(x, A)
 np.angle(x + 1j * A)
-np.roll(x, 1, axis=0)
-np.repeat(x, 2, axis=0)
 np.meshgrid(x[0], v)
 np.tril(x)
 np.triu(x, k=1)
@@ -293,6 +297,7 @@ def test_a_function_is_found_as_soon_as_lucid_has_it(call: str) -> None:
         "np.round(x)", "np.round(x, 1)", "np.around(100 * x, -1)", "np.signbit(x)",
         "np.zeros_like(x)", "np.ones_like(x)",
         "np.full_like(x, 2.0)", "np.argwhere(x > 0.5)", "np.digitize(x, [0.2, 0.4])",
+        "np.isin(x, A)", "np.isin(x, A, invert=True)", "np.searchsorted(A[0], x, side='right')",
     ],
 )  # fmt: skip
 def test_what_has_no_gradient_is_a_tensor_too(call: str) -> None:

@@ -201,7 +201,7 @@ def test_the_names_are_those_of_the_array_api_standard() -> None:
         "grad",
         "get_num_threads", "set_num_threads", "show_config",
         "is_grad_enabled", "load", "logsumexp", "manual_seed", "no_grad", "op", "rand", "randint",
-        "randn", "randperm", "save", "sigmoid",
+        "randn", "randperm", "save", "sigmoid", "topk",
     }  # fmt: skip
 
 

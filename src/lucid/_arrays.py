@@ -293,6 +293,13 @@ def keep_imaginary(function: str, name: str, given: DType, dtype: DType | None) 
         )
 
 
+def as_real(x: Array) -> Array:
+    """Integers or truth values as the widest real numbers that their library has."""
+    xp = namespace(x)
+    # JAX has float64 only where its user asked for it
+    return xp.astype(x, xp.asarray(0.0).dtype if hasattr(x, "at") else xp.float64)
+
+
 def like_tuple(like: tuple[Any, ...], values: Iterable[Any]) -> tuple[Any, ...]:
     """A tuple of values, with the names that a named tuple has."""
     make: Callable[[Iterable[Any]], tuple[Any, ...]] = getattr(type(like), "_make", tuple)

@@ -57,15 +57,13 @@ _ON_VALUES = {
 
 # Their results have no gradient, so NumPy's own of the values is right where lucid has none
 _CONSTANT = {
-    "argpartition", "argwhere", "bincount", "count_nonzero", "digitize", "flatnonzero",
-    "histogram", "histogram_bin_edges", "isclose", "iscomplex", "isin",
-    "isneginf", "isposinf", "isreal", "lexsort", "nonzero", "searchsorted",
+    "argpartition", "argwhere", "bincount", "digitize", "flatnonzero", "histogram",
+    "histogram_bin_edges", "isclose", "iscomplex", "isneginf", "isposinf", "isreal", "lexsort",
 }  # fmt: skip
 
 # lucid's of the same name takes other arguments
 _OTHERWISE = {
-    "around", "clip", "expand_dims", "linspace", "round", "sort", "squeeze", "take", "transpose",
-    "where",
+    "around", "clip", "linspace", "round", "sort", "squeeze", "take", "transpose", "where",
 }  # fmt: skip
 
 _REDUCTIONS = {
@@ -100,6 +98,7 @@ _NEAREST = {
     "putmask": "lucid.where",
     "quantile": "lucid.sort",
     "select": "lucid.where",
+    "unique": "lucid.unique_values",
 }
 
 

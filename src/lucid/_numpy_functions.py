@@ -4,8 +4,6 @@ Each has NumPy's name (with `_` for a dot) and arguments, and is a program in Nu
 Tensors, every function in it comes back to lucid, so it can be differentiated.
 """
 
-# ruff: noqa: N803 (NumPy's names of arguments)
-
 from __future__ import annotations
 
 from collections.abc import Sequence
@@ -39,24 +37,6 @@ def swapaxes(a: Any, axis1: int, axis2: int) -> Any:
     order = list(range(np.ndim(a)))
     order[axis1], order[axis2] = order[axis2], order[axis1]
     return permute_dims(a, tuple(order))
-
-
-def moveaxis(a: Any, source: int | Sequence[int], destination: int | Sequence[int]) -> Any:
-    rank = np.ndim(a)
-    froms = [k % rank for k in ([source] if isinstance(source, int) else source)]
-    tos = [k % rank for k in ([destination] if isinstance(destination, int) else destination)]
-    order = [k for k in range(rank) if k not in froms]
-    for to, origin in sorted(zip(tos, froms, strict=True)):
-        order.insert(to, origin)
-    return permute_dims(a, tuple(order))
-
-
-def expand_dims(a: Any, axis: int | tuple[int, ...]) -> Any:
-    axes = (axis,) if isinstance(axis, int) else axis
-    rank = np.ndim(a) + len(axes)
-    rest = iter(np.shape(a))
-    new = {k % rank for k in axes}
-    return np.reshape(a, tuple(1 if k in new else next(rest) for k in range(rank)))
 
 
 def squeeze(a: Any, axis: Axis = None) -> Any:
@@ -149,11 +129,6 @@ def vsplit(ary: Any, indices_or_sections: Any) -> list[Any]:
     return split(ary, indices_or_sections, axis=0)
 
 
-def broadcast_arrays(*args: Any) -> tuple[Any, ...]:
-    shape = np.broadcast_shapes(*map(np.shape, args))
-    return tuple(np.broadcast_to(each, shape) for each in args)
-
-
 def pad(array: Any, pad_width: Any, mode: str = "constant", constant_values: Any = 0) -> Any:
     if mode != "constant" or np.ndim(constant_values):
         raise ValueError(
@@ -170,17 +145,6 @@ def pad(array: Any, pad_width: Any, mode: str = "constant", constant_values: Any
             ends.append(np.broadcast_to(filler, tuple(shape)))
         array = np.concatenate([ends[0], array, ends[1]], axis=axis)
     return array
-
-
-def tile(A: Any, reps: Any) -> Any:
-    counts = (reps,) if isinstance(reps, int) else tuple(reps)
-    rank = max(len(counts), np.ndim(A))
-    shape = (1,) * (rank - np.ndim(A)) + np.shape(A)
-    counts = (1,) * (rank - len(counts)) + counts
-    apart = tuple(size for pair in zip(counts, shape, strict=True) for size in pair)
-    single = tuple(size for size in shape for size in (1, size))
-    whole = tuple(n * size for n, size in zip(counts, shape, strict=True))
-    return np.reshape(np.broadcast_to(np.reshape(A, single), apart), whole)
 
 
 # Parts
@@ -314,14 +278,6 @@ def trapezoid(y: Any, x: Any = None, dx: float = 1.0, axis: int = -1) -> Any:
         x = x if np.ndim(x) == 1 else np.moveaxis(x, axis, -1)
     step = dx if x is None else x[..., 1:] - x[..., :-1]
     return np.sum(step * (y[..., 1:] + y[..., :-1]) / 2, axis=-1)
-
-
-def diff(a: Any, n: int = 1, axis: int = -1, prepend: Any = None, append: Any = None) -> Any:
-    ends = [each for each in (prepend, a, append) if each is not None]
-    rows = np.moveaxis(np.concatenate(ends, axis=axis) if len(ends) > 1 else a, axis, -1)
-    for _ in range(n):
-        rows = rows[..., 1:] - rows[..., :-1]
-    return np.moveaxis(rows, -1, axis)
 
 
 # Products

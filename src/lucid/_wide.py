@@ -21,13 +21,16 @@ import numpy as np
 from ._arrays import (
     Array,
     DType,
+    dtype_name,
     is_array,
+    is_complex,
     is_differentiable,
     is_half,
     like_tuple,
     namespace,
     native_dtype,
 )
+from ._errors import DTypeError
 
 P = ParamSpec("P")
 
@@ -58,7 +61,14 @@ def reduced(name: str, x: Array, *, dtype: DType | None = None, **options: Any) 
     """
     xp = namespace(x)
     function = getattr(xp, name)
-    result = x.dtype if dtype is None else native_dtype(xp, dtype)
+    result = x.dtype
+    if dtype is not None:
+        result = native_dtype(xp, dtype)
+        if is_complex(x.dtype) and not is_complex(result):
+            raise DTypeError(
+                f"{name}: dtype {dtype_name(result)} has no imaginary part, but x is "
+                f"{dtype_name(x.dtype)}; give lucid.real(x)"
+            )
     if xp is np:
         result = np.dtype(result).newbyteorder("=")  # NumPy's sums have no other
     if is_half(result):
