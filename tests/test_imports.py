@@ -40,7 +40,17 @@ LAYERS = [
     ("_rules", "_anomaly", "_tape", "_call", "_op"),
     ("ops",),
     ("_numpy", "_numpy_functions", "_tensor", "_printing"),
-    ("ops._create", "_random", "_batches", "_files", "_safetensors", "autograd", "linalg"),
+    (
+        "ops._create",
+        "ops._frequencies",
+        "_random",
+        "_batches",
+        "_files",
+        "_safetensors",
+        "autograd",
+        "linalg",
+        "fft",
+    ),
     ("nn", "optim", "torch", "jax"),
     ("testing",),
     ("", "__main__"),  # lucid itself

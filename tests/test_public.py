@@ -25,7 +25,7 @@ from lucid.nn import functional
 ROOT = Path(__file__).parent.parent
 
 # the modules that only gather what their private files define
-INDEXES = [lucid, lucid.linalg, nn, functional, optim]
+INDEXES = [lucid, lucid.linalg, lucid.fft, nn, functional, optim]
 
 
 def public_names(module: ModuleType) -> dict[str, Any]:
@@ -162,7 +162,9 @@ def test_the_settings_are_kept_and_shown(capsys: pytest.CaptureFixture[str]) -> 
 
 
 def test_private_modules_stay_private() -> None:
-    known = {"autograd", "kernels", "linalg", "nn", "ops", "optim", "testing", "torch", "jax"}
+    known = {
+        "autograd", "fft", "jax", "kernels", "linalg", "nn", "ops", "optim", "testing", "torch",
+    }  # fmt: skip
     found = {info.name for info in pkgutil.iter_modules(lucid.__path__)}
     assert {name for name in found if not name.startswith("_")} <= known
 

@@ -146,6 +146,7 @@ _arrays.serve(Tensor, _sys.modules[__name__])
 
 if _TYPE_CHECKING:
     from . import (
+        fft as fft,
         jax as jax,
         kernels as kernels,
         linalg as linalg,
@@ -155,7 +156,7 @@ if _TYPE_CHECKING:
         torch as torch,
     )
 
-_SUBMODULES = ("jax", "kernels", "linalg", "nn", "optim", "testing", "torch")
+_SUBMODULES = ("fft", "jax", "kernels", "linalg", "nn", "optim", "testing", "torch")
 
 
 def __getattr__(name: str) -> _Any:

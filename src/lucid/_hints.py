@@ -43,6 +43,9 @@ FUNCTIONS = {
     "`lucid.greater_equal`": "ge",
     "`lucid.less`": "lt",
     "`lucid.less_equal`": "le",
+    "`lucid.linalg`": "cholesky cross det diagonal eigh eigvalsh inv inverse norm outer pinv qr "
+    "slogdet svd trace",
+    "`lucid.fft`": "rfft irfft fftn ifftn fftshift",
     "`lucid.nn.functional`": "relu gelu silu softplus softmax log_softmax cross_entropy dropout "
     "embedding functional",
     "`lucid.rand`, `lucid.randn` or `lucid.randint`": "random normal uniform",
@@ -76,7 +79,7 @@ METHODS = {
     "`x.to_device(device)`, or `x.astype(dtype)`": "to cpu cuda",
     "`x.device`": "is_cuda get_device",
     "`lucid.broadcast_to(x, shape)`": "expand expand_as",
-    "`lucid.sqrt(lucid.sum(x * x))`": "norm",
+    "`lucid.linalg.vector_norm(x)`": "norm",
     "`x += y`, which gives `x` a new array; so do `-=`, `*=` and `/=`": "add_ sub_ mul_ div_",
     "`x[...] = value` under `lucid.no_grad()`": "fill_ zero_",
     "`x.is_leaf`": "grad_fn",

@@ -40,7 +40,7 @@ _NAMES = {
     "power": "pow", "right_shift": "bitwise_right_shift", "rint": "round",
 }  # fmt: skip
 
-_ARGUMENTS = {"ddof": "correction"}
+_ARGUMENTS = {"ddof": "correction", "rcond": "rtol"}
 
 # Without meaning for a result
 _NO_MATTER = {"kind", "subok", "optimize"}
@@ -64,7 +64,8 @@ _CONSTANT = {
 
 # lucid's of the same name takes other arguments
 _OTHERWISE = {
-    "clip", "expand_dims", "linspace", "sort", "squeeze", "take", "transpose", "where",
+    "clip", "expand_dims", "linalg.svd", "linspace", "sort", "squeeze", "take", "transpose",
+    "where",
 }  # fmt: skip
 
 _REDUCTIONS = {
@@ -89,7 +90,7 @@ _NEAREST = {
     "fmin": "lucid.minimum",
     "insert": "lucid.concat",
     "interp": "lucid.take_along_axis",
-    "linalg.lstsq": "lucid.linalg.solve",
+    "linalg.lstsq": "lucid.linalg.pinv",
     "partition": "lucid.sort",
     "percentile": "lucid.sort",
     "piecewise": "lucid.where",
