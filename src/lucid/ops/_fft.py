@@ -212,7 +212,8 @@ def ihfft(x: Array, /, *, n: int | None = None, axis: int = -1, norm: str = "bac
     Tensor([(1-0j), (1-0j), (1-0j)])
     """
     (n,) = _lengths("ihfft", x, n, axis, norm)
-    return namespace(x).fft.ihfft(_as_real("ihfft", x), n=n, axis=axis, norm=norm)
+    xp = namespace(x)
+    return xp.conj(xp.fft.rfft(_as_real("ihfft", x), n=n, axis=axis, norm=_OPPOSITE[norm]))
 
 
 # What is left out of a spectrum counts as well: all of its elements but the first, and the one in

@@ -52,7 +52,9 @@ def _det_gradient(g: Array, x: Array, y: Array) -> Array:
     # than r numbers t, follows that at t = 0.
     if 0 in x.shape:
         return zeros_like(x)
-    # the k-th derivative is off by ε · condition^k, so for a second one x counts as singular earlier
+    if x.shape[-1] == 1:
+        return _over_matrices(g)
+    # the k-th derivative is off by ε · condition^k: for a second one x counts as singular earlier
     around = _around(plain(x), epsilon(x.dtype) ** (0.25 if isinstance(x, Tracked) else 0.5))
     if around is None:
         return _over_matrices(g * y) * matrix_transpose(inv(x))
@@ -77,8 +79,8 @@ def _around(x: Array, small: float) -> tuple[Array, list[tuple[float, float]]] |
     """A direction out of the singular matrices and how to interpolate in it; None if all are far.
 
     The direction is made of the singular vectors whose singular values are `small` beside the
-    largest, with the size of the smallest that is not. The steps in it are Chebyshev's nodes, an even number of them so that
-    none is 0; the weights are Lagrange's, for the value at 0.
+    largest, with the size of the smallest that is not. The steps in it are Chebyshev's nodes, an
+    even number of them so that none is 0; the weights are Lagrange's, for the value at 0.
     """
     xp = namespace(x)
     if is_traced_by_jax(x) or not xp.all(xp.isfinite(x)) or _is_far(x, small):
