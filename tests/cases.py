@@ -302,7 +302,7 @@ def _singular(x: Array) -> list[float]:
 def _norm(row: list[Any], ord: float = 2) -> float:
     sizes = list(map(abs, row))
     if ord in (math.inf, -math.inf):
-        return max(sizes) if ord > 0 else min(sizes)
+        return float(max(sizes) if ord > 0 else min(sizes))
     if ord == 0:
         return float(sum(size != 0 for size in sizes))
     return float(math.fsum(size**ord for size in sizes) ** (1 / ord))
@@ -310,12 +310,13 @@ def _norm(row: list[Any], ord: float = 2) -> float:
 
 def _matrix_norm(x: Array, ord: Any = "fro", keepdims: bool = False) -> Any:
     rows, values = np.abs(x), _singular(x)
-    norm = {
+    norms: dict[Any, Callable[[], Any]] = {
         "fro": lambda: math.sqrt(np.sum(rows**2)), "nuc": lambda: sum(values),
         2: lambda: values[0], -2: lambda: values[-1],
         1: lambda: max(rows.sum(axis=0)), -1: lambda: min(rows.sum(axis=0)),
         math.inf: lambda: max(rows.sum(axis=1)), -math.inf: lambda: min(rows.sum(axis=1)),
-    }[ord]()  # fmt: skip
+    }  # fmt: skip
+    norm = norms[ord]()
     return [[norm]] if keepdims else norm
 
 

@@ -206,7 +206,8 @@ def test_halves_are_computed_in_float32_and_rounded(function: Any, dtype: str) -
 
 def gradient(function: Callable[..., Any], x: Any) -> Array:
     tensor = Tensor(x, requires_grad=True)
-    return lucid.grad(function(tensor), tensor).numpy()
+    found: Array = lucid.grad(function(tensor), tensor).numpy()
+    return found
 
 
 def projector(columns: Any) -> Any:

@@ -388,16 +388,14 @@ def linalg_multi_dot(arrays: Sequence[Any]) -> Any:
 
 
 def linalg_norm(x: Any, ord: Any = None, axis: Axis = None, keepdims: bool = False) -> Any:
-    if axis is None and (ord is None or np.ndim(x) == 1):
-        return np.linalg.vector_norm(x, keepdims=keepdims, ord=2 if ord is None else ord)
-    axes = tuple(range(np.ndim(x))) if axis is None else axis
-    if isinstance(axes, int) or len(axes) == 1:
-        only = axes if isinstance(axes, int) else axes[0]
-        return np.linalg.vector_norm(x, axis=only, keepdims=keepdims, ord=2 if ord is None else ord)
+    axes = tuple(range(np.ndim(x))) if axis is None else (axis,) if isinstance(axis, int) else axis
+    if len(axes) == 1 or (axis is None and ord is None):
+        options: Any = {"keepdims": keepdims, "ord": 2 if ord is None else ord}
+        return np.linalg.vector_norm(x, axis=axes, **options)
     if len(axes) != 2:
         raise ValueError(f"norm: a matrix has two axes, not {len(axes)}; name them, as axis=(0, 1)")
     moved = np.moveaxis(x, axes, (-2, -1))
-    found = np.linalg.matrix_norm(moved, ord="fro" if ord is None else ord)
+    found: Any = np.linalg.matrix_norm(moved, ord="fro" if ord is None else ord)
     for k in sorted(k % np.ndim(x) for k in axes) if keepdims else ():
         found = np.expand_dims(found, k)
     return found

@@ -26,6 +26,23 @@ _OF_COMPLEX = {"rfft": "fft", "rfftn": "fftn", "ihfft": "ifft"}
 Axes = Sequence[int] | None
 
 
+@op
+def resized(x: Array, shape: Shape, /) -> Array:
+    """x cut to a shape, or filled up to it with zeros, at the end of each axis."""
+    xp = namespace(x)
+    x = x[tuple(slice(min(size, n)) for size, n in zip(shape, x.shape, strict=True))]
+    for axis, size in enumerate(shape):
+        missing = size - x.shape[axis]
+        if missing:
+            more = (*x.shape[:axis], missing, *x.shape[axis + 1 :])
+            zeros = xp.zeros(more, dtype=x.dtype, device=device_of(x))
+            x = xp.concat([x, zeros], axis=axis)
+    return x
+
+
+resized.gradient(x=lambda g, x_shape: resized(g, x_shape))
+
+
 @op(holomorphic=False)
 @in_float32
 def fft(x: Array, /, *, n: int | None = None, axis: int = -1, norm: str = "backward") -> Array:
@@ -271,23 +288,6 @@ def _inside(x: Array, axis: int, n: int, factor: float) -> Array:
     cuts = [0, 1, (n + 1) // 2, x.shape[axis]]
     first, inside, last = (x[(*before, slice(*pair), ...)] for pair in pairwise(cuts))
     return concat([first, inside * factor, last], axis=axis)
-
-
-@op
-def resized(x: Array, shape: Shape, /) -> Array:
-    """x cut to a shape, or filled up to it with zeros, at the end of each axis."""
-    xp = namespace(x)
-    x = x[tuple(slice(min(size, n)) for size, n in zip(shape, x.shape, strict=True))]
-    for axis, size in enumerate(shape):
-        missing = size - x.shape[axis]
-        if missing:
-            more = (*x.shape[:axis], missing, *x.shape[axis + 1 :])
-            zeros = xp.zeros(more, dtype=x.dtype, device=device_of(x))
-            x = xp.concat([x, zeros], axis=axis)
-    return x
-
-
-resized.gradient(x=lambda g, x_shape: resized(g, x_shape))
 
 
 @op
