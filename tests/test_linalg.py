@@ -323,6 +323,37 @@ def test_slogdet_of_a_singular_matrix() -> None:
         lucid.grad(logabsdet, x)
 
 
+# Ranks and powers
+
+
+def test_a_pseudo_inverse_has_every_derivative_among_matrices_of_its_rank() -> None:
+    for rows, columns in ((3, 3), (4, 3), (3, 4)):
+        for dtype in (np.float64, np.complex128):
+            parts = [normal(rows, 2, dtype=dtype), normal(2, columns, seed=1, dtype=dtype)]
+            gradcheck(lambda x, y: linalg.pinv(lucid.matmul(x, y), rtol=1e-10), parts, order=2)
+
+
+def test_what_is_negligible_is_told_for_each_matrix() -> None:
+    x = np.stack([np.diag([1.0, 1e-3, 1e-9])] * 3)
+    rtol = np.array([1e-10, 1e-6, 0.1])
+    assert_same(linalg.matrix_rank(Tensor(x), rtol=Tensor(rtol)), np.array([3, 2, 1]))
+    assert_same(linalg.matrix_rank(x), np.array([3, 3, 3]))
+    assert_same(linalg.matrix_rank(x, rtol=1e-6), np.array([2, 2, 2]))
+    assert_same(linalg.matrix_rank(np.zeros((2, 3, 4))), np.array([0, 0]))
+    found = linalg.pinv(Tensor(x, requires_grad=True), rtol=rtol)
+    ones = [np.diag([1.0, 1e3, 1e9]), np.diag([1.0, 1e3, 0.0]), np.diag([1.0, 0.0, 0.0])]
+    assert_same(found, np.stack(ones))
+    half = linalg.pinv(np.eye(2, dtype=np.float16), rtol=np.float32(0.5))
+    assert half.dtype == np.float16
+
+
+@pytest.mark.parametrize("n", [-7, -2, -1, 0, 1, 2, 3, 6, 7, 12])
+def test_a_power_has_every_derivative(n: int) -> None:
+    x = np.diag([0.9, 1.0, 1.1]) + 0.1 * normal(3, 3)
+    assert_same(linalg.matrix_power(x, n), np.linalg.matrix_power(x, n), rtol=1e-12)
+    gradcheck(lambda x: linalg.matrix_power(x, n), [x], order=2, every_element=True)
+
+
 # Norms
 
 
@@ -505,3 +536,24 @@ def test_gradients_are_those_of_pytorch(shape: tuple[int, ...], dtype: Any) -> N
         total = lucid.sum(lucid.stack([lucid.sum(lucid.abs(each) ** 3) for each in found]))
         sum(each.abs().pow(3).sum() for each in wanted).backward()
         assert_same(lucid.grad(total, ours), theirs.grad.numpy(), rtol=1e-8, atol=1e-9)
+
+
+# Under jax.jit there are no values to look at
+
+
+@pytest.mark.parametrize(
+    "function",
+    [linalg.det, linalg.slogdet, linalg.inv, linalg.pinv, linalg.cholesky, linalg.qr, linalg.eigh,
+     linalg.eig, linalg.svd, linalg.svdvals, linalg.vector_norm],
+)  # fmt: skip
+def test_jax_traces_gradients(function: Callable[..., Any]) -> None:
+    jax = pytest.importorskip("jax")
+
+    def slope(values: Any) -> Any:
+        x = lucid.asarray(values).requires_grad_()
+        found = function(x)
+        several = found if isinstance(found, tuple) else (found,)
+        return lucid.grad([lucid.sum(lucid.abs(each)) for each in several], x)._array
+
+    x = jax.numpy.asarray(normal(3, 3) @ normal(3, 3).T + 3 * np.eye(3), jax.numpy.float32)
+    assert_same(np.asarray(jax.jit(slope)(x)), np.asarray(slope(x)), rtol=1e-4, atol=1e-4)

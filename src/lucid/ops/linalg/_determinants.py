@@ -111,7 +111,7 @@ def _is_far(x: Array, small: float) -> bool:
         if not is_refusal(error):
             raise
         return False
-    sizes = [xp.sum(xp.abs(each), axis=(-2, -1)) for each in (x, inverse)]  # above the norms
+    sizes = [xp.max(xp.sum(xp.abs(each), axis=-2), axis=-1) for each in (x, inverse)]  # norms
     return bool(xp.all(sizes[0] * small < 1 / sizes[1]))
 
 
