@@ -136,8 +136,10 @@ bool pairs_in(
     const View& bias, PyObject* out, int threads, const GoOn& go_on) {
     const auto first = strided<Real>(layout, x1, Layout::x1);
     const auto second = strided<Real>(layout, x2, Layout::x2);
-    return pairs_in_parts(p, p.all_operations(), threads, go_on, [&](const PairsPart& part, const Pairs& mine) {
-        return operations<Real>(kernel()).pairs(
+    const Operations<Real>& on = operations<Real>(kernel());
+    const double most = operations_of_part(on, threads);
+    return pairs_in_parts(p, p.all_operations(), most, go_on, [&](const PairsPart& part, const Pairs& mine) {
+        return on.pairs(
             mine, part.first(first), part.second(second), data<Real>(weight), data<Real>(bias),
             data<Real>(out) + part.result(p), threads);
     });
@@ -341,7 +343,8 @@ bool gradients_in(
         const auto to_1 = strided<Real>(layout, d1, Layout::d1), to_2 = strided<Real>(layout, d2, Layout::d2);
         bool started = false;
         return pairs_in_parts(
-            p, 3 * p.all_operations(), threads, go_on, [&](const PairsPart& part, const Pairs& mine) {
+            p, 3 * p.all_operations(), operations_of_part(on, threads), go_on,
+            [&](const PairsPart& part, const Pairs& mine) {
                 const bool again = part.row > 0;
                 const Adds adds{!part.cuts_first && again, part.cuts_first && again, started};
                 started = true;
@@ -359,7 +362,7 @@ bool gradients_in(
         done = inputs_in_parts<Real>(
             on, s, rows, first, second, data<Real>(f.weight), data<Real>(d1), data<Real>(d2), threads,
             inputs, go_on);
-    if (done && d_weight && (d1 || d2) && s.operations() >= part_operations) done = go_on();
+    if (done && d_weight && (d1 || d2) && s.operations() >= operations_of_part(on, 1)) done = go_on();
     if (done && d_weight)
         done = weight_in_parts<Real>(
             on, s, rows, first, second, d_weight, threads, of_weight, go_on);
