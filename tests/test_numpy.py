@@ -372,6 +372,22 @@ def test_without_a_gradient_to_lose_numpy_computes_on_the_values() -> None:
     assert isinstance(edges, Tensor)
 
 
+@pytest.mark.parametrize(
+    "call",
+    [
+        "np.linalg.norm(n)", "np.linalg.norm(n, 1)", "np.linalg.det(n)", "np.linalg.inv(n)",
+        "np.linalg.solve(n, b)", "np.linalg.svdvals(n)", "np.linalg.eigvalsh(n)", "np.fft.fft(n)",
+        "np.fft.rfft2(n)", "np.linalg.trace(n)", "np.linalg.outer(b, b)", "np.linalg.diagonal(n)",
+        "np.fft.fftshift(b)", "np.linalg.matmul(n, b)", "np.linalg.cross(b, b[::-1])",
+    ],
+)  # fmt: skip
+def test_integers_are_what_they_are_in_numpy(call: str) -> None:
+    n, b = np.array([[5, 1, 1], [1, 4, 2], [1, 2, 3]]), np.array([1, 2, 4])
+    found = eval(call, {"np": np, "n": Tensor(n), "b": Tensor(b)})  # noqa: S307 (from the list)
+    assert isinstance(found, Tensor)
+    assert_same(found, np.asarray(eval(call, {"np": np, "n": n, "b": b})))  # noqa: S307
+
+
 def test_scipy_s_ufuncs_go_by_their_names() -> None:
     special = pytest.importorskip("scipy.special")
     x = Tensor(X, requires_grad=True)
@@ -496,6 +512,8 @@ def test_every_name_in_the_tables_is_one_of_numpy_s() -> None:
     names |= {*_numpy._REDUCTIONS, *_numpy._ACCUMULATIONS, *_numpy._OTHERWISE} - {""}
     for name in names - {"expit"}:
         assert hasattr(np, name) or hasattr(np.linalg, name.removeprefix("linalg."))
+    for place, name in (name.split(".") for name in _numpy._OF_INTEGERS):
+        assert hasattr(getattr(np, place), name)
 
 
 def test_who_does_not_use_it_does_not_import_it() -> None:

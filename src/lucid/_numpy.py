@@ -24,6 +24,7 @@ from typing import Any
 import numpy as np
 
 from . import _numpy_functions
+from ._arrays import is_differentiable
 from ._errors import ArgumentError, GraphError, LibraryError
 from ._pytree import replaced, take_apart
 from ._tape import Tracked, new_tensor, plain
@@ -66,6 +67,12 @@ _CONSTANT = {
 _OTHERWISE = {
     "clip", "expand_dims", "linalg.svd", "linspace", "sort", "squeeze", "take", "transpose",
     "where",
+}  # fmt: skip
+
+# Of the functions of np.linalg and np.fft those that leave integers as they are
+_OF_INTEGERS = {
+    "linalg.cross", "linalg.diagonal", "linalg.matmul", "linalg.matrix_transpose", "linalg.outer",
+    "linalg.tensordot", "linalg.trace", "linalg.vecdot", "fft.fftshift", "fft.ifftshift",
 }  # fmt: skip
 
 _REDUCTIONS = {
@@ -146,6 +153,8 @@ def call_function(
         return _on_values(title, name, function, args, kwargs)
     arguments = _bound(function, chosen, args, kwargs)
     _refuse_out(title, args, arguments.pop("out", None))
+    if name.startswith(("linalg.", "fft.")) and name not in _OF_INTEGERS:
+        arguments = {key: _as_floating(value) for key, value in arguments.items()}
     return _call(title, chosen, arguments)
 
 
@@ -278,6 +287,11 @@ def _refuse_out(title: str, inputs: Sequence[Any], out: Any) -> None:
         "computed.\nUse the result"
     )
     raise LibraryError(f"{title}: {told}; detach().numpy() gives the values alone.")
+
+
+def _as_floating(value: Any) -> Any:
+    is_array = isinstance(value, (Tracked, np.ndarray))
+    return value * 1.0 if is_array and not is_differentiable(value.dtype) else value
 
 
 def _in_dtype(inputs: Sequence[Any], dtype: Any) -> list[Any]:
