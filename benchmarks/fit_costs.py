@@ -28,7 +28,7 @@ compiled: Any = _native.compiled
 MODERATE, LARGE = 4e8, 6e9  # operations, at most
 LARGEST_WEIGHT = 1.4e8  # numbers
 SLOW = 0.02  # seconds, from which on three rounds are enough
-REFERENCE_LARGEST = 2e5  # for sums as they are written
+REFERENCE_LARGEST = 2e5  # for sums as they are written; twice `most_as_written`
 ROUNDS = 7
 Sizes = tuple[int, int, int, int]
 

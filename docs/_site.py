@@ -38,9 +38,11 @@ TITLES = {
     "_files": "Files",
     "_threads": "Threads and configuration",
     "_config": "Threads and configuration",
+    "_dtypes": "Dtypes",
     "_create": "Creation",
     "_like": "Arrays like another, conversion",
     "_movement": "Shape and order of axes",
+    "_grid": "Grids and triangles",
     "_index": "Indexing",
     "_reduce": "Reductions",
     "_search": "Searching and sorting",
@@ -57,7 +59,8 @@ Names and arguments are those of the Python array API standard. Every operation 
 arrays or numbers. With a Tensor among them the result is a Tensor, with arrays only an array.
 
 The dtypes have the standard's names too: `lucid.bool`, `int8`, `int16`, `int32`, `int64`, `uint8`,
-`uint16`, `uint32`, `uint64`, `float16`, `float32`, `float64`, `complex64`, `complex128`.
+`uint16`, `uint32`, `uint64`, `float16`, `float32`, `float64`, `complex64`, `complex128`. So have
+the constants `lucid.e`, `pi`, `inf`, `nan` and `newaxis`.
 """,
     "errors": """
 Every error is a `LucidError`, and also the built-in error that you would expect: a `ShapeError` is

@@ -46,6 +46,15 @@ def away(random: np.random.Generator, shape: Shape) -> Array:
     return np.asarray(random.uniform(0.3, 2.0, shape) * random.choice([-1.0, 1.0], shape))
 
 
+def inside(random: np.random.Generator, shape: Shape) -> Array:
+    """Between -1 and 1, and not near them."""
+    return np.asarray(random.uniform(-0.8, 0.8, shape))
+
+
+def above_one(random: np.random.Generator, shape: Shape) -> Array:
+    return np.asarray(random.uniform(1.2, 3.0, shape))
+
+
 def distinct(random: np.random.Generator, shape: Shape) -> Array:
     """In a random order, and no two near each other."""
     count = math.prod(shape)
@@ -487,9 +496,12 @@ CASES = [
     _compare("greater_equal", lambda x, y: x >= y, numpy=np.greater_equal),
     _compare("logical_and", lambda x, y: x and y, truth),
     _compare("logical_or", lambda x, y: x or y, truth),
+    _compare("logical_xor", lambda x, y: x != y, truth),
     _compare("bitwise_and", lambda x, y: x & y),
     _compare("bitwise_or", lambda x, y: x | y),
     _compare("bitwise_xor", lambda x, y: x ^ y),
+    _compare("bitwise_left_shift", lambda x, y: x << y),
+    _compare("bitwise_right_shift", lambda x, y: x >> y),
     _elementwise("bitwise_invert", lambda x: ~x, integers, order=0),
     _elementwise("logical_not", lambda x: not x, truth, order=0),
     _elementwise("isnan", math.isnan, order=0, numpy=np.isnan),
@@ -504,6 +516,11 @@ CASES = [
     _elementwise("divide", lambda x, y: x / y, normal, away, arguments=2, complex=True,
                  numpy=np.divide),
     _elementwise("negative", lambda x: -x, complex=True, integer=True, numpy=np.negative),
+    _elementwise("positive", lambda x: +x, complex=True, integer=True, numpy=np.positive),
+    _elementwise("reciprocal", lambda x: 1 / x, away, complex=True, numpy=np.reciprocal),
+    _elementwise("remainder", lambda x, y: x % y, normal, away, arguments=2, numpy=np.remainder),
+    _elementwise("floor_divide", lambda x, y: x // y, normal, away, arguments=2, order=0),
+    _elementwise("hypot", math.hypot, away, arguments=2, numpy=np.hypot),
     _elementwise("pow", _power, positive, normal, arguments=2, complex=True, numpy=np.pow),
     _elementwise("square", lambda x: x * x, complex=True, integer=True, numpy=np.square),
     _elementwise("sqrt", _of_both(math.sqrt, cmath.sqrt), positive, complex=True, numpy=np.sqrt),
@@ -516,14 +533,42 @@ CASES = [
     _elementwise("log", _of_both(math.log, cmath.log), positive, complex=True, numpy=np.log),
     _elementwise("log1p", _of_both(math.log1p, lambda z: cmath.log(1 + z)), positive,
                  complex=True, numpy=np.log1p),
+    _elementwise("log2", _of_both(math.log2, lambda z: cmath.log(z) / math.log(2)), positive,
+                 complex=True, numpy=np.log2),
+    _elementwise("log10", _of_both(math.log10, cmath.log10), positive, complex=True,
+                 numpy=np.log10),
+    _elementwise("logaddexp", lambda x, y: math.log(math.exp(x) + math.exp(y)), arguments=2,
+                 numpy=np.logaddexp),
     _elementwise("tanh", _of_both(math.tanh, cmath.tanh), complex=True, numpy=np.tanh),
     _elementwise("sigmoid", _sigmoid),
     _elementwise("sin", _of_both(math.sin, cmath.sin), complex=True, numpy=np.sin),
     _elementwise("cos", _of_both(math.cos, cmath.cos), complex=True, numpy=np.cos),
     _elementwise("tan", _of_both(math.tan, cmath.tan), complex=True, numpy=np.tan),
+    _elementwise("sinh", _of_both(math.sinh, cmath.sinh), complex=True, numpy=np.sinh),
+    _elementwise("cosh", _of_both(math.cosh, cmath.cosh), complex=True, numpy=np.cosh),
+    _elementwise("asin", _of_both(math.asin, cmath.asin), inside, complex=True, numpy=np.arcsin),
+    _elementwise("acos", _of_both(math.acos, cmath.acos), inside, complex=True, numpy=np.arccos),
+    _elementwise("atan", _of_both(math.atan, cmath.atan), inside, complex=True, numpy=np.arctan),
+    _elementwise("atan2", math.atan2, away, arguments=2, numpy=np.arctan2),
+    _elementwise("asinh", _of_both(math.asinh, cmath.asinh), inside, complex=True,
+                 numpy=np.arcsinh),
+    _elementwise("acosh", _of_both(math.acosh, cmath.acosh), above_one, complex=True,
+                 numpy=np.arccosh),
+    _elementwise("atanh", _of_both(math.atanh, cmath.atanh), inside, complex=True,
+                 numpy=np.arctanh),
+    # whole numbers near others
+    _elementwise("floor", lambda x: type(x)(math.floor(x)), order=0, integer=True, numpy=np.floor),
+    _elementwise("ceil", lambda x: type(x)(math.ceil(x)), order=0, integer=True, numpy=np.ceil),
+    _elementwise("trunc", lambda x: type(x)(math.trunc(x)), order=0, integer=True, numpy=np.trunc),
+    _elementwise("round", _of_both(lambda x: type(x)(round(x)),
+                 lambda z: complex(round(z.real), round(z.imag))), order=0, complex=True,
+                 integer=True, numpy=np.round),
+    _elementwise("nextafter", math.nextafter, arguments=2, numpy=np.nextafter),
     # size and sign
     _elementwise("abs", abs, away, complex=True, integer=True, numpy=np.abs),
     _elementwise("sign", _sign, away, complex=True, numpy=np.sign),
+    _elementwise("signbit", lambda x: math.copysign(1, x) < 0, away, order=0, numpy=np.signbit),
+    _elementwise("copysign", math.copysign, away, arguments=2, numpy=np.copysign),
     _elementwise("maximum", max, distinct, normal, arguments=2, integer=True, kinked=True,
                  numpy=np.maximum),
     _elementwise("minimum", min, distinct, normal, arguments=2, integer=True, kinked=True,
@@ -546,6 +591,13 @@ CASES = [
          (MATRIX,), options={"fill_value": 2.5}, order=0),
     Case("astype", lucid.astype, lambda x, dtype: np.array(x.tolist(), complex), (MATRIX,),
          options={"dtype": lucid.complex128}, result="complex"),
+    # grids and triangles
+    Case("tril", lucid.tril, lambda x: np.array([[[v * (j <= i) for j, v in enumerate(row)]
+            for i, row in enumerate(m)] for m in x.tolist()]),
+         (BLOCK,), complex=True, integer=True, empty=((2, 3, 0),)),
+    Case("triu", lucid.triu, lambda x, k: np.array([[[v * (j >= i + k) for j, v in enumerate(row)]
+            for i, row in enumerate(m)] for m in x.tolist()]),
+         (BLOCK,), options={"k": -1}, complex=True, integer=True),
     # movement
     Case("reshape", lucid.reshape, lambda x, shape: np.array(x.ravel().tolist()).reshape(6, 4),
          (BLOCK,), options={"shape": (6, -1)}, complex=True, integer=True),
@@ -852,7 +904,11 @@ DIFFERENTIABLE = [case for case in CASES if case.order]
 # above, by the reason.
 NOT_OPERATIONS: dict[str, set[str]] = {
     "makes arrays of none: test_tensor.py, test_backends.py": {
-        "arange", "asarray", "eye", "from_dlpack", "full", "linspace", "ones", "zeros",
+        "arange", "asarray", "empty", "eye", "from_dlpack", "full", "linspace", "ones", "zeros",
+    },
+    "has no values, or takes any number of arrays: test_standard.py": {"empty_like", "meshgrid"},
+    "is about dtypes: test_standard.py": {
+        "can_cast", "finfo", "iinfo", "isdtype", "result_type",
     },
     "makes arrays of none: test_fft.py": {"fftfreq", "rfftfreq"},
     "is unique but for signs, which the lines above leave out: test_linalg.py": {

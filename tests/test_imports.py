@@ -43,6 +43,8 @@ LAYERS = [
     (
         "ops._create",
         "ops._frequencies",
+        "_dtypes",
+        "_info",
         "_random",
         "_batches",
         "_files",

@@ -266,6 +266,9 @@ np.log10(x)
 np.hypot(x, A)
 np.logaddexp(x, A)
 np.logaddexp2(x, A)
+np.copysign(x, A)
+np.nextafter(x, A)
+np.mod(x, A)
 np.angle(x + 1j * A)
 np.roll(x, 1, axis=0)
 np.repeat(x, 2, axis=0)
@@ -323,7 +326,9 @@ def test_a_function_is_found_as_soon_as_lucid_has_it(call: str) -> None:
         "A == x", "np.equal(x, A)", "np.logical_not(x > 0.5)", "np.logical_or.reduce(x > 0.5)",
         "np.any(x > 0.5, axis=0)", "np.all(x > 0.5)", "np.nonzero(x > 0.5)", "np.where(x > 0.5)",
         "np.searchsorted(A[0], x)", "np.isclose(x, A)", "np.count_nonzero(x > 0.5, axis=0)",
-        "np.floor_divide(x, A)", "A // x", "np.zeros_like(x)", "np.ones_like(x)",
+        "np.floor_divide(x, A)", "A // x", "np.floor(x)", "np.ceil(x)", "np.fix(x)", "np.rint(x)",
+        "np.round(x)", "np.round(x, 1)", "np.around(100 * x, -1)", "np.signbit(x)",
+        "np.zeros_like(x)", "np.ones_like(x)",
         "np.full_like(x, 2.0)", "np.argwhere(x > 0.5)", "np.digitize(x, [0.2, 0.4])",
     ],
 )  # fmt: skip

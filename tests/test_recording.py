@@ -319,7 +319,7 @@ def test_an_assignment_keeps_shape_and_dtype() -> None:
         n /= 2
     truth = Tensor([True])
     with pytest.raises(lucid.DTypeError, match="keeps its dtype, bool, which cannot hold int64"):
-        truth += 1
+        truth += Tensor([1])
     x += np.array([2.0])  # float64 becomes float32
     assert (x.dtype, x.tolist()) == (lucid.float32, [3.0])
 

@@ -1,6 +1,7 @@
 """Differentiate arrays as you compute, and the bilinear form at the speed of a matrix product."""
 
 import importlib as _importlib
+import math as _math
 import sys as _sys
 from typing import TYPE_CHECKING as _TYPE_CHECKING, Any as _Any
 
@@ -10,6 +11,13 @@ from . import _arrays, _hints
 from ._anomaly import detect_anomaly as detect_anomaly
 from ._batches import batches as batches
 from ._config import show_config as show_config
+from ._dtypes import (
+    can_cast as can_cast,
+    finfo as finfo,
+    iinfo as iinfo,
+    isdtype as isdtype,
+    result_type as result_type,
+)
 from ._errors import (
     AnomalyError as AnomalyError,
     ArgumentError as ArgumentError,
@@ -43,18 +51,24 @@ from .ops._arithmetic import (
     abs as abs,
     add as add,
     clip as clip,
+    copysign as copysign,
     divide as divide,
     maximum as maximum,
     minimum as minimum,
     multiply as multiply,
     negative as negative,
+    positive as positive,
+    reciprocal as reciprocal,
     sign as sign,
+    signbit as signbit,
     subtract as subtract,
 )
 from .ops._comparison import (
     bitwise_and as bitwise_and,
     bitwise_invert as bitwise_invert,
+    bitwise_left_shift as bitwise_left_shift,
     bitwise_or as bitwise_or,
+    bitwise_right_shift as bitwise_right_shift,
     bitwise_xor as bitwise_xor,
     equal as equal,
     greater as greater,
@@ -67,6 +81,7 @@ from .ops._comparison import (
     logical_and as logical_and,
     logical_not as logical_not,
     logical_or as logical_or,
+    logical_xor as logical_xor,
     not_equal as not_equal,
     where as where,
 )
@@ -74,6 +89,7 @@ from .ops._complex import conj as conj, imag as imag, real as real
 from .ops._create import (
     arange as arange,
     asarray as asarray,
+    empty as empty,
     eye as eye,
     from_dlpack as from_dlpack,
     full as full,
@@ -86,16 +102,22 @@ from .ops._einsum import einsum as einsum
 from .ops._exponential import (
     exp as exp,
     expm1 as expm1,
+    hypot as hypot,
     log as log,
     log1p as log1p,
+    log2 as log2,
+    log10 as log10,
+    logaddexp as logaddexp,
     pow as pow,
     sigmoid as sigmoid,
     sqrt as sqrt,
     square as square,
 )
+from .ops._grid import meshgrid as meshgrid, tril as tril, triu as triu
 from .ops._index import take as take
 from .ops._like import (
     astype as astype,
+    empty_like as empty_like,
     full_like as full_like,
     ones_like as ones_like,
     zeros_like as zeros_like,
@@ -122,6 +144,15 @@ from .ops._reduce import (
     prod as prod,
     sum as sum,
 )
+from .ops._rounding import (
+    ceil as ceil,
+    floor as floor,
+    floor_divide as floor_divide,
+    nextafter as nextafter,
+    remainder as remainder,
+    round as round,
+    trunc as trunc,
+)
 from .ops._search import (
     argmax as argmax,
     argmin as argmin,
@@ -130,7 +161,21 @@ from .ops._search import (
     take_along_axis as take_along_axis,
 )
 from .ops._statistics import mean as mean, std as std, var as var
-from .ops._trigonometry import cos as cos, sin as sin, tan as tan, tanh as tanh
+from .ops._trigonometry import (
+    acos as acos,
+    acosh as acosh,
+    asin as asin,
+    asinh as asinh,
+    atan as atan,
+    atan2 as atan2,
+    atanh as atanh,
+    cos as cos,
+    cosh as cosh,
+    sin as sin,
+    sinh as sinh,
+    tan as tan,
+    tanh as tanh,
+)
 
 __version__ = _VERSION
 
@@ -140,6 +185,17 @@ complex64, complex128 = _np.dtype("complex64"), _np.dtype("complex128")
 int8, int16, int32, int64 = map(_np.dtype, ("int8", "int16", "int32", "int64"))
 uint8, uint16, uint32, uint64 = map(_np.dtype, ("uint8", "uint16", "uint32", "uint64"))
 float16, bool = _np.dtype("float16"), _np.dtype("bool")
+
+e, pi, inf, nan = _math.e, _math.pi, _math.inf, _math.nan
+newaxis = None  # in an index, an axis of size 1
+
+__array_api_version__ = _arrays.VERSIONS[-1]
+
+
+def __array_namespace_info__() -> _Any:  # noqa: N807 (the standard's name)
+    """What the standard's programs ask about a library: its devices, dtypes and defaults."""
+    return _importlib.import_module("._info", __name__)
+
 
 # `lucid` is the array namespace of its Tensors
 _arrays.serve(Tensor, _sys.modules[__name__])

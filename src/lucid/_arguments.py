@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
+from cmath import isfinite as cisfinite
 from collections.abc import Callable
-from dataclasses import dataclass
 from math import inf, isfinite
 from numbers import Integral, Real
-from typing import Any
+from typing import Any, NamedTuple
 
 from ._errors import ArgumentError
 
 
-@dataclass(frozen=True, slots=True)
-class Expected:
+class Expected(NamedTuple):
     """Which values an argument may have."""
 
     words: str
@@ -31,6 +30,10 @@ def _whole(value: Any) -> bool:
 
 ANY = Expected("a number", _real)
 NUMBER = Expected("a finite number", lambda value: _real(value) and isfinite(value))
+COMPLEX = Expected(
+    "a finite number",
+    lambda value: cisfinite(value) if type(value) is complex else NUMBER.holds(value),
+)
 NOT_NEGATIVE = Expected(
     "a finite number, 0 or more", lambda value: _real(value) and 0 <= value < inf
 )

@@ -12,6 +12,7 @@ import re
 from collections.abc import Callable, Iterable, Mapping
 from enum import IntEnum
 from functools import cache, lru_cache
+from importlib import import_module
 from math import prod
 from typing import Any, TypeAlias
 
@@ -26,7 +27,10 @@ DType: TypeAlias = Any
 Device: TypeAlias = Any
 Namespace: TypeAlias = Any
 
+VERSIONS = ("2021.12", "2022.12", "2023.12", "2024.12", "2025.12")  # of the standard, the last ours
+
 _SCALARS = (bool, int, float, complex, type(None))
+_NUMBERS = frozenset((int, float, complex))
 
 _SPELT = ("torch", "cupy")  # these spell some names differently
 
@@ -51,6 +55,32 @@ def namespace(first: Array, *others: Array) -> Namespace:
         if type(other) is not kind:
             xp = _common(xp, first, other)
     return xp
+
+
+def arithmetic(function: str, x1: Array, x2: Array) -> Namespace:
+    """The module whose functions compute with two arrays, or with one and a number.
+
+    Truth values and a number have no common dtype in the standard, and libraries find three.
+    """
+    kind, other = type(x1), type(x2)
+    if other in _NUMBERS:
+        _refuse_truth(function, "x1", x1, "x2", x2)
+    elif kind in _NUMBERS:
+        _refuse_truth(function, "x2", x2, "x1", x1)
+        return array_types.get(other) or _discover(x2)
+    elif other is not kind:
+        return namespace(x1, x2)
+    return array_types.get(kind) or _discover(x1)
+
+
+def _refuse_truth(function: str, name: str, array: Array, beside: str, number: complex) -> None:
+    dtype = getattr(array, "dtype", None)
+    # NumPy's character of a dtype is quicker to see
+    if dtype is not None and getattr(dtype, "char", "?") == "?" and kind(dtype) is Numbers.TRUTH:
+        raise DTypeError(
+            f"{function}: {name} has truth values, and {beside} is the number {number}; "
+            f"convert {name} first, as in lucid.astype({name}, lucid.float32)"
+        )
 
 
 def is_array(value: object) -> bool:
@@ -146,7 +176,7 @@ def _compat(library: str) -> Namespace:
         raise LibraryError(
             f'{library} arrays need the package array-api-compat: pip install "lucid-nn[arrays]"'
         ) from None
-    return __import__(f"array_api_compat.{library}", fromlist=["__name__"])
+    return import_module(f"array_api_compat.{library}")
 
 
 # of two libraries, float64 may have the same hash, but is not to be compared
@@ -300,6 +330,14 @@ def is_traced_by_jax(array: Array) -> bool:
 def device_of(array: Array) -> Device | None:
     """Where an array is; None under `jax.jit`, where it is nowhere yet."""
     return getattr(array, "device", None)
+
+
+def to_device(x: Array, device: Device, stream: Any = None) -> Array:
+    """An array on another device of its library."""
+    if library(x) in _SPELT:
+        namespace(x)  # says what to install
+        return import_module("array_api_compat").to_device(x, device, stream=stream)
+    return x.to_device(device, stream=stream)
 
 
 def with_item(x: Array, index: Any, value: Array) -> Array:

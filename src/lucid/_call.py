@@ -54,7 +54,7 @@ from __future__ import annotations
 
 import inspect
 import linecache
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from functools import cache
 from typing import Any, Protocol
 
@@ -180,30 +180,20 @@ class _Expression(str):
         return str(self)
 
 
+# The name of an argument, its kind, whether it is required, whether it is a sequence of arrays
+_Argument = tuple[str, Any, bool, bool]
+
+
 def write_out(operation: Operation) -> Callable[..., Any]:
     """The function that the user of an operation calls."""
-    parameters = operation.signature.parameters
-    names, bare, refusal = list(parameters), _bare(parameters), ""
-    if {"axis", "axes"} & set(names):  # who knows other names for them is told ours
-        bare.append(inspect.Parameter("foreign__", inspect.Parameter.VAR_KEYWORD))
-        refusal = _REFUSAL
-    source = _CALL.format(
-        parameters=str(inspect.Signature(bare))[1:-1],
-        unwrap=refusal
-        + "".join(
-            (_SEQUENCE if name in operation.rules.sequences else _ARGUMENT).format(
-                name=name, bit=1 << k
-            )
-            for k, name in enumerate(names)
-        ),
-        values=", ".join(names),
-        places=", ".join(f"_{name}" for name in names),
-        passed=", ".join(
-            f"{name}={name}" if parameter.kind == parameter.KEYWORD_ONLY else name
-            for name, parameter in parameters.items()
-        ),
+    parameters, sequences = operation.signature.parameters, operation.rules.sequences
+    build = _builder(
+        tuple(
+            (name, each.kind, each.default is each.empty, name in sequences)
+            for name, each in parameters.items()
+        )
     )
-    return _builder(source)(
+    return build(
         operation.function,
         {name: parameter.default for name, parameter in parameters.items()},
         operation.rules.savings,
@@ -215,25 +205,47 @@ def write_out(operation: Operation) -> Callable[..., Any]:
     )
 
 
-def _bare(parameters: Mapping[str, inspect.Parameter]) -> list[inspect.Parameter]:
-    """Parameters without annotations, and with defaults that are looked up by name."""
-    return [
-        parameter.replace(
-            annotation=parameter.empty,
-            default=parameter.default
-            if parameter.default is parameter.empty
-            else _Expression(f"defaults['{name}']"),
-        )
-        for name, parameter in parameters.items()
-    ]
-
-
 @cache
-def _builder(source: str) -> Callable[..., Callable[..., Any]]:
-    """The compiled text; operations of the same signature share it."""
+def _builder(arguments: tuple[_Argument, ...]) -> Callable[..., Callable[..., Any]]:
+    """The compiled text; operations with the same arguments share it."""
+    source = _text(arguments)
     filename = f"<lucid operation {hash(source):x}>"
     linecache.cache[filename] = (len(source), None, source.splitlines(True), filename)
     made: dict[str, Any] = {}
     exec(compile(source, filename, "exec"), _scope, made)  # noqa: S102 (our own text)
     builder: Callable[..., Callable[..., Any]] = made["build"]
     return builder
+
+
+def _text(arguments: tuple[_Argument, ...]) -> str:
+    names = [name for name, *_ in arguments]
+    bare, refusal = _bare(arguments), ""
+    if {"axis", "axes"} & set(names):  # who knows other names for them is told ours
+        bare.append(inspect.Parameter("foreign__", inspect.Parameter.VAR_KEYWORD))
+        refusal = _REFUSAL
+    return _CALL.format(
+        parameters=str(inspect.Signature(bare))[1:-1],
+        unwrap=refusal
+        + "".join(
+            (_SEQUENCE if is_sequence else _ARGUMENT).format(name=name, bit=1 << k)
+            for k, (name, _, _, is_sequence) in enumerate(arguments)
+        ),
+        values=", ".join(names),
+        places=", ".join(f"_{name}" for name in names),
+        passed=", ".join(
+            f"{name}={name}" if kind == inspect.Parameter.KEYWORD_ONLY else name
+            for name, kind, *_ in arguments
+        ),
+    )
+
+
+def _bare(arguments: tuple[_Argument, ...]) -> list[inspect.Parameter]:
+    """Parameters without annotations, and with defaults that are looked up by name."""
+    return [
+        inspect.Parameter(
+            name,
+            kind,
+            default=inspect.Parameter.empty if is_required else _Expression(f"defaults['{name}']"),
+        )
+        for name, kind, is_required, _ in arguments
+    ]

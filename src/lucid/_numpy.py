@@ -35,8 +35,8 @@ Function = Callable[..., Any]
 _NAMES = {
     "absolute": "abs", "amax": "max", "amin": "min", "arccos": "acos", "arccosh": "acosh",
     "arcsin": "asin", "arcsinh": "asinh", "arctan": "atan", "arctan2": "atan2",
-    "arctanh": "atanh", "around": "round", "concatenate": "concat", "conjugate": "conj",
-    "expit": "sigmoid",
+    "arctanh": "atanh", "concatenate": "concat", "conjugate": "conj",
+    "expit": "sigmoid", "fix": "trunc",
     "float_power": "pow", "invert": "bitwise_invert", "left_shift": "bitwise_left_shift",
     "power": "pow", "right_shift": "bitwise_right_shift", "rint": "round",
 }  # fmt: skip
@@ -59,14 +59,14 @@ _ON_VALUES = {
 # Their results have no gradient, so NumPy's own of the values is right where lucid has none
 _CONSTANT = {
     "argpartition", "argwhere", "bincount", "count_nonzero", "digitize", "flatnonzero",
-    "floor_divide", "histogram", "histogram_bin_edges", "isclose", "iscomplex", "isin",
-    "isneginf", "isposinf", "isreal", "lexsort", "nonzero", "searchsorted", "signbit",
+    "histogram", "histogram_bin_edges", "isclose", "iscomplex", "isin",
+    "isneginf", "isposinf", "isreal", "lexsort", "nonzero", "searchsorted",
 }  # fmt: skip
 
 # lucid's of the same name takes other arguments
 _OTHERWISE = {
-    "clip", "expand_dims", "linalg.svd", "linspace", "sort", "squeeze", "take", "transpose",
-    "where",
+    "around", "clip", "expand_dims", "linalg.svd", "linspace", "round", "sort", "squeeze", "take",
+    "transpose", "where",
 }  # fmt: skip
 
 # Of the functions of np.linalg and np.fft those that leave integers as they are

@@ -15,8 +15,10 @@ from typing import Any
 
 import numpy as np
 
+from ._arrays import is_differentiable
 from .ops._comparison import where as lucid_where
 from .ops._movement import permute_dims
+from .ops._rounding import round as lucid_round
 from .ops._search import sort as lucid_sort
 from .ops.linalg._singular_values import svd as lucid_svd
 
@@ -445,6 +447,18 @@ def clip(a: Any, a_min: Any = None, a_max: Any = None, min: Any = None, max: Any
     return a if high is None else np.minimum(a, high)
 
 
+def round(a: Any, decimals: int = 0) -> Any:
+    if decimals <= 0 and not is_differentiable(a.dtype):
+        unit = 10**-decimals  # whole numbers stay whole
+        return lucid_round(a / unit).astype(a.dtype) * unit if decimals else a
+    unit = 10.0 ** abs(decimals)
+    return lucid_round(a * unit) / unit if decimals >= 0 else lucid_round(a / unit) * unit
+
+
+def around(a: Any, decimals: int = 0) -> Any:
+    return round(a, decimals)
+
+
 def angle(z: Any, deg: bool = False) -> Any:
     found = np.arctan2(np.imag(z), np.real(z))
     return found * (180 / np.pi) if deg else found
@@ -463,14 +477,6 @@ def nan_to_num(x: Any, nan: float = 0.0, posinf: Any = None, neginf: Any = None)
 
 
 # ufuncs beyond the standard's
-
-
-def positive(x: Any) -> Any:
-    return np.copy(x)
-
-
-def reciprocal(x: Any) -> Any:
-    return 1 / x
 
 
 def exp2(x: Any) -> Any:

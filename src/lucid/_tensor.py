@@ -47,6 +47,7 @@ from .ops import (
     _movement,
     _products,
     _reduce,
+    _rounding,
     _search,
     _statistics,
     _trigonometry,
@@ -293,15 +294,32 @@ class Tensor(Tracked):
         return _numpy.call_function(func, types, args, kwargs)
 
     def __array_namespace__(self, /, *, api_version: str | None = None) -> Namespace:
+        if api_version not in (None, *_arrays.VERSIONS):
+            raise ArgumentError(
+                f"__array_namespace__: lucid knows the versions {', '.join(_arrays.VERSIONS)} of "
+                f"the array API standard, not {api_version!r}"
+            )
         return _arrays.array_types[Tensor]
 
-    def __dlpack__(self, **options: Any) -> Any:
+    def __dlpack__(
+        self,
+        /,
+        *,
+        stream: Any = None,
+        max_version: tuple[int, int] | None = None,
+        dl_device: tuple[Any, int] | None = None,
+        copy: bool | None = None,
+    ) -> Any:
         if self._node is not None:
             raise GraphError(
                 "a tensor that requires a gradient is not exported, because the gradient would be "
                 "lost.\nExport its detach()."
             )
-        return self._exported().__dlpack__(**options)
+        options = {
+            "stream": stream, "max_version": max_version, "dl_device": dl_device, "copy": copy,
+        }  # fmt: skip
+        given = {name: value for name, value in options.items() if value is not None}
+        return self._exported().__dlpack__(**given)
 
     def __dlpack_device__(self) -> Any:
         return self._exported().__dlpack_device__()
@@ -311,13 +329,9 @@ class Tensor(Tracked):
         return np.asarray(array) if isinstance(array, np.generic) else _settled(array)
 
     def to_device(self, device: Device, /, *, stream: Any = None) -> Tensor:
-        """The same values on another device of the array's library, without the graph."""
-        if self._node is not None:
-            raise GraphError(
-                "to_device: a tensor that requires a gradient stays on its device.\n"
-                "Move its detach(), and call requires_grad_() on the result."
-            )
-        return new_tensor(self._array.to_device(device, stream=stream))
+        """The same values on another device of the array's library; the gradient comes back."""
+        result: Tensor = _like.on_device(self, device, stream)
+        return result
 
     def __len__(self) -> int:
         if not self.shape:
@@ -411,9 +425,12 @@ class Tensor(Tracked):
     __sub__ = _arithmetic.subtract
     __mul__ = _arithmetic.multiply
     __truediv__ = _arithmetic.divide
+    __floordiv__ = _rounding.floor_divide
+    __mod__ = _rounding.remainder
     __pow__ = _exponential.pow
     __matmul__ = _products.matmul
     __neg__ = _arithmetic.negative
+    __pos__ = _arithmetic.positive
     __abs__ = _arithmetic.abs
     __invert__ = _comparison.bitwise_invert
 
@@ -429,14 +446,17 @@ class Tensor(Tracked):
     def __rtruediv__(self, other: Any) -> Tensor:
         return _arithmetic.divide(other, self)
 
+    def __rfloordiv__(self, other: Any) -> Tensor:
+        return _rounding.floor_divide(other, self)
+
+    def __rmod__(self, other: Any) -> Tensor:
+        return _rounding.remainder(other, self)
+
     def __rpow__(self, other: Any) -> Tensor:
         return _exponential.pow(other, self)
 
     def __rmatmul__(self, other: Any) -> Tensor:
         return _products.matmul(other, self)
-
-    def __pos__(self) -> Tensor:
-        return self
 
     def __eq__(self, other: object) -> Any:
         return _comparison.equal(self, other) if _comparable(other) else NotImplemented
@@ -451,6 +471,14 @@ class Tensor(Tracked):
     __and__ = __rand__ = _comparison.bitwise_and
     __or__ = __ror__ = _comparison.bitwise_or
     __xor__ = __rxor__ = _comparison.bitwise_xor
+    __lshift__ = _comparison.bitwise_left_shift
+    __rshift__ = _comparison.bitwise_right_shift
+
+    def __rlshift__(self, other: Any) -> Tensor:
+        return _comparison.bitwise_left_shift(other, self)
+
+    def __rrshift__(self, other: Any) -> Tensor:
+        return _comparison.bitwise_right_shift(other, self)
 
     # Assignment gives this object a new array; nothing that a tape has saved is written to
 
@@ -468,6 +496,30 @@ class Tensor(Tracked):
 
     def __ipow__(self, other: Any) -> Self:  # type: ignore[misc]
         return self._become("**=", _exponential.pow(self, other))
+
+    def __ifloordiv__(self, other: Any) -> Self:  # type: ignore[misc]
+        return self._become("//=", _rounding.floor_divide(self, other))
+
+    def __imod__(self, other: Any) -> Self:  # type: ignore[misc]
+        return self._become("%=", _rounding.remainder(self, other))
+
+    def __imatmul__(self, other: Any) -> Self:  # type: ignore[misc]
+        return self._become("@=", _products.matmul(self, other))
+
+    def __iand__(self, other: Any) -> Self:  # type: ignore[misc]
+        return self._become("&=", _comparison.bitwise_and(self, other))
+
+    def __ior__(self, other: Any) -> Self:  # type: ignore[misc]
+        return self._become("|=", _comparison.bitwise_or(self, other))
+
+    def __ixor__(self, other: Any) -> Self:  # type: ignore[misc]
+        return self._become("^=", _comparison.bitwise_xor(self, other))
+
+    def __ilshift__(self, other: Any) -> Self:  # type: ignore[misc]
+        return self._become("<<=", _comparison.bitwise_left_shift(self, other))
+
+    def __irshift__(self, other: Any) -> Self:  # type: ignore[misc]
+        return self._become(">>=", _comparison.bitwise_right_shift(self, other))
 
     def __getitem__(self, index: Any) -> Tensor:
         return _index.getitem(self, _index.plain_index(index, self._array))
@@ -586,9 +638,9 @@ class Tensor(Tracked):
         """All elements in one axis."""
         return _movement.reshape(self, (-1,))
 
-    def astype(self, dtype: DType, *, copy: bool = True) -> Tensor:
+    def astype(self, dtype: DType, *, copy: bool = True, device: Device | None = None) -> Tensor:
         """In another dtype; see `lucid.astype`."""
-        result: Tensor = _like.astype(self, dtype, copy=copy)
+        result: Tensor = _like.astype(self, dtype, copy=copy, device=device)
         return result
 
     def exp(self) -> Tensor:

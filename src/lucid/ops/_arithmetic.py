@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from .._arrays import Array, is_complex, namespace
+from .._arrays import Array, arithmetic, is_complex, namespace
 from .._op import op
 from ._comparison import (
     equal,
@@ -25,7 +25,7 @@ def add(x1: Array, x2: Array, /) -> Array:
     >>> lucid.add(lucid.Tensor([1.0, 2.0]), 3.0)
     Tensor([4.0, 5.0])
     """
-    return namespace(x1, x2).add(x1, x2)
+    return arithmetic("add", x1, x2).add(x1, x2)
 
 
 add.gradient(x1=lambda g: g, x2=lambda g: g)
@@ -38,7 +38,7 @@ def subtract(x1: Array, x2: Array, /) -> Array:
     >>> lucid.subtract(lucid.Tensor([1.0, 2.0]), 3.0)
     Tensor([-2.0, -1.0])
     """
-    return namespace(x1, x2).subtract(x1, x2)
+    return arithmetic("subtract", x1, x2).subtract(x1, x2)
 
 
 subtract.gradient(x1=lambda g: g, x2=lambda g: -g)
@@ -51,7 +51,7 @@ def multiply(x1: Array, x2: Array, /) -> Array:
     >>> lucid.multiply(lucid.Tensor([1.0, 2.0]), 3.0)
     Tensor([3.0, 6.0])
     """
-    return namespace(x1, x2).multiply(x1, x2)
+    return arithmetic("multiply", x1, x2).multiply(x1, x2)
 
 
 multiply.gradient(x1=lambda g, x2: g * x2, x2=lambda g, x1: g * x1)
@@ -64,7 +64,7 @@ def divide(x1: Array, x2: Array, /) -> Array:
     >>> lucid.divide(lucid.Tensor([1.0, 2.0]), 4.0)
     Tensor([0.25, 0.5])
     """
-    return namespace(x1, x2).divide(x1, x2)
+    return arithmetic("divide", x1, x2).divide(x1, x2)
 
 
 divide.gradient(x1=lambda g, x2: g / x2, x2=lambda g, y, x2: -(g * y) / x2)
@@ -78,6 +78,26 @@ def negative(x: Array, /) -> Array:
     Tensor([-1.0, 2.0])
     """
     return namespace(x).negative(x)
+
+
+@op(gradient=lambda g: g)
+def positive(x: Array, /) -> Array:
+    """Each element as it is.
+
+    >>> lucid.positive(lucid.Tensor([1.0, -2.0]))
+    Tensor([1.0, -2.0])
+    """
+    return namespace(x).positive(x)
+
+
+@op(gradient=lambda g, y: -(g * y * y))
+def reciprocal(x: Array, /) -> Array:
+    """The reciprocal 1 / x of each element.
+
+    >>> lucid.reciprocal(lucid.Tensor([2.0, -4.0]))
+    Tensor([0.5, -0.25])
+    """
+    return 1 / x  # what NumPy calls so leaves integers integers
 
 
 @op(holomorphic=False)
@@ -113,6 +133,32 @@ def abs(x: Array, /) -> Array:
 
 
 abs.gradient(x=lambda g, x: g * sign(x))
+
+
+@op(gradient=None)
+def signbit(x: Array, /) -> Array:
+    """Whether the sign of each element is negative, also that of -0.
+
+    >>> lucid.signbit(lucid.Tensor([1.0, -2.0, -0.0]))
+    Tensor([False, True, True])
+    """
+    return namespace(x).signbit(x)
+
+
+@op
+def copysign(x1: Array, x2: Array, /) -> Array:
+    """The size of x1 with the sign of x2, also that of -0; its gradient at x1 = 0 is 0.
+
+    >>> lucid.copysign(lucid.Tensor([1.0, -2.0]), -1.0)
+    Tensor([-1.0, -2.0])
+    """
+    return namespace(x1, x2).copysign(x1, x2)
+
+
+copysign.gradient(
+    x1=lambda g, x1, y: g * sign(x1) * copysign(ones_like(y), y),
+    x2=lambda g: zeros_like(g),
+)
 
 
 @op
@@ -161,7 +207,8 @@ def clip(x: Array, /, min: Array | None = None, max: Array | None = None) -> Arr
     >>> lucid.clip(lucid.Tensor([-1.0, 0.5, 2.0]), 0, 1)
     Tensor([0.0, 0.5, 1.0])
     """
-    return namespace(x, min, max).clip(x, min, max)
+    xp = namespace(x, min, max)
+    return xp.asarray(x, copy=True) if min is None and max is None else xp.clip(x, min, max)
 
 
 def _inside(x: Array, min: Array | None, max: Array | None) -> Array:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from .._arrays import Array, asarray, is_array, namespace
+from .._arrays import Array, arithmetic, asarray, is_array, namespace
 from .._op import op
 from ._like import zeros_like
 
@@ -88,6 +88,16 @@ def logical_or(x1: Array, x2: Array, /) -> Array:
 
 
 @op(gradient=None)
+def logical_xor(x1: Array, x2: Array, /) -> Array:
+    """Whether exactly one of two truth values holds, element by element.
+
+    >>> lucid.logical_xor(lucid.Tensor([True, False]), lucid.Tensor([True, True]))
+    Tensor([False, True])
+    """
+    return namespace(x1, x2).logical_xor(x1, x2)
+
+
+@op(gradient=None)
 def logical_not(x: Array, /) -> Array:
     """Whether a truth value does not hold, element by element.
 
@@ -104,7 +114,7 @@ def bitwise_and(x1: Array, x2: Array, /) -> Array:
     >>> lucid.bitwise_and(lucid.Tensor([6, 5]), 3)
     Tensor([2, 1])
     """
-    return namespace(x1, x2).bitwise_and(x1, x2)
+    return arithmetic("bitwise_and", x1, x2).bitwise_and(x1, x2)
 
 
 @op(gradient=None)
@@ -114,7 +124,7 @@ def bitwise_or(x1: Array, x2: Array, /) -> Array:
     >>> lucid.bitwise_or(lucid.Tensor([6, 5]), 3)
     Tensor([7, 7])
     """
-    return namespace(x1, x2).bitwise_or(x1, x2)
+    return arithmetic("bitwise_or", x1, x2).bitwise_or(x1, x2)
 
 
 @op(gradient=None)
@@ -124,7 +134,7 @@ def bitwise_xor(x1: Array, x2: Array, /) -> Array:
     >>> lucid.bitwise_xor(lucid.Tensor([6, 5]), 3)
     Tensor([5, 6])
     """
-    return namespace(x1, x2).bitwise_xor(x1, x2)
+    return arithmetic("bitwise_xor", x1, x2).bitwise_xor(x1, x2)
 
 
 @op(gradient=None)
@@ -135,6 +145,26 @@ def bitwise_invert(x: Array, /) -> Array:
     Tensor([False, True])
     """
     return namespace(x).bitwise_invert(x)
+
+
+@op(gradient=None)
+def bitwise_left_shift(x1: Array, x2: Array, /) -> Array:
+    """The bits of integers x1 moved up by x2 places, x1 · 2**x2: the operator `<<`.
+
+    >>> lucid.bitwise_left_shift(lucid.Tensor([1, 3]), 2)
+    Tensor([4, 12])
+    """
+    return arithmetic("bitwise_left_shift", x1, x2).bitwise_left_shift(x1, x2)
+
+
+@op(gradient=None)
+def bitwise_right_shift(x1: Array, x2: Array, /) -> Array:
+    """The bits of integers x1 moved down by x2 places, ⌊x1 / 2**x2⌋: the operator `>>`.
+
+    >>> lucid.bitwise_right_shift(lucid.Tensor([5, -5]), 1)
+    Tensor([2, -3])
+    """
+    return arithmetic("bitwise_right_shift", x1, x2).bitwise_right_shift(x1, x2)
 
 
 @op(gradient=None)

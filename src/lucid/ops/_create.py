@@ -8,14 +8,14 @@ from typing import Any, cast
 import numpy as np
 
 from .. import _arrays
-from .._arguments import ANY, COUNT, NUMBER, WHOLE, check
+from .._arguments import ANY, COMPLEX, COUNT, NUMBER, WHOLE, check
 from .._arrays import Array, Device, DType, namespace, native_dtype
 from .._errors import ArgumentError
 from .._hints import one_shape
 from .._shapes import check_shape
 from .._tape import Tracked, new_tensor
 from .._tensor import Tensor
-from ._like import astype, copy_of
+from ._like import astype, copy_of, on_device
 
 Shape = int | Sequence[int]
 
@@ -38,6 +38,16 @@ def ones(shape: Shape, *, dtype: DType | None = None, device: Device | None = No
     Tensor([1.0, 1.0, 1.0])
     """
     return new_tensor(np.ones(check_shape("ones", shape), _dtype(dtype), device=device))
+
+
+@one_shape
+def empty(shape: Shape, *, dtype: DType | None = None, device: Device | None = None) -> Tensor:
+    """A Tensor of this shape with whatever is in memory, float32 unless `dtype` says otherwise.
+
+    >>> lucid.empty((2, 3)).shape
+    (2, 3)
+    """
+    return new_tensor(np.empty(check_shape("empty", shape), _dtype(dtype), device=device))
 
 
 def full(
@@ -103,8 +113,8 @@ def arange(
 
 
 def linspace(
-    start: float,
-    stop: float,
+    start: complex,
+    stop: complex,
     /,
     num: int,
     *,
@@ -114,11 +124,15 @@ def linspace(
 ) -> Tensor:
     """`num` numbers evenly spaced from `start` to `stop`, which `endpoint=False` leaves out.
 
+    They are float32, or complex64 where one of the two is complex, unless `dtype` says otherwise.
+
     >>> lucid.linspace(0, 1, 3)
     Tensor([0.0, 0.5, 1.0])
     """
-    check("linspace", NUMBER, start=start, stop=stop)
+    check("linspace", COMPLEX, start=start, stop=stop)
     check("linspace", COUNT, num=num)
+    if dtype is None and complex in (type(start), type(stop)):
+        dtype = np.complex64
     values = np.linspace(start, stop, num, endpoint=endpoint, dtype=_dtype(dtype), device=device)
     return new_tensor(values)
 
@@ -147,9 +161,13 @@ def asarray(
     if isinstance(obj, Tracked):
         if dtype is not None and obj._array.dtype != native_dtype(namespace(obj._array), dtype):
             _refuse_copy(copy, "a change of dtype copies")
-            converted: Tensor = astype(obj, dtype)
-            return converted
-        return copy_of(obj) if copy else cast(Tensor, obj)
+            obj = astype(obj, dtype)
+        elif copy:
+            obj = copy_of(obj)
+        if device is not None and device != obj.device:
+            _refuse_copy(copy, f"its device is {obj.device}")
+            obj = on_device(obj, device)
+        return cast(Tensor, obj)
     if not _arrays.is_array(obj):
         _refuse_copy(copy, f"a {type(obj).__name__} is no array")
         obj = _arrays.asarray(obj, narrow=dtype is None)
@@ -169,4 +187,6 @@ def from_dlpack(x: Any, /, *, device: Device | None = None, copy: bool | None = 
     >>> lucid.from_dlpack(np.ones(2))
     Tensor([1.0, 1.0], dtype=float64)
     """
-    return new_tensor(np.from_dlpack(x, device=device, copy=copy))
+    options = {"device": device, "copy": copy}  # NumPy 2.0 has neither
+    given: dict[str, Any] = {name: each for name, each in options.items() if each is not None}
+    return new_tensor(np.from_dlpack(x, **given))

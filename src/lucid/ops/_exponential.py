@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from .._arrays import Array, is_complex, namespace
+from math import log as log_of
+
+from .._arrays import Array, arithmetic, is_complex, namespace
 from .._op import op
 from ._arithmetic import abs
-from ._comparison import equal, less, logical_and, where
+from ._comparison import equal, isinf, less, logical_and, where
 from ._like import full_like, ones_like, zeros_like
 
 
@@ -26,7 +28,12 @@ def expm1(x: Array, /) -> Array:
     >>> lucid.expm1(lucid.Tensor([0.0, 1e-10]))
     Tensor([0.0, 1e-10])
     """
-    return namespace(x).expm1(x)
+    xp = namespace(x)
+    if not is_complex(x.dtype):
+        return xp.expm1(x)
+    # eˣ knows what infinity becomes, and leaves no -0 at 0
+    usual, zero = xp.logical_and(xp.isfinite(x), x != 0), xp.zeros_like(x)
+    return xp.where(usual, xp.expm1(xp.where(usual, x, zero)), xp.exp(xp.where(usual, zero, x)) - 1)
 
 
 @op(gradient=lambda g, x: g / x)
@@ -47,6 +54,54 @@ def log1p(x: Array, /) -> Array:
     Tensor([0.0, 1e-10])
     """
     return namespace(x).log1p(x)
+
+
+@op(gradient=lambda g, x: g / (x * log_of(2)))
+def log2(x: Array, /) -> Array:
+    """The logarithm to base 2 of each element.
+
+    >>> lucid.log2(lucid.Tensor([1.0, 8.0]))
+    Tensor([0.0, 3.0])
+    """
+    return namespace(x).log2(x)
+
+
+@op(gradient=lambda g, x: g / (x * log_of(10)))
+def log10(x: Array, /) -> Array:
+    """The logarithm to base 10 of each element.
+
+    >>> lucid.log10(lucid.Tensor([1.0, 1000.0]))
+    Tensor([0.0, 3.0])
+    """
+    return namespace(x).log10(x)
+
+
+@op
+def logaddexp(x1: Array, x2: Array, /) -> Array:
+    """log(eˣ¹ + eˣ²), element by element; nothing overflows, and the shapes broadcast.
+
+    Where both are -∞ the gradient is 0, where both are ∞ each gets half.
+
+    >>> lucid.logaddexp(lucid.Tensor([0.0, 1000.0]), 1000.0)
+    Tensor([1000.0, 1000.6931])
+    """
+    return namespace(x1, x2).logaddexp(x1, x2)
+
+
+def _share_of_sum(one: Array, other: Array, y: Array) -> Array:
+    """eˣ¹ / (eˣ¹ + eˣ²) = σ(x1 - x2), also where both are infinite."""
+    one, other = one + zeros_like(y), other + zeros_like(y)
+    alike = logical_and(equal(one, other), isinf(one))
+    nothing = logical_and(alike, less(one, 0))
+    zero = zeros_like(one)
+    share = sigmoid(where(alike, zero, one) - where(alike, zero, other))
+    return where(nothing, zero, share)
+
+
+logaddexp.gradient(
+    x1=lambda g, y, x1, x2: g * _share_of_sum(x1, x2, y),
+    x2=lambda g, y, x1, x2: g * _share_of_sum(x2, x1, y),
+)
 
 
 def logistic_density(x: Array) -> Array:
@@ -88,6 +143,28 @@ def sqrt(x: Array, /) -> Array:
 
 
 @op
+def hypot(x1: Array, x2: Array, /) -> Array:
+    """√(x1² + x2²), element by element; nothing overflows, and the gradient at (0, 0) is 0.
+
+    >>> lucid.hypot(lucid.Tensor([3.0, 0.0]), lucid.Tensor([4.0, 0.0]))
+    Tensor([5.0, 0.0])
+    """
+    return namespace(x1, x2).hypot(x1, x2)
+
+
+def over_radius(x: Array, radius: Array) -> Array:
+    """x / radius, and 0 where the radius is 0."""
+    zero = equal(radius, 0)
+    return where(zero, zeros_like(radius), x / where(zero, ones_like(radius), radius))
+
+
+hypot.gradient(
+    x1=lambda g, y, x1: g * over_radius(x1, y),
+    x2=lambda g, y, x2: g * over_radius(x2, y),
+)
+
+
+@op
 def pow(x1: Array, x2: Array, /) -> Array:
     """The power x1 ** x2, element by element; the shapes broadcast.
 
@@ -96,7 +173,7 @@ def pow(x1: Array, x2: Array, /) -> Array:
     >>> lucid.pow(lucid.Tensor([1.0, 2.0, 3.0]), 2)
     Tensor([1.0, 4.0, 9.0])
     """
-    return namespace(x1, x2).pow(x1, x2)
+    return arithmetic("pow", x1, x2).pow(x1, x2)
 
 
 def _pow_base(g: Array, x1: Array, x2: Array) -> Array:
