@@ -98,7 +98,7 @@ def works_on(case: Case, xp: Any) -> bool:
 def rows(found: dict[str, Any]) -> Iterator[list[str]]:
     by_function: dict[int, list[Case]] = {}
     for case in CASES:
-        by_function.setdefault(id(case.op), []).append(case)
+        by_function.setdefault(id(case.function), []).append(case)
     for name, function in functions():
         cases = by_function.get(id(function), [])
         order = max((case.order for case in cases), default=0)

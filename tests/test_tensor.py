@@ -838,3 +838,10 @@ def test_an_index_of_a_byte_swapped_dtype_is_an_index() -> None:
     x[np.array([0, 0, 1], ">i8")].sum().backward()
     assert x.grad is not None
     assert x.grad.tolist() == [2.0, 1.0]
+
+
+def test_a_conjugation_that_pytorch_has_not_carried_out_is_read() -> None:
+    torch = pytest.importorskip("torch")
+    x = Tensor(torch.tensor([1 + 2j, 3j]).conj())
+    assert x.tolist() == [1 - 2j, -3j]
+    assert np.from_dlpack(x).tolist() == [1 - 2j, -3j]

@@ -223,6 +223,7 @@ _hints.serve(Tensor, globals())
 
 if _TYPE_CHECKING:
     from . import (
+        fft as fft,
         jax as jax,
         kernels as kernels,
         linalg as linalg,
@@ -232,7 +233,7 @@ if _TYPE_CHECKING:
         torch as torch,
     )
 
-_SUBMODULES = ("jax", "kernels", "linalg", "nn", "optim", "testing", "torch")
+_SUBMODULES = ("fft", "jax", "kernels", "linalg", "nn", "optim", "testing", "torch")
 
 
 def __getattr__(name: str) -> _Any:

@@ -300,6 +300,14 @@ def as_real(x: Array) -> Array:
     return xp.astype(x, xp.asarray(0.0).dtype if hasattr(x, "at") else xp.float64)
 
 
+def complex_like(x: Array) -> DType:
+    """The dtype of complex numbers in the precision of an array; complex64 for a half."""
+    xp = namespace(x)
+    if xp is np and not is_half(x.dtype):
+        return np.result_type(x.dtype, np.complex64)
+    return xp.complex128 if dtype_name(x.dtype) in ("float64", "complex128") else xp.complex64
+
+
 def like_tuple(like: tuple[Any, ...], values: Iterable[Any]) -> tuple[Any, ...]:
     """A tuple of values, with the names that a named tuple has."""
     make: Callable[[Iterable[Any]], tuple[Any, ...]] = getattr(type(like), "_make", tuple)

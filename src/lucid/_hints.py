@@ -58,6 +58,9 @@ FUNCTIONS = {
     "`lucid.greater_equal`": "ge",
     "`lucid.less`": "lt",
     "`lucid.less_equal`": "le",
+    "`lucid.linalg`": "cholesky cross det diagonal eigh eigvalsh inv inverse norm outer pinv qr "
+    "slogdet svd trace",
+    "`lucid.fft`": "rfft irfft fftn ifftn fftshift",
     "`lucid.nn.functional`": "relu gelu silu softplus softmax log_softmax cross_entropy dropout "
     "embedding functional",
     "`lucid.rand`, `lucid.randn` or `lucid.randint`": "random normal uniform",
@@ -93,7 +96,7 @@ METHODS = {
     "`lucid.broadcast_to(x, shape)`": "expand expand_as",
     "`lucid.repeat(x, 2)` for each element (NumPy's), `lucid.tile(x, (2,))` for the whole "
     "(PyTorch's)": "repeat",
-    "`lucid.sqrt(lucid.sum(x * x))`": "norm",
+    "`lucid.linalg.vector_norm(x)`": "norm",
     "`x += y`, which gives `x` a new array; so do `-=`, `*=` and `/=`": "add_ sub_ mul_ div_",
     "`x[...] = value` under `lucid.no_grad()`": "fill_ zero_",
     "`x.is_leaf`": "grad_fn",

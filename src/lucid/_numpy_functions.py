@@ -18,6 +18,7 @@ from .ops._comparison import where as lucid_where
 from .ops._movement import permute_dims
 from .ops._rounding import round as lucid_round
 from .ops._search import sort as lucid_sort
+from .ops.linalg._singular_values import svd as lucid_svd
 
 Axis = int | tuple[int, ...] | None
 
@@ -303,8 +304,12 @@ def outer(a: Any, b: Any) -> Any:
     return np.reshape(a, (-1, 1)) * np.reshape(b, (1, -1))
 
 
-def linalg_outer(x1: Any, x2: Any) -> Any:
-    return np.outer(x1, x2)
+def cross(
+    a: Any, b: Any, axisa: int = -1, axisb: int = -1, axisc: int = -1, axis: int | None = None
+) -> Any:
+    axisa, axisb, axisc = (axisa, axisb, axisc) if axis is None else (axis, axis, axis)
+    found = np.linalg.cross(np.moveaxis(a, axisa, -1), np.moveaxis(b, axisb, -1))
+    return np.moveaxis(found, -1, axisc)
 
 
 def kron(a: Any, b: Any) -> Any:
@@ -341,37 +346,48 @@ def linalg_multi_dot(arrays: Sequence[Any]) -> Any:
 
 
 def linalg_norm(x: Any, ord: Any = None, axis: Axis = None, keepdims: bool = False) -> Any:
-    rank = np.ndim(x)
-    if axis is None and (ord is None or (rank == 2 and ord == "fro")):
-        return np.sqrt(np.sum(np.abs(x) ** 2, keepdims=keepdims))
-    axes = tuple(range(rank)) if axis is None else (axis,) if isinstance(axis, int) else axis
-    if len(axes) == 1:
-        return _vector_norm(x, 2 if ord is None else ord, axes[0], keepdims)
-    if ord in (None, "fro"):
-        return np.sqrt(np.sum(np.abs(x) ** 2, axis=axes, keepdims=keepdims))
-    x = np.moveaxis(x, axes, (-2, -1))
-    if ord in (1, -1, inf, -inf):
-        sums = np.sum(np.abs(x), axis=-2 if abs(ord) == 1 else -1)
-        found = np.max(sums, axis=-1) if ord > 0 else np.min(sums, axis=-1)
-    else:
-        values = np.linalg.svdvals(x)
-        found = np.sum(values, axis=-1) if ord == "nuc" else values[..., 0 if ord == 2 else -1]
-    for k in sorted(k % rank for k in axes) if keepdims else ():
+    axes = tuple(range(np.ndim(x))) if axis is None else (axis,) if isinstance(axis, int) else axis
+    if len(axes) == 1 or (axis is None and ord is None):
+        options: Any = {"keepdims": keepdims, "ord": 2 if ord is None else ord}
+        return np.linalg.vector_norm(x, axis=axes, **options)
+    if len(axes) != 2:
+        raise ValueError(f"norm: a matrix has two axes, not {len(axes)}; name them, as axis=(0, 1)")
+    moved = np.moveaxis(x, axes, (-2, -1))
+    found: Any = np.linalg.matrix_norm(moved, ord="fro" if ord is None else ord)
+    for k in sorted(k % np.ndim(x) for k in axes) if keepdims else ():
         found = np.expand_dims(found, k)
     return found
 
 
-def _vector_norm(x: Any, ord: Any, axis: int, keepdims: bool) -> Any:
-    size = np.abs(x)
-    if ord in (inf, -inf):
-        return (np.max if ord > 0 else np.min)(size, axis=axis, keepdims=keepdims)
-    if ord == 0:
-        return np.sum(np.sign(size), axis=axis, keepdims=keepdims)
-    if ord == 1:
-        return np.sum(size, axis=axis, keepdims=keepdims)
-    if ord == 2:
-        return np.sqrt(np.sum(size**2, axis=axis, keepdims=keepdims))
-    return np.sum(size**ord, axis=axis, keepdims=keepdims) ** (1 / ord)
+def linalg_cond(x: Any, p: Any = None) -> Any:
+    if p in (None, 2, -2):
+        values = np.linalg.svdvals(x)
+        first, last = values[..., 0], values[..., -1]
+        return last / first if p == -2 else first / last
+    return np.linalg.matrix_norm(x, ord=p) * np.linalg.matrix_norm(np.linalg.inv(x), ord=p)
+
+
+def linalg_svd(a: Any, full_matrices: bool = True, compute_uv: bool = True) -> Any:
+    return lucid_svd(a, full_matrices=full_matrices) if compute_uv else np.linalg.svdvals(a)
+
+
+# Fourier transforms
+
+
+def fft_fft2(a: Any, s: Any = None, axes: Sequence[int] = (-2, -1), norm: Any = None) -> Any:
+    return np.fft.fftn(a, s=s, axes=axes, norm=norm)
+
+
+def fft_ifft2(a: Any, s: Any = None, axes: Sequence[int] = (-2, -1), norm: Any = None) -> Any:
+    return np.fft.ifftn(a, s=s, axes=axes, norm=norm)
+
+
+def fft_rfft2(a: Any, s: Any = None, axes: Sequence[int] = (-2, -1), norm: Any = None) -> Any:
+    return np.fft.rfftn(a, s=s, axes=axes, norm=norm)
+
+
+def fft_irfft2(a: Any, s: Any = None, axes: Sequence[int] = (-2, -1), norm: Any = None) -> Any:
+    return np.fft.irfftn(a, s=s, axes=axes, norm=norm)
 
 
 # Element by element

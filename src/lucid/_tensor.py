@@ -329,7 +329,7 @@ class Tensor(Tracked):
 
     def _exported(self) -> Array:
         array = self._array  # NumPy's scalars have no DLPack
-        return np.asarray(array) if isinstance(array, np.generic) else array
+        return np.asarray(array) if isinstance(array, np.generic) else _settled(array)
 
     def to_device(self, device: Device, /, *, stream: Any = None) -> Tensor:
         """The same values on another device of the array's library; the gradient comes back."""
@@ -731,10 +731,16 @@ def _host(array: Array) -> np.ndarray[Any, Any]:
         import ml_dtypes
 
         return np.asarray(array.detach().cpu().float()).astype(ml_dtypes.bfloat16)
+    array = _settled(array)
     try:
         return np.asarray(array)
     except (TypeError, RuntimeError):
         return np.from_dlpack(array, device="cpu")
+
+
+def _settled(array: Array) -> Array:
+    """An array without a conjugation that is still pending, as PyTorch has it: nobody reads it."""
+    return array.resolve_conj() if hasattr(array, "resolve_conj") else array
 
 
 def _unpickled(
