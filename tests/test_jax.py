@@ -228,6 +228,31 @@ def test_halves_add_up_in_float32(dtype: str) -> None:
     assert grads[1].tolist() == [[n, n]] * 2
 
 
+@pytest.mark.parametrize("dtype", ["float16", "bfloat16"])
+@pytest.mark.usefixtures("path")
+def test_halves_are_read_exactly_and_rounded_to_even(
+    random: np.random.Generator, dtype: str
+) -> None:
+    one = jnp.ones((1, 1, 1), "float32")
+    every = jax.lax.bitcast_convert_type(jnp.arange(1 << 16, dtype="uint16"), dtype)
+    halves = every[jnp.isfinite(every) & (jnp.abs(every) > (0 if dtype == "float16" else 1e-37))]
+    read = bilinear(halves[:, None], jnp.ones((halves.size, 1), "float32"), one)
+    np.testing.assert_array_equal(read[:, 0], halves.astype("float32"))
+
+    powers = 2.0 ** random.uniform(-30, 17, 100_000)
+    middles = (halves[1:].astype("float32") + halves[:-1].astype("float32")) / 2
+    numbers = jnp.concatenate([jnp.asarray(powers, "float32"), -middles, jnp.full(1, jnp.nan)])
+    numbers = numbers.astype("float32")
+    _, pull = jax.vjp(
+        lambda x: bilinear(numbers[:, None], x, one), jnp.ones((numbers.size, 1), dtype)
+    )
+    (rounded,) = pull(jnp.ones((numbers.size, 1), "float32"))
+    assert rounded.dtype == dtype
+    np.testing.assert_array_equal(
+        rounded[:, 0].astype("float32"), numbers.astype(dtype).astype("float32")
+    )
+
+
 def test_dtypes_promote_as_in_jax() -> None:
     f16, bf16 = jnp.ones((2, 3), "float16"), jnp.ones((2, 4), "bfloat16")
     assert bilinear(f16, bf16, jnp.ones((5, 3, 4), "int64")).dtype == "float32"
@@ -395,8 +420,7 @@ LARGE = {
 
 
 @pytest.mark.parametrize("name", LARGE)
-@pytest.mark.usefixtures("path")
-def test_memory_beside_arguments_and_results(name: str) -> None:
+def test_memory_beside_arguments_and_results(path: str, name: str) -> None:
     (lead_1, lead_2), dtypes = LARGE[name]
     shapes = (*lead_1, 8), (*lead_2, 8), (16, 8, 8)
     types = [jax.ShapeDtypeStruct(shape, dt) for shape, dt in zip(shapes, dtypes, strict=True)]
@@ -405,8 +429,13 @@ def test_memory_beside_arguments_and_results(name: str) -> None:
     if jnp.issubdtype(result.dtype, jnp.floating):
         pull = jax.jit(lambda g, *given: jax.vjp(bilinear, *given)[1](g))
         compiled.append(pull.lower(result, *types).compile())
-    for each in compiled:
-        assert each.memory_analysis().temp_size_in_bytes <= 64 << 20
+    most = 64 << 20
+    if path == "portable":  # XLA's own: a copy of the bits of what is bfloat16
+        brains = [each for each in (*types, result) if each.dtype == jnp.bfloat16]
+        most += sum(2 * int(np.prod(each.shape)) for each in brains)
+    forward, *backward = [each.memory_analysis().temp_size_in_bytes for each in compiled]
+    assert forward <= most
+    assert not backward or backward[0] <= most
 
 
 def test_another_version_of_the_interface_is_declined(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -13,7 +13,7 @@ from ..kernels import _native
 
 Array = Any
 
-_DTYPES = ("float32", "float64", "float16", "bfloat16")
+DTYPES = ("float32", "float64", "float16", "bfloat16")
 
 
 @functools.cache
@@ -31,13 +31,13 @@ def is_there() -> bool:
 
 def tell_if_missing(types: Sequence[jax.ShapeDtypeStruct]) -> None:
     """Warn, once, of a large call that the compiled kernel would do, if it were there."""
-    if types[0].dtype.name in _DTYPES:
+    if types[0].dtype.name in DTYPES:
         _native.tell_if_missing(*(each.shape for each in types[1:]))
 
 
 def takes(dtype: Any, wanted: tuple[int, ...], size: Mapping[str, int]) -> bool:
-    """Whether the kernel computes this; halves are converted to float32 for it."""
-    if np.dtype(dtype).name not in _DTYPES:
+    """Whether the kernel computes what has this dtype; it adds up halves in float32."""
+    if np.dtype(dtype).name not in DTYPES:
         return False
     if size["A"] == size["B"] == 1:
         return True
@@ -52,12 +52,16 @@ def contract(
     factors: Sequence[Array | None],
     wanted: tuple[int, ...],
     shapes: Sequence[tuple[int, ...]],
-    dtype: Any,
+    dtypes: Sequence[Any],
 ) -> list[Array]:
-    """The contractions for the wanted factors; these are the shapes of all four, nothing is empty.
+    """The contractions for the wanted factors; these are the shapes and dtypes of all four.
 
-    g is (G, S, A, B, O), x1 (G, S, A, I), x2 (G, S, B, J), W (G, O, I, J), in float32 or float64.
+    g is (G, S, A, B, O), x1 (G, S, A, I), x2 (G, S, B, J), W (G, O, I, J); nothing is empty. What
+    is not of the widest dtype the kernel converts, part by part.
     """
+    if shapes[0][2] == shapes[0][3] == 1:  # inner axes of size 1 are a copy to XLA, of bfloat16
+        shapes = [(shape[0], shape[1], shape[-1]) for shape in shapes[:3]] + [shapes[3]]
+        factors = [x if x is None else x.reshape(shapes[k]) for k, x in enumerate(factors)]
     call = f"lucid_contract_{sum(1 << k for k in wanted)}"
-    types = [jax.ShapeDtypeStruct(shapes[k], dtype) for k in wanted]
+    types = [jax.ShapeDtypeStruct(shapes[k], dtypes[k]) for k in wanted]
     return list(jax.ffi.ffi_call(call, types)(*(x for x in factors if x is not None)))

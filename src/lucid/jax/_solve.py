@@ -147,18 +147,22 @@ def solve(
     dtype = dtypes[0]
     native = native and _native.takes(dtype, wanted, axes.sizes(full))
     wide = jnp.dtype(jnp.float32) if dtype in (jnp.float16, jnp.bfloat16) else dtype
-    working = wide if native else dtype
+
+    def is_taken(k: int) -> bool:
+        """Whether the kernel reads this dtype."""
+        return native and dtypes[k].name in _native.DTYPES
 
     def run(factors: Factors, shapes: Sequence[Shape], dtypes: Sequence[Any]) -> list[Array]:
         """All at once."""
         axes = Axes.of(shapes)
         gathered = [
-            None if x is None else axes.gather(k, x.astype(working)) for k, x in enumerate(factors)
+            None if x is None else axes.gather(k, x if is_taken(k) else x.astype(dtype))
+            for k, x in enumerate(factors)
         ]
         size = axes.sizes(shapes)
         if native:
             every = [tuple(size[name] for name in names) for names in _AXES]
-            found = _native.contract(gathered, wanted, every, working)
+            found = _native.contract(gathered, wanted, every, dtypes)
         else:
             found = _portable_contract(gathered, wanted, size, dtypes, on_cpu)
         return [
@@ -167,17 +171,17 @@ def solve(
         ]
 
     used = [k for k, x in enumerate(factors) if x is not None or k in wanted]
-    is_copied = [dtypes[k] != working or axes.moves(k, full[k]) for k in used]
+    is_moved = [k for k in used if not is_taken(k) or axes.moves(k, full[k])]
     cuts: list[Cut] = []
-    if on_cpu and not divided and (not native or any(is_copied)):
-        of_weight = native and 3 in used and is_copied[-1]
-        cuts = _cuts(full, ROOM // wide.itemsize, of_weight)
+    if on_cpu and not divided:
+        of_weight = native and 3 in used and (3 in is_moved or dtypes[3] != wide)
+        cuts = _cuts(full, ROOM // wide.itemsize, of_weight=of_weight, of_leading=bool(is_moved))
     placed = [None if x is None else jnp.reshape(x, full[k]) for k, x in enumerate(factors)]
     found = in_parts(cuts, run, placed, wanted, full, dtypes, wide)
     return [jnp.reshape(y, shapes[k]) for k, y in zip(wanted, found, strict=True)]
 
 
-def _cuts(shapes: Sequence[Shape], room: int, of_weight: bool) -> list[Cut]:
+def _cuts(shapes: Sequence[Shape], room: int, *, of_weight: bool, of_leading: bool) -> list[Cut]:
     """Where to cut, so that there is room for the numbers of a part of g, x1 and x2.
 
     First the weight, if it is copied as well, along its outputs and features 1; then all along the
@@ -199,7 +203,7 @@ def _cuts(shapes: Sequence[Shape], room: int, of_weight: bool) -> list[Cut]:
         weights = (own[3] - 1) * prod(features)  # beside the one that there is room for
         return weights + sum(n * size for n, size in zip(own, features, strict=False))
 
-    for axis in range(rank):
+    for axis in range(rank if of_leading else 0):
         while lengths[axis] > 1 and numbers() > room:
             lengths[axis] = -(-lengths[axis] // 2)
         runs = {k: axis for k, shape in enumerate(shapes) if shape[axis] != 1}
