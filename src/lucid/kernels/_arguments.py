@@ -69,7 +69,7 @@ def factors_of(
 
 def promoted(xp: Namespace, factors: tuple[Array | None, ...]) -> DType:
     """The dtype that the standard promotes to; float16 with bfloat16 gives float32."""
-    dtype, *others = (factor.dtype for factor in factors if factor is not None)
+    dtype, *others = [factor.dtype for factor in factors if factor is not None]
     for other in others:
         if other != dtype:
             halves = is_half(dtype) and is_half(other)

@@ -59,9 +59,7 @@ NUMPY = Arrays()
 
 def bilinear(x1: Array, x2: Array, weight: Array, bias: Array | None) -> Array:
     """The contraction of NumPy arrays."""
-    x1, x2 = plain_array("bilinear", "x1", x1), plain_array("bilinear", "x2", x2)
-    weight = plain_array("bilinear", "weight", weight)
-    bias = bias if bias is None else plain_array("bilinear", "bias", bias)
+    x1, x2, weight, bias = _plain("bilinear", x1=x1, x2=x2, weight=weight, bias=bias)
     dtype = promoted(np, (x1, x2, weight, bias))
     if 0 in x1.strides or 0 in x2.strides:
         x1, x2 = distinct(NUMPY, x1, x2)
@@ -74,10 +72,7 @@ def gradients(
     as_arguments: bool,
 ) -> Gradients:  # fmt: skip
     """The gradients of NumPy arrays."""
-    g, x1, x2, weight = (
-        each if each is None or isinstance(each, tuple) else plain_array("gradients", name, each)
-        for name, each in (("g", g), ("x1", x1), ("x2", x2), ("weight", weight))
-    )
+    g, x1, x2, weight = _plain("gradients", g=g, x1=x1, x2=x2, weight=weight)
     shapes = shape_of(x1), shape_of(x2)
     factors = factors_of(g, x1, x2, weight, needed)
     dtype = promoted(np, factors)
@@ -88,11 +83,15 @@ def gradients(
         found = prepared_gradients(NUMPY, *given, dtypes, _working(dtype))
         return _portable.gradients(*given) if found is None else found
 
-    if not any(each is not None and 0 in each.strides for each in factors[1:3]):
+    _, first, second, matrices = factors
+    if not (first is not None and 0 in first.strides) and not (
+        second is not None and 0 in second.strides
+    ):
         first, second = (
-            shape if x is None else x for x, shape in zip(factors[1:3], shapes, strict=True)
+            shapes[0] if first is None else first,
+            shapes[1] if second is None else second,
         )
-        return run(g, first, second, factors[3], needed)
+        return run(g, first, second, matrices, needed)
     return apart(NUMPY, run, *factors, *shapes, needed)
 
 
@@ -100,10 +99,19 @@ def dtypes_of(
     arguments: Sequence[Any], dtype: DType, as_arguments: bool, is_floating: Callable[[DType], bool]
 ) -> tuple[DType, ...]:
     """The dtypes of the gradients: the promoted one, or those of the arguments that are arrays."""
-    return tuple(
-        own if as_arguments and own is not None and is_floating(own) else dtype
-        for own in (getattr(each, "dtype", None) for each in arguments)
-    )
+    if not as_arguments:
+        return (dtype,) * len(arguments)
+    own = [getattr(each, "dtype", None) for each in arguments]
+    return tuple([each if each is not None and is_floating(each) else dtype for each in own])
+
+
+def _plain(function: str, **arguments: Any) -> list[Any]:
+    """Arrays of NumPy's own kind; shapes, and None, as they are."""
+    return [
+        each if type(each) is np.ndarray or each is None or type(each) is tuple
+        else plain_array(function, name, each)
+        for name, each in arguments.items()
+    ]  # fmt: skip
 
 
 def _working(dtype: DType) -> DType | None:
