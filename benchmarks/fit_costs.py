@@ -2,15 +2,18 @@
 
     python benchmarks/fit_costs.py --sizes 400 > src/lucid/kernels/native/costs_zen4.inc
 
-Random sizes, one thread, of whose own processor time the least counts: the machine may be
-busy. The nanoseconds of each kind of work are fitted by least squares on relative errors, none of
-them negative; an algorithm counts the more the nearer it is to the best at that size, for a choice
-has to be right there. What choices by the new table cost at these sizes is written to stderr.
+Random sizes; every fifth one with a weight or a number of samples that no cache holds, every third
+one with powers of two, which people like and caches do not. One thread, of whose own processor time
+the least counts: the machine may be busy. The nanoseconds of each kind of work are fitted by least
+squares on relative errors, none of them negative; an algorithm counts the more the nearer it is to
+the best at that size, for a choice has to be right there. What choices by the new table cost at
+these sizes is written to stderr.
 """
 
 from __future__ import annotations
 
 import argparse
+import itertools
 import sys
 import time
 from collections import defaultdict
@@ -22,18 +25,28 @@ import numpy as np
 from lucid.kernels import _native
 
 compiled: Any = _native.compiled
-LARGEST = 4e8  # operations
-REFERENCE_LARGEST = 2e5  # for sums as they are written
+MODERATE, LARGE = 4e8, 6e9  # operations, at most
+LARGEST_WEIGHT = 1.4e8  # numbers
+SLOW = 0.02  # seconds, from which on three rounds are enough
+REFERENCE_LARGEST = 2e5  # for sums as they are written; twice `most_as_written`
 ROUNDS = 7
 Sizes = tuple[int, int, int, int]
 
 
 def sizes(rng: np.random.Generator) -> Iterator[Sizes]:
-    """N, O, I and J, log-uniform, of moderate arrays."""
-    while True:
-        n, o, i, j = (int(np.exp(rng.uniform(0, np.log(most)))) for most in (20000, 300, 600, 600))
-        if 2 * n * o * i * j <= LARGEST and n * max(i, j, o) < 4e6:
-            yield n, o, i, j
+    """N, O, I and J, log-uniform, of moderate arrays; every fifth time of large ones."""
+    for number in itertools.count():
+        is_large = number % 5 == 4
+        most, least = (LARGE, MODERATE) if is_large else (MODERATE, 0)
+        while True:
+            limits = (20000, 1000 if is_large else 300, 600, 600)
+            n, o, i, j = (int(np.exp(rng.uniform(0, np.log(limit)))) for limit in limits)
+            if number % 3 == 2:  # rows that compete for the same places of a cache
+                o, i, j = (1 << round(np.log2(size)) for size in (o, i, j))
+            fits = n * max(i, j, o) < 4e6 and o * i * j <= LARGEST_WEIGHT
+            if least < 2 * n * o * i * j <= most and fits:
+                break
+        yield n, o, i, j
 
 
 def calls(operation: str, size: Sizes, dtype: Any) -> dict[str, Callable[[], object]]:
@@ -70,6 +83,8 @@ def measure(runs: dict[str, Callable[[], object]]) -> dict[str, float]:
     best = dict.fromkeys(runs, float("inf"))
     for turn in range(ROUNDS):
         least = min(best.values())
+        if turn > 2 and least > SLOW:
+            break
         for name, run in runs.items():
             if turn > 1 and best[name] > 3 * least:
                 continue

@@ -70,9 +70,7 @@ def plans(size: Size, arrays: Arrays) -> Iterator[tuple[str, Plans]]:
     yield (
         "forward",
         with_orders(forward)
-        | _algorithms(
-            "forward", size, lambda name: compiled.bilinear(x1, x2, weight, None, name, 0)
-        ),
+        | _algorithms("forward", size, lambda *how: compiled.bilinear(x1, x2, weight, None, *how)),
     )
     for name, needed in NEEDED.items():
         found = with_orders(partial(kernels.gradients, g, x1, x2, weight, needed))
@@ -80,16 +78,16 @@ def plans(size: Size, arrays: Arrays) -> Iterator[tuple[str, Plans]]:
             found |= _algorithms(
                 "inputs",
                 size,
-                lambda each: compiled.gradients(
-                    g, x1, x2, weight, (True, True, False), each, None, 0
+                lambda *how: compiled.gradients(
+                    g, x1, x2, weight, (True, True, False), *((how[0], None, how[1]) if how else ())
                 ),
             )
         elif name == "dW":
             found |= _algorithms(
                 "weight",
                 size,
-                lambda each: compiled.gradients(
-                    g, x1, x2, weight, (False, False, True), None, each, 0
+                lambda *how: compiled.gradients(
+                    g, x1, x2, weight, (False, False, True), *((None, *how) if how else ())
                 ),
             )
         yield name, found
@@ -98,22 +96,23 @@ def plans(size: Size, arrays: Arrays) -> Iterator[tuple[str, Plans]]:
 def _algorithms(
     operation: str, size: Size, call: Callable[..., object]
 ) -> dict[str, Callable[[], object]]:
-    """The compiled kernel's own algorithms, if it takes this; `call` gets one's name, or None.
+    """The compiled kernel's own algorithms, if it takes this; `call` gets the name of one, and 0.
 
-    Its choice among them is called as they are: a microsecond of Python is nobody's advantage.
+    Its choice among them is called as they are, but without the 0: who says how many threads, also
+    that it may be all of them, is never declined. A microsecond of Python is nobody's advantage.
     """
     compiled = sys.modules.get("lucid.kernels._compiled")
-    if compiled is None or call(None) is None:
+    if compiled is None or call() is None:
         return {}
-    found = {CHOSEN: partial(call, None)}
+    found: dict[str, Callable[[], object]] = {CHOSEN: call}
     for name in compiled.algorithms()[operation]:
         if name == "reference" and size.operations > REFERENCE_LARGEST:
             continue
         try:
-            call(name)
+            call(name, 0)
         except ValueError:  # not for these sizes
             continue
-        found[name] = partial(call, name)
+        found[name] = partial(call, name, 0)
     return found
 
 

@@ -143,6 +143,7 @@ float16, bool = _np.dtype("float16"), _np.dtype("bool")
 
 # `lucid` is the array namespace of its Tensors
 _arrays.serve(Tensor, _sys.modules[__name__])
+_hints.serve(Tensor, globals())
 
 if _TYPE_CHECKING:
     from . import (

@@ -2,14 +2,17 @@
 
 It is asked when a name is missed: an attribute of `lucid` or of a Tensor, a keyword argument. So a
 call that is right pays nothing for attributes, and an empty dictionary for keywords.
+
+Tensors have no `__getattr__`: with one, Python looks up every attribute of theirs in a slower way.
+The names that others use stand in the class instead, as attributes that raise AttributeError.
 """
 
 from __future__ import annotations
 
-import sys
+import inspect
 from collections.abc import Callable, Iterator, Mapping
 from functools import wraps
-from typing import Any, TypeVar, cast
+from typing import Any, Never, TypeVar, cast
 
 from ._errors import ArgumentError
 
@@ -105,15 +108,34 @@ def no_attribute(name: str, module: Any) -> AttributeError:
     return _error(f"module 'lucid' has no attribute '{name}'", _FUNCTIONS.get(name), name, module)
 
 
-def no_method(name: str, tensor: Any) -> AttributeError:
-    """The error for an attribute that a Tensor does not have."""
-    instead = None
-    if not name.startswith("_"):
-        instead = _METHODS.get(name) or _FUNCTIONS.get(name)
-        if callable(getattr(sys.modules["lucid"], name, None)):
-            instead = f"lucid.{name}(x)"
-    kind = type(tensor).__name__
-    return _error(f"'{kind}' object has no attribute '{name}'", instead, name, tensor)
+class Hint:
+    """In the place of an attribute that a Tensor does not have: raises what to write instead."""
+
+    __slots__ = ("_instead", "_name")
+
+    def __init__(self, name: str, instead: str) -> None:
+        self._name = name
+        self._instead = instead
+
+    def __get__(self, tensor: Any, kind: type) -> Never:
+        what = f"'{kind.__name__}' object has no attribute '{self._name}'"
+        raise _error(what, self._instead, self._name, kind if tensor is None else tensor)
+
+
+def serve(tensor: type, functions: Mapping[str, Any]) -> None:
+    """Put hints into a class of Tensors; x.argsort for a function of `lucid` says so."""
+    hints = _FUNCTIONS | _METHODS
+    for name, function in functions.items():
+        if callable(function) and not isinstance(function, type):
+            hints[name] = f"lucid.{name}(x)"
+    for name, instead in hints.items():
+        if not name.startswith("_") and not hasattr(tensor, name):
+            setattr(tensor, name, Hint(name, instead))
+
+
+def is_hint(kind: type, name: str) -> bool:
+    """Whether this attribute of a class only says what to write instead."""
+    return isinstance(inspect.getattr_static(kind, name, None), Hint)
 
 
 def _error(what: str, instead: str | None, name: str, thing: Any) -> AttributeError:

@@ -14,6 +14,7 @@ from __future__ import annotations
 import inspect
 from collections import namedtuple
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from itertools import compress
 from operator import itemgetter
 from typing import Any
 
@@ -186,7 +187,7 @@ class JointRule:
     It is told which are `needed`, and gets None for what is saved for the others alone.
     """
 
-    __slots__ = ("argument", "given", "names", "needed", "operation", "pick", "rule")
+    __slots__ = ("argument", "needed", "operation", "order", "pick", "rule")
 
     def __init__(
         self,
@@ -202,17 +203,19 @@ class JointRule:
         self.rule = rule
         self.pick = pick
         self.needed = needed
-        self.given = [*given, "needed"]
-        self.names = _names_of(rule)
+        # what it asks for, among what is given, `needed` and None for what was not saved
+        known = [*given, "needed"]
+        self.order = _picker(
+            [known.index(name) if name in known else len(known) for name in _names_of(rule)]
+        )
 
     def run(self, places: Sequence[Any], given: tuple[Any, ...], useful: set[Any]) -> Pairs:
         mine = self.pick(places)
         wanted = [place in useful for place in mine]
         if True not in wanted:
             return ()
-        values = dict(zip(self.given, (*given, self.needed(*wanted)), strict=True))
         try:
-            gradients = self.rule(*map(values.get, self.names))
+            gradients = self.rule(*self.order((*given, self.needed(*wanted), None)))
         except Exception as error:
             _tell(error, self)
             raise
@@ -223,7 +226,8 @@ class JointRule:
                 f"{returned if isinstance(returned, int) else type(gradients).__name__}, "
                 "expected a gradient or None for each"
             )
-        return [pair for pair in zip(mine, gradients, strict=True) if pair[0] in useful]
+        pairs = zip(mine, gradients, strict=True)
+        return pairs if False not in wanted else compress(pairs, wanted)
 
 
 class NoRule:

@@ -234,18 +234,17 @@ def _youngest_first(
     # the walk ends at leaves; with targets also at what is no younger than all of them
     oldest = -1 if targets is None else min([place._birth for place in targets], default=0)
 
-    def is_wanted(place: Place) -> bool:
-        if targets is None:
-            return type(place) is Leaf and place.wanted()
-        return place in targets
-
     found: set[Place] = set(roots)
     waiting = list(found)
     everything = True  # leads to what is wanted
     while waiting:
         place = waiting.pop()
-        if type(place) is Leaf or place._birth <= oldest:
-            everything = everything and is_wanted(place)
+        if targets is None:
+            if type(place) is Leaf:
+                everything = everything and place.wanted()
+                continue
+        elif type(place) is Leaf or place._birth <= oldest:
+            everything = everything and place in targets
             continue
         if type(place) is Node and place.saved is None:
             raise GraphError(
@@ -263,15 +262,19 @@ def _youngest_first(
                 waiting.append(source)
     order = sorted(found, key=_by_birth, reverse=True)
     if not everything:
-        found = _leading_to(is_wanted, order)
+        found = _leading_to(targets, order)
         order = [place for place in order if place in found]
     return order, found
 
 
-def _leading_to(is_wanted: Callable[[Place], bool], order: list[Place]) -> set[Place]:
+def _leading_to(targets: frozenset[Place] | None, order: list[Place]) -> set[Place]:
     useful: set[Place] = set()
     for place in reversed(order):
-        if is_wanted(place) or _leads_to(useful, place):
+        if targets is None:
+            is_wanted = type(place) is Leaf and place.wanted()
+        else:
+            is_wanted = place in targets
+        if is_wanted or _leads_to(useful, place):
             useful.add(place)
     return useful
 
@@ -426,7 +429,8 @@ def accumulate(leaf: Place, gradient: Any) -> None:
 def add_gradient(tensor: Tracked, gradient: Any, keeper: Any) -> None:
     """Add to the `.grad` of a Tensor; its `keeper` remembers the total where that is wider."""
     before: Any = tensor._grad
-    if is_half(tensor._array.dtype):
+    dtype = tensor._array.dtype
+    if dtype is not _FLOAT32 and dtype is not _FLOAT64 and is_half(dtype):
         total = _wide_total(before, gradient, keeper)
     elif before is None:
         total = gradient

@@ -8,7 +8,7 @@ there, by `_call.serve(Tensor)` at the end; `_tape.py` and `_op.py` below name i
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from typing import TYPE_CHECKING, Any, Never, Self
+from typing import Any, Never, Self
 from weakref import ref
 
 import numpy as np
@@ -364,16 +364,13 @@ class Tensor(Tracked):
         more = {"grad": self.grad} if has_grad else {}
         return _printing.describe(type(self).__name__, self.numpy(), dtype, **more)
 
+    def __dir__(self) -> list[str]:
+        return [name for name in super().__dir__() if not _hints.is_hint(type(self), name)]
+
     def __format__(self, spec: str) -> str:
         return format(self.item(), spec) if spec else str(self)
 
     # Copies. A copy in memory or in a file is a leaf: a graph belongs to its process.
-
-    if not TYPE_CHECKING:  # a type checker knows all attributes there are
-
-        def __getattr__(self, name):
-            """Only for an attribute that is missed: say what it is called here."""
-            raise _hints.no_method(name, self)
 
     def __copy__(self) -> Tensor:
         result = type(self).__new__(type(self))

@@ -201,7 +201,7 @@ def _cuts(shapes: Sequence[Shape], room: int, *, of_weight: bool, of_leading: bo
     def numbers() -> int:
         own = [prod(map(min, lengths, shape[:rank])) for shape in shapes]
         weights = (own[3] - 1) * prod(features)  # beside the one that there is room for
-        return weights + sum(n * size for n, size in zip(own, features, strict=False))
+        return int(weights + sum(n * size for n, size in zip(own, features, strict=False)))
 
     for axis in range(rank if of_leading else 0):
         while lengths[axis] > 1 and numbers() > room:

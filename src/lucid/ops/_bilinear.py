@@ -92,7 +92,8 @@ def _bilinear_gradients(
 
 def _sum_rows(g: Array, shape: Shape) -> Array:
     if type(g) is np.ndarray and g.ndim == 2 and not is_half(g.dtype):
-        return np.add.reduce(g, axis=0).reshape(shape)
+        total = np.add.reduce(g, 0)
+        return total if len(shape) == 1 else total.reshape(shape)
     return reshape(sum(g, axis=tuple(range(len(g.shape) - 1))), shape)
 
 

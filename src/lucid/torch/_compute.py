@@ -151,8 +151,8 @@ def _bilinear_each(x1: Array, x2: Array, weight: Array) -> Array:
         factors = x1[part], x2[part], weight[part]
         found = None
         if fits and x1.is_cpu:
-            converted = (each.to(working).contiguous() for each in factors)
-            found = kernels.attempt(*converted, None, each=True)
+            first, second, matrices = (each.to(working).contiguous() for each in factors)
+            found = kernels.attempt(first, second, matrices, None, each=True)
         elif fits:
             found = _bilinear_in_products(*factors, leading, working)
         if found is not None:
@@ -186,17 +186,21 @@ def _gradients_each(
         for shape, wanted in zip(shapes, needed, strict=True)
     ]
     working = _working(dtype, g)
-    together = _gradients_converted if g.is_cpu else _gradients_in_products
+    together: Any = _gradients_converted if g.is_cpu else _gradients_in_products
 
-    def of(at: Any) -> list[Any]:
+    def of(at: Any) -> Any:
         return [each if each is None else each[at] for each in (g, x1, x2, weight)]
 
     for part, fits in _groups(tuple(leading), shapes[2], working, g):
         own = [(part.stop - part.start, *shape[1:]) for shape in (shape_1, shape_2)]
         found = together(*of(part), *own, needed, working) if fits else None
-        places: Any = [part] if found else range(part.start, part.stop)
+        places: Any = range(part.start, part.stop) if found is None else [part]
         for at in places:
-            of_place = found or gradients(*of(at), shape_1[1:], shape_2[1:], needed)
+            of_place: Any = found
+            if found is None:
+                start, first, second, matrix = of(at)
+                one = shape_1[1:], shape_2[1:]
+                of_place = gradients(start, first, second, matrix, *one, needed)
             for result, gradient in zip(results, of_place, strict=True):
                 if result is not None:
                     result[at] = gradient
@@ -208,8 +212,9 @@ def _gradients_converted(
     g: Array, x1: Any, x2: Any, weight: Any, shape_1: Shape, shape_2: Shape,
     needed: tuple[bool, ...], dtype: torch.dtype,
 ) -> Gradients | None:  # fmt: skip
+    given: Any = (g, x1, x2, weight)
     start, first, second, matrices = (
-        each if each is None else each.to(dtype).contiguous() for each in (g, x1, x2, weight)
+        each if each is None else each.to(dtype).contiguous() for each in given
     )
     first, second = shape_1 if first is None else first, shape_2 if second is None else second
     return kernels.attempt_gradients(start, first, second, matrices, needed, each=True)

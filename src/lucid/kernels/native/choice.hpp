@@ -73,7 +73,9 @@ template <class Real> struct Counts {
     double n, o, i, j, f;
     double n_vectors, j_vectors, f_vectors, n_panels, j_panels, f_panels;
     double n_tiles, o_tiles, i_tiles, j_tiles;
-    double weight_lines, far_lines;  // of W: all, and those beyond the last level of the caches
+    // Lines of W: all, those beyond the last level of the caches, and those beyond the second one, as
+    // often as the groups of panels of the input gradients meet them.
+    double weight_lines, far_lines, met_lines;
 
     explicit Counts(const Sizes& s)
         : n(double(s.samples)), o(double(s.outputs)), i(double(s.features_1)),
@@ -83,7 +85,10 @@ template <class Real> struct Counts {
           n_tiles(in_pieces(n, tile_rows)), o_tiles(in_pieces(o, tile_rows)),
           i_tiles(in_pieces(i, tile_rows)), j_tiles(in_pieces(j, tile_rows)),
           weight_lines(o * f * sizeof(Real) / line_bytes),
-          far_lines(larger(0.0, weight_lines - double(near_weight_bytes() / line_bytes))) {}
+          far_lines(larger(0.0, weight_lines - double(near_weight_bytes() / line_bytes))),
+          met_lines(
+              larger(0.0, weight_lines - double(machine.second_level / line_bytes)) *
+              in_pieces(n_panels, double(panels_in_block<Real>(s)))) {}
 
     static double vectors(double size) { return in_pieces(size, lanes<Real>); }
     // Where less than a vector is taken number by number.
@@ -124,11 +129,11 @@ template <class Real> Estimate inputs_work(Algorithm algorithm, const Counts<Rea
     switch (algorithm) {
     case Algorithm::samples_on_lanes:
         return {{{1, adds, c.i * c.j_tiles * c.o * c.n_vectors, c.i * c.j_tiles * c.n_panels,
-                 c.f * c.n_vectors, numbers, c.o * c.f, c.far_lines}}, larger(c.n_panels, c.i)};
+                 c.f * c.n_vectors, numbers, c.o * c.f, c.met_lines}}, larger(c.n_panels, c.i)};
     case Algorithm::gradient_in_registers: {
         const double tiles = in_pieces(c.j, column_rows);
         return {{{1, adds, c.i * tiles * c.o * c.n_vectors, c.i * tiles * c.n_panels,
-                 c.f * c.n_vectors, numbers, c.o * c.f, c.far_lines}}, larger(c.n_panels, tiles)};
+                 c.f * c.n_vectors, numbers, c.o * c.f, c.met_lines}}, larger(c.n_panels, tiles)};
     }
     case Algorithm::output_by_output:
         return {{{1, 2 * adds, c.o * (c.i_tiles * c.j + c.j_tiles * c.i) * c.n_vectors,
@@ -200,6 +205,7 @@ template <class Real> Algorithm cheapest(Operation operation, const Sizes& s, in
     for (int row = 0; row < cost_rows; ++row) {
         const Cost& of = costs[row];
         if (of.operation != operation || !suits<Real>(operation, of.algorithm, s, both)) continue;
+        if (of.algorithm == Algorithm::reference && c.n * c.o * c.f > most_as_written) continue;
         const double found = cost(estimate(operation, of.algorithm, c), of.nanoseconds, used);
         if (least < 0 || found < least) best = of.algorithm, least = found;
     }

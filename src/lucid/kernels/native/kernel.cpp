@@ -169,9 +169,9 @@ namespace lucid {
 extern const Kernel LUCID_JOIN(kernel_, LUCID_SET);
 const Kernel LUCID_JOIN(kernel_, LUCID_SET) = {
     name_of_set,
-    {forward<float>, gradient_of_weight<float>, gradients_of_inputs<float>, pairs<float>,
+    {lanes<float>, forward<float>, gradient_of_weight<float>, gradients_of_inputs<float>, pairs<float>,
      pair_gradients<float>, takes_pairs<float>, choose<float>, is_suited<float>, work_of<float>},
-    {forward<double>, gradient_of_weight<double>, gradients_of_inputs<double>, pairs<double>,
+    {lanes<double>, forward<double>, gradient_of_weight<double>, gradients_of_inputs<double>, pairs<double>,
      pair_gradients<double>, takes_pairs<double>, choose<double>, is_suited<double>, work_of<double>},
 };
 

@@ -146,6 +146,7 @@ constexpr const char* work_names[Work::kinds] = {
 // Each writes all of its results and returns false where there is no memory for its scratch.
 // `bias`, `d_first` or `d_second` may be null.
 template <class Real> struct Operations {
+    int lanes;  // numbers in a vector
     // out[n, o] = Σ_ij x1[n, i] · W[o, i, j] · x2[n, j] + bias[o]
     bool (*forward)(
         Sizes, Matrix<Real> x1, Matrix<Real> x2, const Real* weight, const Real* bias, Real* out,

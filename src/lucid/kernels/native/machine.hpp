@@ -74,4 +74,7 @@ constexpr Index copy_operations = 8;
 // Multiplications that are done as they are written: packing would take longer than all of it.
 constexpr double few_multiplications = 256;
 
+// Up to so many they may be; its costs were measured up to here.
+constexpr double most_as_written = 1e5;
+
 }  // namespace

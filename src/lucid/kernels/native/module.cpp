@@ -139,10 +139,11 @@ struct Elements {
         return shape;
     }
     // call(k) for each, of so many operations, until one fails or there is no going on.
-    template <class Call> bool run(double operations, const GoOn& go_on, const Call& call) const {
+    template <class Call>
+    bool run(double operations, double most, const GoOn& go_on, const Call& call) const {
         double since = 0;
         for (Index k = 0; k < calls(); ++k) {
-            if (since >= part_operations) {
+            if (since >= most) {
                 if (!go_on()) return false;
                 since = 0;
             }
@@ -152,6 +153,11 @@ struct Elements {
         return true;
     }
 };
+
+double most_operations(int type, int threads) {
+    return type == NPY_FLOAT ? operations_of_part(kernel().in_float, threads)
+                             : operations_of_part(kernel().in_double, threads);
+}
 
 // Goes to the element after so many numbers.
 void advance(View& view, Index numbers) {
@@ -185,8 +191,10 @@ bool pairs_in(
     const View& bias, Real* out, int threads, const GoOn& go_on) {
     const auto first = strided<Real>(layout, x1, Layout::x1);
     const auto second = strided<Real>(layout, x2, Layout::x2);
-    return pairs_in_parts(p, p.all_operations(), threads, go_on, [&](const PairsPart& part, const Pairs& mine) {
-        return operations<Real>(kernel()).pairs(
+    const Operations<Real>& on = operations<Real>(kernel());
+    const double most = operations_of_part(on, threads);
+    return pairs_in_parts(p, p.all_operations(), most, go_on, [&](const PairsPart& part, const Pairs& mine) {
+        return on.pairs(
             mine, part.first(first), part.second(second), data<Real>(weight), data<Real>(bias),
             out + part.result(p), threads);
     });
@@ -285,7 +293,7 @@ PyObject* forward_of(
             data<Real>(weight), data<Real>(bias), result, many, algorithm, go_on);
     };
     return released(operations * double(each.calls()), out, [&](GoOn go_on) {
-        return each.run(operations, go_on, [&](Index k) {
+        return each.run(operations, most_operations(type, many), go_on, [&](Index k) {
             if (k > 0) advance(x1, next_1), advance(x2, next_2), advance(weight, next_weight);
             const Index at = k * s.samples * s.outputs;
             return type == NPY_FLOAT ? compute(data<float>(out) + at, go_on)
@@ -421,7 +429,8 @@ bool gradients_in(
         const auto to_1 = strided<Real>(layout, d1, Layout::d1), to_2 = strided<Real>(layout, d2, Layout::d2);
         bool started = false;
         return pairs_in_parts(
-            p, 3 * p.all_operations(), threads, go_on, [&](const PairsPart& part, const Pairs& mine) {
+            p, 3 * p.all_operations(), operations_of_part(on, threads), go_on,
+            [&](const PairsPart& part, const Pairs& mine) {
                 const bool again = part.row > 0;
                 const Adds adds{!part.cuts_first && again, part.cuts_first && again, started};
                 started = true;
@@ -438,7 +447,7 @@ bool gradients_in(
     if (d1 || d2)
         done = inputs_in_parts<Real>(
             on, s, rows, first, second, data<Real>(f.weight), d1, d2, threads, inputs, go_on);
-    if (done && d_weight && (d1 || d2) && s.operations() >= part_operations) done = go_on();
+    if (done && d_weight && (d1 || d2) && s.operations() >= operations_of_part(on, 1)) done = go_on();
     if (done && d_weight)
         done = weight_in_parts<Real>(
             on, s, rows, first, second, d_weight, threads, of_weight, go_on);
@@ -499,7 +508,7 @@ PyObject* gradients_of(
     for (int k = 0; k < group_count; ++k) operations += groups[k].operations;
     const int many = threads.count(operations);
     return released(operations * double(each.calls()), found, [&](GoOn go_on) {
-        return each.run(operations, go_on, [&](Index k) {
+        return each.run(operations, most_operations(type, many), go_on, [&](Index k) {
             if (k > 0) {
                 advance(f.g, next[0]), advance(f.x1, next[1]), advance(f.x2, next[2]);
                 advance(f.weight, next[3]);

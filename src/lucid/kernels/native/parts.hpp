@@ -17,15 +17,20 @@ using lucid::Positions;
 using lucid::Sizes;
 using lucid::Strided;
 
-// Additions and multiplications of a part, for each thread: 20 to 200 milliseconds.
-double part_operations = 2e9;
+// Additions and multiplications of a part, for each thread with vectors of 16 numbers: an eighth of a
+// second at the rate of matrix products. Shorter parts pack the weight too often.
+double part_operations = 1.2e10;
+
+template <class Real> double operations_of_part(const Operations<Real>& on, int threads) {
+    return part_operations * on.lanes / 16 * threads;
+}
 
 constexpr Index least_rows = 512;      // of a part: with fewer, the weight is read too often
 constexpr Index most_added = 4 << 20;  // numbers that are summed apart, and then added
 
 // `size` rows of so many operations in all: how many of them a part has, in whole panels.
-inline Index rows_of_part(Index size, double operations, int threads) {
-    const double parts = operations / (part_operations * threads);
+inline Index rows_of_part(Index size, double operations, double most) {
+    const double parts = operations / most;
     if (parts < 2) return size;
     const Index rows = Index(double(size) / parts) / 64 * 64;
     return rows > least_rows ? rows : least_rows;
@@ -52,7 +57,7 @@ template <class Real, class GoOn>
 bool forward_in_parts(
     const Operations<Real>& on, Sizes s, Matrix<Real> x1, Matrix<Real> x2, const Real* weight,
     const Real* bias, Real* out, int threads, Algorithm algorithm, const GoOn& go_on) {
-    const Index step = rows_of_part(s.samples, s.operations(), threads);
+    const Index step = rows_of_part(s.samples, s.operations(), operations_of_part(on, threads));
     if (algorithm == Algorithm::chosen && step < s.samples)
         algorithm = on.choose(lucid::Operation::forward, s, threads, true);
     bool started = false;
@@ -67,7 +72,8 @@ template <class Real, class GoOn>
 bool inputs_in_parts(
     const Operations<Real>& on, Sizes s, Matrix<Real> g, Matrix<Real> x1, Matrix<Real> x2,
     const Real* weight, Real* d1, Real* d2, int threads, Algorithm algorithm, const GoOn& go_on) {
-    const Index step = rows_of_part(s.samples, (d1 && d2 ? 2 : 1) * s.operations(), threads);
+    const double operations = (d1 && d2 ? 2 : 1) * s.operations();
+    const Index step = rows_of_part(s.samples, operations, operations_of_part(on, threads));
     if (algorithm == Algorithm::chosen && step < s.samples)
         algorithm = on.choose(lucid::Operation::inputs, s, threads, d1 && d2);
     bool started = false;
@@ -87,7 +93,7 @@ template <class Real, class GoOn>
 bool weight_in_parts(
     const Operations<Real>& on, Sizes s, Matrix<Real> g, Matrix<Real> x1, Matrix<Real> x2,
     Real* d_weight, int threads, Algorithm algorithm, const GoOn& go_on) {
-    const Index step = rows_of_part(s.samples, s.operations(), threads);
+    const Index step = rows_of_part(s.samples, s.operations(), operations_of_part(on, threads));
     if (step == s.samples) return on.weight_gradient(s, g, x1, x2, d_weight, threads, algorithm);
     if (algorithm == Algorithm::chosen)
         algorithm = on.choose(lucid::Operation::weight, s, threads, true);
@@ -138,8 +144,8 @@ struct PairsPart {
 // call(part, its pairs) for one part after the other: outer positions, then inner ones, then rows of
 // the input that has more of them.
 template <class GoOn, class Call>
-bool pairs_in_parts(const Pairs& p, double operations, int threads, const GoOn& go_on, const Call& call) {
-    const double most = part_operations * threads, parts = operations / most;
+bool pairs_in_parts(const Pairs& p, double operations, double most, const GoOn& go_on, const Call& call) {
+    const double parts = operations / most;
     const Index outers = p.shared / p.positions.inner;
     const bool cuts_first = p.firsts >= p.seconds;
     Index outer_step = outers, inner_step = p.positions.inner, row_step = cuts_first ? p.firsts : p.seconds;
