@@ -212,9 +212,9 @@ def _gradients_converted(
     g: Array, x1: Any, x2: Any, weight: Any, shape_1: Shape, shape_2: Shape,
     needed: tuple[bool, ...], dtype: torch.dtype,
 ) -> Gradients | None:  # fmt: skip
-    given: Any = (g, x1, x2, weight)
-    start, first, second, matrices = (
-        each if each is None else each.to(dtype).contiguous() for each in given
+    start = g.to(dtype).contiguous()
+    first, second, matrices = (
+        each if each is None else each.to(dtype).contiguous() for each in (x1, x2, weight)
     )
     first, second = shape_1 if first is None else first, shape_2 if second is None else second
     return kernels.attempt_gradients(start, first, second, matrices, needed, each=True)
