@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import importlib.util
 import os
 import sys
 from dataclasses import dataclass, field
@@ -23,7 +24,7 @@ class Config:
     one that Python does not see for it, or None) say which lucid this is; `kernel` is "compiled" or
     "none", and `remedy` says what to do about the latter; `instruction_set` is the one in use, of
     the `instruction_sets` that the kernel was compiled for; `libraries` has the version of each
-    array library, None where it is not installed.
+    array library, None where it is not found.
     """
 
     version: str
@@ -83,7 +84,7 @@ def show_config() -> Config:
         kernel="compiled" if compiled else "none",
         instruction_set=compiled.instruction_set() if compiled else None,
         instruction_sets=tuple(compiled.instruction_sets()) if compiled else (),
-        remedy=None if compiled else _remedy(package),
+        remedy=None if compiled else remedy(package),
         threads=get_num_threads(),
         libraries={name: _version(name) for name in LIBRARIES},
     )
@@ -94,7 +95,7 @@ def show_config() -> Config:
     return config
 
 
-def _remedy(package: Path) -> str:
+def remedy(package: Path) -> str:
     """Why there is no compiled kernel, and how to get it."""
     import shlex
 
@@ -134,4 +135,5 @@ def _version(distribution: str) -> str | None:
     try:
         return version(distribution)
     except PackageNotFoundError:
-        return None
+        on_path = importlib.util.find_spec(distribution.replace("-", "_"))
+        return "on the path, not installed" if on_path else None

@@ -1,4 +1,7 @@
-"""The same elements in another shape or order."""
+"""The same elements in another shape or order.
+
+Rules that only move elements get halves as they are (`halves=True`): nothing is added up.
+"""
 
 from __future__ import annotations
 
@@ -15,7 +18,7 @@ from .._shapes import check_axes, check_shape
 from .._tape import operand
 
 
-@op
+@op(halves=True)
 def reshape(x: Array, /, shape: int | tuple[int, ...], *, copy: bool | None = None) -> Array:
     """The elements of x, in order, in another shape; one size may be -1, the rest decides it.
 
@@ -48,7 +51,7 @@ def reshape(x: Array, /, shape: int | tuple[int, ...], *, copy: bool | None = No
 reshape.gradient(x=lambda g, x_shape: reshape(g, x_shape))
 
 
-@op
+@op(halves=True)
 def permute_dims(x: Array, /, axes: tuple[int, ...]) -> Array:
     """x with its axes in the order `axes`.
 
@@ -75,7 +78,7 @@ def _permute_back(g: Array, axes: tuple[int, ...]) -> Array:
 permute_dims.gradient(x=_permute_back)
 
 
-@op
+@op(halves=True)
 def matrix_transpose(x: Array, /) -> Array:
     """x with its last two axes transposed.
 
@@ -117,7 +120,7 @@ def moveaxis(x: Any, source: Axes, destination: Axes, /) -> Any:
     return permute_dims(x, tuple(order))
 
 
-@op(gradient=lambda g, x_shape: reshape(g, x_shape))
+@op(gradient=lambda g, x_shape: reshape(g, x_shape), halves=True)
 def expand_dims(x: Array, /, axis: int | tuple[int, ...]) -> Array:
     """x with a new axis of size 1 at `axis`, or at several places of the result.
 
@@ -144,7 +147,7 @@ def expand_dims(x: Array, /, axis: int | tuple[int, ...]) -> Array:
     return namespace(x).reshape(x, tuple(1 if k in new else next(sizes) for k in range(rank)))
 
 
-@op(gradient=lambda g, x_shape: reshape(g, x_shape))
+@op(gradient=lambda g, x_shape: reshape(g, x_shape), halves=True)
 def squeeze(x: Array, /, axis: int | tuple[int, ...]) -> Array:
     """x without the axes of size 1 at `axis`.
 
@@ -226,7 +229,7 @@ def _spreads(small: tuple[int, ...], wide: tuple[int, ...]) -> bool:
     return len(small) <= len(wide) and all(m in (1, n) for m, n in pairs)
 
 
-@op
+@op(halves=True)
 def flip(x: Array, /, *, axis: int | tuple[int, ...] | None = None) -> Array:
     """x with the elements along `axis` (None: every axis) in the opposite order.
 
@@ -239,7 +242,7 @@ def flip(x: Array, /, *, axis: int | tuple[int, ...] | None = None) -> Array:
 flip.gradient(x=lambda g, axis: flip(g, axis=axis))
 
 
-@op
+@op(halves=True)
 def roll(
     x: Array,
     /,
@@ -281,7 +284,7 @@ def _roll_back(g: Array, shift: int | tuple[int, ...], axis: Axes | None) -> Arr
 roll.gradient(x=_roll_back)
 
 
-@op
+@op(halves=True)
 def concat(arrays: Sequence[Array], /, *, axis: int | None = 0) -> Array:
     """Arrays one after the other along an axis that they have; axis=None flattens them first.
 
@@ -326,7 +329,7 @@ def _concat_gradient(
 concat.gradient(arrays=_concat_gradient)
 
 
-@op
+@op(halves=True)
 def stack(arrays: Sequence[Array], /, *, axis: int = 0) -> Array:
     """Arrays of one shape, put together along a new axis.
 
@@ -346,7 +349,7 @@ def stack(arrays: Sequence[Array], /, *, axis: int = 0) -> Array:
     return xp.stack(tuple(arrays), axis=axis)
 
 
-@op
+@op(halves=True)
 def unstack(x: Array, /, *, axis: int = 0) -> tuple[Array, ...]:
     """The parts of x along an axis, without that axis, as a tuple.
 
