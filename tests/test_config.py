@@ -112,7 +112,7 @@ def test_a_missing_kernel_in_a_source_tree_is_said_with_the_remedy() -> None:
 
 
 def test_a_missing_kernel_in_an_installation(tmp_path: Path) -> None:
-    assert _config.remedy(tmp_path).endswith(
+    assert _native.remedy(tmp_path).endswith(
         "install lucid again with GCC or Clang at hand,\n"
         "with LUCID_REQUIRE_NATIVE=1 to see why it does not build"
     )

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib
 import importlib.util
 import os
 import sys
@@ -84,7 +83,7 @@ def show_config() -> Config:
         kernel="compiled" if compiled else "none",
         instruction_set=compiled.instruction_set() if compiled else None,
         instruction_sets=tuple(compiled.instruction_sets()) if compiled else (),
-        remedy=None if compiled else remedy(package),
+        remedy=None if compiled else _native.remedy(package),
         threads=get_num_threads(),
         libraries={name: _version(name) for name in LIBRARIES},
     )
@@ -93,29 +92,6 @@ def show_config() -> Config:
     except BrokenPipeError:  # who read it has gone, as `head` does
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     return config
-
-
-def remedy(package: Path) -> str:
-    """Why there is no compiled kernel, and how to get it."""
-    import shlex
-
-    root = shlex.quote(str(package.parents[1]))
-    reason = ""
-    try:
-        importlib.import_module("lucid.kernels._compiled")
-    except ImportError as error:
-        reason = f"({error})\n"
-    if (package / "kernels" / "native" / "CMakeLists.txt").exists():
-        return reason + (
-            "this is lucid's source tree, where it has not been built:\n"
-            f"run pip install -e {root} with GCC or Clang at hand,\n"
-            "with LUCID_REQUIRE_NATIVE=1 to see why it does not build,\n"
-            "or leave this tree out of sys.path to get the lucid that is installed"
-        )
-    return reason + (
-        "install lucid again with GCC or Clang at hand,\n"
-        "with LUCID_REQUIRE_NATIVE=1 to see why it does not build"
-    )
 
 
 def _hidden(package: Path) -> str | None:

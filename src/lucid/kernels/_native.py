@@ -6,6 +6,7 @@ axes broadcast. It checks every size, and declines whatever it does not take by 
 
 from __future__ import annotations
 
+import importlib
 import os
 import sys
 import warnings
@@ -58,13 +59,34 @@ def tell_if_missing(shape_1: Shape, shape_2: Shape, weight_shape: Shape) -> None
     if count < LARGE:
         return
     _is_told = True
-    from .._config import remedy  # which looks at this module
-
     package = Path(__file__).resolve().parents[1]
     warnings.warn(
         f"bilinear: there is no compiled kernel here. This call of {count:.1e} multiply-adds, and "
         f"all others, are right but slower than they could be.\n{remedy(package)}",
         stacklevel=_calls_from_outside(),
+    )
+
+
+def remedy(package: Path) -> str:
+    """Why there is no compiled kernel, and how to get it."""
+    import shlex
+
+    root = shlex.quote(str(package.parents[1]))
+    reason = ""
+    try:
+        importlib.import_module("lucid.kernels._compiled")
+    except ImportError as error:
+        reason = f"({error})\n"
+    if (package / "kernels" / "native" / "CMakeLists.txt").exists():
+        return reason + (
+            "this is lucid's source tree, where it has not been built:\n"
+            f"run pip install -e {root} with GCC or Clang at hand,\n"
+            "with LUCID_REQUIRE_NATIVE=1 to see why it does not build,\n"
+            "or leave this tree out of sys.path to get the lucid that is installed"
+        )
+    return reason + (
+        "install lucid again with GCC or Clang at hand,\n"
+        "with LUCID_REQUIRE_NATIVE=1 to see why it does not build"
     )
 
 
