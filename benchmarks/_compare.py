@@ -73,9 +73,11 @@ def machine() -> str:
 
 
 def versions() -> str:
-    """Of Python and of the packages here that a benchmark may compare."""
-    found = [f"Python {platform.python_version()}"]
-    for package in ("lucid-nn", "numpy", "torch", "jax", "autograd", "mygrad"):
+    """Of Python, of lucid, and of the packages here that a benchmark may compare it with."""
+    import lucid
+
+    found = [f"Python {platform.python_version()}", f"lucid-nn {lucid.__version__}"]
+    for package in ("numpy", "torch", "jax", "autograd", "mygrad"):
         try:
             found.append(f"{package} {importlib.metadata.version(package)}")
         except importlib.metadata.PackageNotFoundError:

@@ -57,6 +57,8 @@ def arguments(kind: str, shapes: Any) -> Arguments:
     """x1, x2, the weight, of which only the inputs are of a kind where strides are meant."""
     if kind == "mixed":
         return [ones(shapes[0]), ones(shapes[1], "float64"), ones(shapes[2])]
+    if kind == "half and float":
+        return [ones(shapes[0], "float16"), ones(shapes[1]), ones(shapes[2])]
     if kind == "x1 transposed":
         return [KINDS["transposed"](shapes[0]), ones(shapes[1]), ones(shapes[2])]
     if kind == "expanded":
@@ -125,8 +127,10 @@ def in_torch(given: Arguments) -> tuple[float, float]:
 
     from lucid.torch import bilinear
 
-    halves = torch.bfloat16 if given[0].dtype == np.float16 else None
-    tensors = [torch.from_numpy(np.asarray(each)).to(halves) for each in given]
+    tensors = [
+        torch.from_numpy(np.asarray(each)).to(torch.bfloat16 if each.dtype == np.float16 else None)
+        for each in given
+    ]
     del given[:]
     forward = measure(lambda: [bilinear(*tensors)], lambda y: int(y.nbytes))
     if not all(each.is_floating_point() for each in tensors):
@@ -171,12 +175,13 @@ INTEGRATIONS = {"kernels": in_kernels, "lucid": in_lucid, "torch": in_torch, "ja
 
 
 def cases() -> list[tuple[str, str, str]]:
-    kinds = [*KINDS, "mixed", "x1 transposed"]
+    kinds = [*KINDS, "mixed", "half and float", "x1 transposed"]
     found = []
     for integration in INTEGRATIONS:
         for kind in kinds:
             same = kind in ("backwards", "byte-swapped") and integration == "torch"
-            copied = integration == "jax" and kind not in ("contiguous", "float16", "integers")
+            of_jax = ("contiguous", "float16", "integers", "half and float")
+            copied = integration == "jax" and kind not in of_jax
             if not same and not copied:
                 found.append((integration, "rows", kind))
         pairs = ("contiguous", "float16", "strided", "expanded")

@@ -46,6 +46,9 @@ TITLES = {
     "_index": "Indexing",
     "_reduce": "Reductions",
     "_search": "Searching and sorting",
+    "_solve": "Linear equations",
+    "_qr": "QR",
+    "_fft": "Transforms",
 }
 FEW = 8  # names that need no headings
 # mkdocs.yml leaves `extra_repr` out: every layer has it, but only here does it say something.

@@ -96,6 +96,7 @@ class Case:
     numpy: Callable[..., Any] | None = None  # what NaN and infinity become is what NumPy makes
     empty: tuple[Shape, ...] | None = None  # shapes with a size of 0 that it takes
     sequence: bool = False
+    of: Callable[..., Any] | None = None  # whose line it is, where `op` does more
 
     def arguments(self, shapes: Sequence[Shape] | None = None, seed: int = 0) -> list[Array]:
         """The arrays of a call, in double precision."""
@@ -103,6 +104,17 @@ class Case:
         samplers = itertools.chain(self.samplers, itertools.repeat(self.samplers[-1]))
         shapes = self.shapes if shapes is None else shapes
         return [sample(random, shape) for sample, shape in zip(samplers, shapes, strict=False)]
+
+    @property
+    def variadic(self) -> bool:
+        """Whether its arrays are any number of arguments."""
+        parameters = inspect.signature(self.op).parameters.values()
+        return any(each.kind is each.VAR_POSITIONAL for each in parameters)
+
+    @property
+    def function(self) -> Callable[..., Any]:
+        """The public function whose line this is."""
+        return self.op if self.of is None else self.of
 
     @property
     def elementwise(self) -> bool:
@@ -171,6 +183,17 @@ def _variance(row: list[Any], correction: float = 0.0) -> float:
     return math.fsum((x - mean) ** 2 for x in row) / (len(row) - correction)
 
 
+def _unique(x: Array) -> tuple[Array, ...]:
+    flat = x.ravel().tolist()
+    values = sorted(set(flat), key=lambda z: (complex(z).real, complex(z).imag))
+    return (
+        np.array(values, x.dtype),
+        np.array([flat.index(value) for value in values], int),
+        np.array([values.index(value) for value in flat], int).reshape(x.shape),
+        np.array([flat.count(value) for value in values], int),
+    )
+
+
 def _matmul(x1: Array, x2: Array) -> Array:
     left = x1[None, :] if x1.ndim == 1 else x1
     right = x2[:, None] if x2.ndim == 1 else x2
@@ -234,6 +257,178 @@ def regular(random: np.random.Generator, shape: Shape) -> Array:
     return np.asarray(random.standard_normal(shape) * 0.5 + 2 * np.eye(shape[-1]))
 
 
+def definite(random: np.random.Generator, shape: Shape) -> Array:
+    """Positive definite matrices whose eigenvalues are apart."""
+    x = random.standard_normal(shape) * 0.3
+    return np.asarray((x + np.swapaxes(x, -1, -2)) / 2 + np.diag(np.arange(shape[-1]) + 1.5))
+
+
+def singular(random: np.random.Generator, shape: Shape) -> Array:
+    """Square matrices of a rank that is one less than their size."""
+    x = regular(random, shape)
+    x[..., -1, :] = x[..., 0, :] - x[..., 1, :]
+    return x
+
+
+def _adjoint(x: Array) -> Array:
+    return np.conj(np.swapaxes(x, -1, -2))
+
+
+def _cholesky(x: Array, upper: bool = False) -> Array:
+    """Row by row, of the Hermitian part."""
+    x = (x + _adjoint(x)) / 2
+    factor = np.zeros_like(x)
+    for i, j in zip(*np.tril_indices(x.shape[-1]), strict=True):
+        rest = x[..., i, j] - np.sum(factor[..., i, :j] * np.conj(factor[..., j, :j]), axis=-1)
+        factor[..., i, j] = np.sqrt(rest) if i == j else rest / factor[..., j, j]
+    return _adjoint(factor) if upper else factor
+
+
+def of_matrices(function: Callable[..., Any]) -> Callable[..., Array]:
+    """A function of one matrix, for a stack of them."""
+
+    def apply(x: Array, **options: Any) -> Array:
+        flat = x.reshape(-1, *x.shape[-2:])
+        found = np.array([function(matrix, **options) for matrix in flat])
+        return found.reshape(x.shape[:-2] + found.shape[1:])
+
+    return apply
+
+
+def _inverse(x: Array) -> Array:
+    return _solve(x, np.eye(x.shape[-1]))
+
+
+def _matrix_power(x: Array, n: int) -> Array:
+    factor = of_matrices(_inverse)(x) if n < 0 else x
+    one = np.broadcast_to(np.eye(x.shape[-1], dtype=x.dtype), x.shape)
+    return functools.reduce(_matmul, [factor] * abs(n), one)
+
+
+def _exponential(x: Array) -> Array:
+    """The exponential of matrices, by its series."""
+    one = np.broadcast_to(np.eye(x.shape[-1], dtype=x.dtype), x.shape)
+    terms = itertools.accumulate(range(1, 60), lambda term, k: _matmul(term, x) / k, initial=one)
+    return np.asarray(sum(terms))
+
+
+def _pseudo_inverse(x: Array, **_: float) -> Array:
+    """(xᴴ · x)⁻¹ · xᴴ of a tall matrix, xᴴ · (x · xᴴ)⁻¹ of a wide one."""
+    back = _adjoint(x)
+    if x.shape[-2] >= x.shape[-1]:
+        return _solve(_matmul(back, x), back)
+    return _matmul(back, of_matrices(_inverse)(_matmul(x, back)))
+
+
+def _projector(x: Array) -> Array:
+    """Onto the columns of a tall matrix."""
+    return _matmul(x, _pseudo_inverse(x))
+
+
+def _singular(x: Array) -> list[float]:
+    """The singular values, as the square roots of eigenvalues."""
+    small = _matmul(x, _adjoint(x)) if x.shape[0] < x.shape[1] else _matmul(_adjoint(x), x)
+    return [math.sqrt(value) for value in np.linalg.eigvalsh(small)[::-1]]
+
+
+def _norm(row: list[Any], ord: float = 2) -> float:
+    sizes = list(map(abs, row))
+    if ord in (math.inf, -math.inf):
+        return float(max(sizes) if ord > 0 else min(sizes))
+    if ord == 0:
+        return float(sum(size != 0 for size in sizes))
+    return float(math.fsum(size**ord for size in sizes) ** (1 / ord))
+
+
+def _matrix_norm(x: Array, ord: Any = "fro", keepdims: bool = False) -> Any:
+    rows, values = np.abs(x), _singular(x)
+    norms: dict[Any, Callable[[], Any]] = {
+        "fro": lambda: math.sqrt(np.sum(rows**2)), "nuc": lambda: sum(values),
+        2: lambda: values[0], -2: lambda: values[-1],
+        1: lambda: max(rows.sum(axis=0)), -1: lambda: min(rows.sum(axis=0)),
+        math.inf: lambda: max(rows.sum(axis=1)), -math.inf: lambda: min(rows.sum(axis=1)),
+    }  # fmt: skip
+    norm = norms[ord]()
+    return [[norm]] if keepdims else norm
+
+
+def _cross(x: Array, y: Array, axis: int = -1) -> Array:
+    x, y = (np.moveaxis(each, axis, 0) for each in np.broadcast_arrays(x, y))
+    parts = [x[k - 2] * y[k - 1] - x[k - 1] * y[k - 2] for k in range(3)]
+    return np.moveaxis(np.array(parts), 0, axis)
+
+
+def _spectrum(
+    x: Array, n: int | None, axis: int, sign: int, norm: str, inverse: bool = False
+) -> Array:
+    """A discrete Fourier transform along an axis, by the matrix of its factors."""
+    x = np.moveaxis(x, axis, -1)
+    n = x.shape[-1] if n is None else n
+    k = np.arange(n)
+    kept = min(n, x.shape[-1])
+    factors = np.exp(sign * 2j * np.pi * np.outer(k[:kept], k) / n)
+    scale = {"ortho": math.sqrt(n), "forward": 1 if inverse else n, "backward": n if inverse else 1}
+    return np.moveaxis(np.einsum("...j,jk->...k", x[..., :kept], factors) / scale[norm], -1, axis)
+
+
+def _fft(x: Array, n: int | None = None, axis: int = -1, norm: str = "backward") -> Array:
+    return _spectrum(x, n, axis, -1, norm)
+
+
+def _ifft(x: Array, n: int | None = None, axis: int = -1, norm: str = "backward") -> Array:
+    return _spectrum(x, n, axis, 1, norm, inverse=True)
+
+
+def _half(transform: Callable[..., Array]) -> Callable[..., Array]:
+    """The first half of a spectrum."""
+
+    def apply(x: Array, n: int | None = None, axis: int = -1, norm: str = "backward") -> Array:
+        whole = np.moveaxis(transform(x, n, axis, norm), axis, -1)
+        return np.moveaxis(whole[..., : whole.shape[-1] // 2 + 1], -1, axis)
+
+    return apply
+
+
+def _of_half(transform: Callable[..., Array]) -> Callable[..., Array]:
+    """The real numbers whose spectrum has this first half."""
+
+    def apply(x: Array, n: int | None = None, axis: int = -1, norm: str = "backward") -> Array:
+        x = np.moveaxis(x, axis, -1)
+        n = 2 * (x.shape[-1] - 1) if n is None else n
+        whole = np.zeros((*x.shape[:-1], n), complex)
+        for k in range(min(n // 2 + 1, x.shape[-1])):
+            own = k in (0, n / 2)
+            whole[..., k] = np.real(x[..., k]) if own else x[..., k]
+            if not own:
+                whole[..., n - k] = np.conj(x[..., k])
+        return np.moveaxis(np.real(transform(whole, n, -1, norm)), -1, axis)
+
+    return apply
+
+
+_rfft, _ihfft, _irfft, _hfft = _half(_fft), _half(_ifft), _of_half(_ifft), _of_half(_fft)
+
+
+def _along(*transforms: Callable[..., Array]) -> Callable[..., Array]:
+    """A transform along the last of several axes, and another along the others, in that order."""
+
+    def apply(x: Array, s: Any = None, axes: Any = None, norm: str = "backward") -> Array:
+        axes = range(x.ndim) if axes is None else axes
+        lengths = [None] * len(axes) if s is None else [None if n == -1 else n for n in s]
+        last, other = transforms[:2]
+        if len(transforms) == 2:
+            x = last(x, lengths[-1], axes[-1], norm)
+        for n, axis in zip(lengths[:-1], axes[:-1], strict=True):
+            x = other(x, n, axis, norm)
+        return x if len(transforms) == 2 else last(x, lengths[-1], axes[-1], norm)
+
+    return apply
+
+
+_fftn, _ifftn, _rfftn = _along(_fft, _fft), _along(_ifft, _ifft), _along(_rfft, _fft)
+_irfftn = _along(_irfft, _ifft, _irfft)  # the last axis comes last
+
+
 def _sigmoid(x: Any) -> Any:
     return 1 / (1 + (cmath.exp(-x) if isinstance(x, complex) else math.exp(-x)))
 
@@ -277,6 +472,39 @@ def _softmax(row: list[float]) -> list[float]:
 
 def _mean(row: list[float]) -> float:
     return math.fsum(row) / len(row)
+
+
+# What does not depend on the signs of vectors
+
+
+def _product(x: Any, y: Any) -> Any:
+    return lucid.matmul(x, y)
+
+
+def _gram(x: Any) -> Any:
+    return lucid.matmul(x, lucid.conj(lucid.matrix_transpose(x)))
+
+
+def _spectral(values: Any, vectors: Any) -> Any:
+    """The exponential of a Hermitian matrix."""
+    scaled = vectors * lucid.expand_dims(lucid.exp(values), axis=-2)
+    return lucid.matmul(scaled, lucid.conj(lucid.matrix_transpose(vectors)))
+
+
+def _general(values: Any, vectors: Any) -> Any:
+    """The exponential of a matrix."""
+    scaled = vectors * lucid.expand_dims(lucid.exp(values), axis=-2)
+    return lucid.matmul(scaled, lucid.linalg.inv(vectors))
+
+
+def _fifth(u: Any, s: Any, vh: Any) -> Any:
+    """x · (xᴴ · x)²."""
+    return lucid.matmul(u[..., : s.shape[-1]] * lucid.expand_dims(s**5, axis=-2),
+                        vh[..., : s.shape[-1], :])  # fmt: skip
+
+
+def _fifth_power(x: Array) -> Array:
+    return np.asarray(x @ np.linalg.matrix_power(_adjoint(x) @ x, 2))
 
 
 LINE, MATRIX, BLOCK = (5,), (3, 4), (2, 3, 4)
@@ -423,6 +651,45 @@ CASES = [
          empty=((0, 4),) * 2),
     Case("unstack", lucid.unstack, lambda x, axis: tuple(x[:, k] for k in range(3)), (BLOCK,),
          options={"axis": 1}, complex=True, integer=True, empty=((0, 3),)),
+    Case("moveaxis", lucid.moveaxis, lambda x, source, destination: np.einsum("abc->bca", x),
+         (BLOCK,), options={"source": 0, "destination": -1}, complex=True, integer=True,
+         empty=((2, 0, 4),)),
+    Case("moveaxis: several", lucid.moveaxis, lambda x, source, destination:
+         np.einsum("abcd->dbac", x), ((2, 3, 4, 5),),
+         options={"source": (0, -1), "destination": (2, 0)}),
+    Case("expand_dims: several", lucid.expand_dims, lambda x, axis: x[None, :, None, :, None],
+         (MATRIX,), options={"axis": (-1, 0, 2)}, complex=True),
+    Case("roll", lucid.roll, lambda x, shift, axis: np.array([[r[k - 2] for k in range(len(r))]
+            for r in x.tolist()]),
+         (MATRIX,), options={"shift": 6, "axis": 1}, complex=True, integer=True, empty=((3, 0),)),
+    Case("roll: all", lucid.roll, lambda x, shift: np.array(
+            [x.flat[(k + 5) % 12] for k in range(12)]).reshape(3, 4),
+         (MATRIX,), options={"shift": -5}, complex=True),
+    Case("roll: several", lucid.roll, lambda x, shift, axis: np.array(
+            [[[x[a - 1, b, (c + 2) % 4] for c in range(4)] for b in range(3)] for a in range(2)]),
+         (BLOCK,), options={"shift": (1, -2), "axis": (0, -1)}),
+    Case("repeat", lucid.repeat, lambda x, repeats, axis: np.stack([x, x], axis=2).reshape(
+            3, 2 * x.shape[1]),
+         (MATRIX,), options={"repeats": 2, "axis": 1}, complex=True, integer=True,
+         empty=((3, 0),)),
+    Case("repeat: all", lucid.repeat, lambda x, repeats: np.array(
+            [value for value in x.ravel().tolist() for _ in range(3)]),
+         (MATRIX,), options={"repeats": 3}, complex=True),
+    Case("repeat: array", lucid.repeat, lambda x, k, axis: np.array(
+            [row for row, times in zip(x.tolist(), k, strict=True) for _ in range(times)]),
+         ((5, 4), (5,)), (normal, below(4)), {"axis": -2}, complex=True),
+    Case("repeat: array, all", lucid.repeat, lambda x, k: np.array(
+            [value for value, times in zip(x.ravel(), k, strict=True) for _ in range(times)]),
+         (MATRIX, (12,)), (normal, below(4))),
+    Case("tile", lucid.tile, lambda x, repetitions: np.block([[x, x, x], [x, x, x]]), (MATRIX,),
+         options={"repetitions": (2, 3)}, complex=True, integer=True, empty=((0, 3),)),
+    Case("tile: fewer", lucid.tile, lambda x, repetitions: np.concatenate([x, x], axis=2),
+         (BLOCK,), options={"repetitions": (2,)}, complex=True),
+    Case("tile: more", lucid.tile, lambda x, repetitions: np.stack([np.concatenate([x, x])] * 3),
+         (LINE,), options={"repetitions": (3, 2)}),
+    Case("broadcast_arrays", lucid.broadcast_arrays,
+         lambda x, y: (np.stack([np.hstack([x] * 4)] * 2), np.concatenate([y] * 3, axis=1)),
+         ((3, 1), (2, 1, 4)), complex=True, integer=True),
     # reductions
     Case("sum", lucid.sum, over(sum), (BLOCK,), complex=True, integer=True, empty=((0, 3),)),
     Case("sum: axis", lucid.sum, over(sum), (BLOCK,), options={"axis": (0, -1)}, complex=True),
@@ -456,6 +723,16 @@ CASES = [
          complex=True, integer=True),
     Case("cumulative_prod: axis", lucid.cumulative_prod, _running_product, (BLOCK,), (away,),
          options={"axis": 1, "include_initial": True}),
+    Case("diff", lucid.diff, lambda x: np.array(
+            [[b - a for a, b in itertools.pairwise(row)] for row in x.tolist()]),
+         (MATRIX,), complex=True, integer=True),
+    Case("diff: twice", lucid.diff, lambda x, axis, n: np.array(
+            [x[k + 2] - 2 * x[k + 1] + x[k] for k in range(3)]),
+         ((5, 2),), options={"axis": 0, "n": 2}),
+    Case("diff: joined", lambda x, before, after: lucid.diff(x, prepend=before, append=after),
+         lambda x, before, after: np.array([[b - a for a, b in itertools.pairwise(row)]
+            for row in np.hstack([before, x, after]).tolist()]),
+         (MATRIX, (3, 1), (3, 2)), complex=True),
     # products
     Case("matmul", lucid.matmul, _matmul, ((3, 4), (4, 2)), complex=True, integer=True,
          empty=((3, 0), (0, 2)), signature="(n,k),(k,m)->(n,m)"),
@@ -488,6 +765,149 @@ CASES = [
          (regular, normal), complex=True, kinked=True, empty=((0, 3, 3), (3, 2))),
     Case("linalg.solve: one matrix", lucid.linalg.solve, _solve, ((2, 2), (3, 2, 2)),
          (regular, normal), complex=True, kinked=True),
+    Case("linalg.cholesky", lucid.linalg.cholesky, _cholesky, ((3, 3),), (definite,), complex=True,
+         kinked=True, empty=((0, 0),)),
+    Case("linalg.cholesky: upper", lucid.linalg.cholesky, _cholesky, ((2, 3, 3),), (definite,),
+         {"upper": True}, complex=True, kinked=True, empty=((0, 3, 3),)),
+    Case("linalg.qr: square", lambda x: _product(*lucid.linalg.qr(x)), lambda x: x, ((3, 3),),
+         (regular,), complex=True, kinked=True, of=lucid.linalg.qr, empty=((0, 0),)),
+    Case("linalg.qr: tall", lambda x: _gram(lucid.linalg.qr(x)[0]), _projector, ((2, 4, 3),),
+         complex=True, kinked=True, of=lucid.linalg.qr, empty=((0, 4, 3),)),
+    Case("linalg.qr: wide", lambda x: _product(*lucid.linalg.qr(x)), lambda x: x, ((2, 3, 4),),
+         complex=True, kinked=True, of=lucid.linalg.qr),
+    Case("linalg.qr: complete", lambda x: _gram(lucid.linalg.qr(x, mode="complete")[0][..., 2:]),
+         lambda x: np.eye(4) - _projector(x), ((4, 2),), complex=True, kinked=True,
+         of=lucid.linalg.qr),
+    Case("linalg.inv", lucid.linalg.inv, _inverse, ((3, 3),), (regular,), complex=True,
+         kinked=True),
+    Case("linalg.inv: stack", lucid.linalg.inv, of_matrices(_inverse), ((2, 1, 3, 3),), (regular,),
+         complex=True, kinked=True),
+    Case("linalg.pinv", lucid.linalg.pinv, _pseudo_inverse, ((4, 3),), complex=True, kinked=True),
+    Case("linalg.pinv: wide", lucid.linalg.pinv, _pseudo_inverse, ((2, 3, 4),), (normal,),
+         {"rtol": 1e-5}, complex=True, kinked=True),
+    Case("linalg.matrix_power", lucid.linalg.matrix_power, _matrix_power, ((3, 3),), (regular,),
+         {"n": 5}, complex=True, empty=((0, 0),)),
+    Case("linalg.matrix_power: stack", lucid.linalg.matrix_power, _matrix_power, ((2, 3, 3),),
+         (regular,), {"n": 2}, complex=True),
+    Case("linalg.matrix_power: negative", lucid.linalg.matrix_power, _matrix_power, ((2, 3, 3),),
+         (regular,), {"n": -3}, complex=True, kinked=True),
+    Case("linalg.det", lucid.linalg.det, _determinant, ((3, 3),), (regular,), complex=True,
+         empty=((0, 0),)),
+    Case("linalg.det: stack", lucid.linalg.det, of_matrices(_determinant), ((2, 3, 3),), (normal,),
+         complex=True),
+    Case("linalg.det: singular", lucid.linalg.det, of_matrices(_determinant), ((2, 3, 3),),
+         (singular,), order=3),
+    Case("linalg.slogdet", lucid.linalg.slogdet,
+         lambda x: (_sign(_determinant(x)), np.log(abs(_determinant(x)))), ((3, 3),), (regular,),
+         kinked=True, empty=((0, 0),)),
+    Case("linalg.slogdet: complex", lambda x: lucid.linalg.slogdet(lucid.multiply(x, 1 + 2j)),
+         lambda x: (_sign(_determinant(x * (1 + 2j))), np.log(abs(_determinant(x * (1 + 2j))))),
+         ((3, 3),), (regular,), complex=True, result="complex", kinked=True,
+         of=lucid.linalg.slogdet),
+    Case("linalg.eigh", lambda x: _spectral(*lucid.linalg.eigh(x)),
+         lambda x: _exponential((x + _adjoint(x)) / 2), ((2, 3, 3),), (definite,), complex=True,
+         kinked=True, of=lucid.linalg.eigh),
+    Case("linalg.eigvalsh", lucid.linalg.eigvalsh,
+         of_matrices(lambda x: sorted(np.real(np.linalg.eigvals((x + _adjoint(x)) / 2)))),
+         ((2, 3, 3),), (definite,), complex=True, result="real", kinked=True),
+    Case("linalg.eig", lambda x: _general(*lucid.linalg.eig(x)), lambda x: _exponential(x + 0j),
+         ((2, 3, 3),), complex=True, result="complex", kinked=True, of=lucid.linalg.eig),
+    Case("linalg.eigvals", lambda x: lucid.sum(lucid.linalg.eigvals(x) ** 3, axis=-1),
+         lambda x: np.einsum("...ii", x @ x @ x) + 0j, ((2, 3, 3),), complex=True,
+         result="complex", kinked=True, of=lucid.linalg.eigvals),
+    Case("linalg.svd", lambda x: _fifth(*lucid.linalg.svd(x, full_matrices=False)),
+         of_matrices(_fifth_power), ((2, 3, 3),), complex=True, kinked=True, of=lucid.linalg.svd),
+    Case("linalg.svd: tall", lambda x: _fifth(*lucid.linalg.svd(x, full_matrices=False)),
+         _fifth_power, ((4, 2),), complex=True, kinked=True,
+         of=lucid.linalg.svd),
+    Case("linalg.svd: wide", lambda x: _fifth(*lucid.linalg.svd(x)), _fifth_power, ((2, 4),),
+         complex=True, kinked=True, of=lucid.linalg.svd),
+    Case("linalg.svd: full", lambda x: _gram(lucid.linalg.svd(x)[0][..., 2:]),
+         lambda x: np.eye(4) - _projector(x), ((4, 2),), complex=True, kinked=True,
+         of=lucid.linalg.svd),
+    Case("linalg.svdvals", lucid.linalg.svdvals, of_matrices(_singular), ((2, 4, 3),),
+         complex=True, result="real", kinked=True),
+    Case("linalg.svdvals: wide", lucid.linalg.svdvals, _singular, ((2, 4),), complex=True,
+         result="real", kinked=True),
+    Case("linalg.matrix_rank", lucid.linalg.matrix_rank, lambda x: np.array([2, 2]), ((2, 3, 3),),
+         (singular,), order=0, empty=None),
+    *[Case(f"linalg.vector_norm: {order}", lucid.linalg.vector_norm, over(_norm), (BLOCK,),
+           (distinct,), {"ord": order, "axis": axis, "keepdims": keepdims}, complex=True,
+           result="real", kinked=True, order=1 if order == 0 else 2)
+      for order, axis, keepdims in [
+          (2, None, False), (1, 1, False), (0, None, False), (math.inf, (0, 2), True),
+          (-math.inf, 0, False), (3, -1, False), (4, None, True), (0.5, 1, False), (-1, 2, False),
+          (-2.5, None, False)]],
+    *[Case(f"linalg.matrix_norm: {order}", lucid.linalg.matrix_norm, of_matrices(_matrix_norm),
+           ((2, 3, 4),), (normal,), {"ord": order, "keepdims": keepdims}, complex=True,
+           result="real", kinked=True)
+      for order, keepdims in [
+          ("fro", False), ("nuc", True), (2, False), (-2, False), (1, True), (-1, False),
+          (math.inf, False), (-math.inf, False)]],
+    Case("linalg.diagonal", lucid.linalg.diagonal,
+         lambda x: np.array([[a[k, k] for k in range(len(a))] for a in x]), (BLOCK,),
+         complex=True, integer=True, empty=((2, 0, 4),)),
+    Case("linalg.diagonal: below", lucid.linalg.diagonal,
+         lambda x, offset: np.array([x[k + 1, k] for k in range(2)]), (MATRIX,),
+         options={"offset": -1}),
+    Case("linalg.diagonal: above", lucid.linalg.diagonal,
+         lambda x, offset: np.array([x[k, k + 2] for k in range(2)]), (MATRIX,),
+         options={"offset": 2}),
+    Case("linalg.trace", lucid.linalg.trace,
+         lambda x: np.array([sum(a[k, k] for k in range(len(a))) for a in x], x.dtype), (BLOCK,),
+         complex=True, integer=True, empty=((2, 0, 4),)),
+    Case("linalg.trace: offset", lucid.linalg.trace, lambda x, offset: x[0, 1] + x[1, 2] + x[2, 3],
+         (MATRIX,), options={"offset": 1}),
+    Case("linalg.cross", lucid.linalg.cross, _cross, ((3,), (3,)), complex=True, integer=True),
+    Case("linalg.cross: axis", lucid.linalg.cross, _cross, ((3, 1), (2, 3, 4)),
+         options={"axis": -2}, complex=True, empty=((3, 1), (2, 3, 0))),
+    Case("linalg.outer", lucid.linalg.outer, lambda x, y: np.einsum("a,b->ab", x, y), ((3,), (4,)),
+         complex=True, integer=True, empty=((0,), (3,))),
+    # Fourier transforms
+    Case("fft.fft", lucid.fft.fft, _fft, (BLOCK,), complex=True, result="complex"),
+    Case("fft.fft: cut", lucid.fft.fft, _fft, (BLOCK,), options={"n": 2, "axis": 1,
+         "norm": "ortho"}, complex=True, result="complex"),
+    Case("fft.fft: filled up", lucid.fft.fft, _fft, (MATRIX,), options={"n": 5, "axis": 0,
+         "norm": "forward"}, complex=True, result="complex"),
+    Case("fft.ifft", lucid.fft.ifft, _ifft, (MATRIX,), complex=True, result="complex"),
+    Case("fft.ifft: axis", lucid.fft.ifft, _ifft, (BLOCK,), options={"n": 4, "axis": 1,
+         "norm": "ortho"}, complex=True, result="complex"),
+    Case("fft.fftn", lucid.fft.fftn, _fftn, (BLOCK,), complex=True, result="complex"),
+    Case("fft.fftn: axes", lucid.fft.fftn, _fftn, (BLOCK,), options={"s": (3, 5), "axes": (2, 0),
+         "norm": "ortho"}, complex=True, result="complex"),
+    Case("fft.ifftn", lucid.fft.ifftn, _ifftn, (MATRIX,), complex=True, result="complex"),
+    Case("fft.ifftn: axes", lucid.fft.ifftn, _ifftn, (BLOCK,), options={"s": (-1, 5),
+         "axes": (-1, 0), "norm": "forward"}, complex=True, result="complex"),
+    Case("fft.rfft", lucid.fft.rfft, _rfft, (MATRIX,), result="complex"),
+    Case("fft.rfft: odd", lucid.fft.rfft, _rfft, (BLOCK,), options={"n": 5, "axis": 1,
+         "norm": "forward"}, result="complex"),
+    Case("fft.rfft: cut", lucid.fft.rfft, _rfft, (MATRIX,), options={"n": 3, "norm": "ortho"},
+         result="complex"),
+    Case("fft.irfft", lucid.fft.irfft, _irfft, (MATRIX,), complex=True, result="real"),
+    Case("fft.irfft: odd", lucid.fft.irfft, _irfft, (BLOCK,), options={"n": 5, "axis": 1,
+         "norm": "ortho"}, complex=True, result="real"),
+    Case("fft.irfft: cut", lucid.fft.irfft, _irfft, (MATRIX,), options={"n": 3, "norm": "forward"},
+         complex=True, result="real"),
+    Case("fft.irfft: filled up", lucid.fft.irfft, _irfft, (MATRIX,), options={"n": 10},
+         complex=True, result="real"),
+    Case("fft.rfftn", lucid.fft.rfftn, _rfftn, (BLOCK,), result="complex"),
+    Case("fft.rfftn: axes", lucid.fft.rfftn, _rfftn, (BLOCK,), options={"s": (4, 3),
+         "axes": (2, 0), "norm": "ortho"}, result="complex"),
+    Case("fft.rfftn: whole", lucid.fft.rfftn, _rfftn, (MATRIX,), options={"s": (5, -1),
+         "axes": (0, 1), "norm": "forward"}, result="complex"),
+    Case("fft.irfftn", lucid.fft.irfftn, _irfftn, (MATRIX,), complex=True, result="real"),
+    Case("fft.irfftn: axes", lucid.fft.irfftn, _irfftn, (BLOCK,), options={"s": (4, 5),
+         "axes": (2, 1), "norm": "ortho"}, complex=True, result="real"),
+    Case("fft.hfft", lucid.fft.hfft, _hfft, (MATRIX,), complex=True, result="real"),
+    Case("fft.hfft: odd", lucid.fft.hfft, _hfft, (BLOCK,), options={"n": 7, "axis": 1,
+         "norm": "forward"}, complex=True, result="real"),
+    Case("fft.ihfft", lucid.fft.ihfft, _ihfft, (MATRIX,), result="complex"),
+    Case("fft.ihfft: odd", lucid.fft.ihfft, _ihfft, (BLOCK,), options={"n": 5, "axis": 1,
+         "norm": "ortho"}, result="complex"),
+    Case("fft.fftshift", lucid.fft.fftshift, lambda x: np.roll(x, [k // 2 for k in x.shape],
+         axis=range(x.ndim)), (BLOCK,), complex=True, integer=True, empty=((0, 3),)),
+    Case("fft.ifftshift", lucid.fft.ifftshift, lambda x, axes: x[:, [1, 2, 0]], (BLOCK,),
+         options={"axes": 1}, complex=True, integer=True),
     # parts and order
     Case("take", lucid.take, lambda x, k, axis: np.array([x[:, i] for i in k]).swapaxes(0, 1),
          (BLOCK, (5,)), (normal, below(3)), {"axis": 1}, complex=True, empty=((2, 3, 0), (5,))),
@@ -508,6 +928,42 @@ CASES = [
          (MATRIX,), (distinct,), {"axis": 1}, order=0),
     Case("argmin", lucid.argmin, lambda x: np.array(x.ravel().tolist().index(x.min())),
          (MATRIX,), (distinct,), order=0),
+    Case("count_nonzero", lucid.count_nonzero, over(lambda row: sum(v != 0 for v in row)),
+         (BLOCK,), (integers,), {"axis": (0, 2)}, order=0, empty=((0, 3, 2),)),
+    Case("count_nonzero: all", lucid.count_nonzero, over(lambda row: sum(row)), (MATRIX,),
+         (truth,), {"keepdims": True}, order=0),
+    Case("nonzero", lucid.nonzero, lambda x: tuple(np.array(each) for each in zip(
+            *[(a, b) for a in range(3) for b in range(4) if x[a, b]], strict=True)),
+         (MATRIX,), (integers,), order=0),
+    Case("searchsorted", lucid.searchsorted, lambda x, v: np.array(
+            [[sum(a < b for a in x.tolist()) for b in row] for row in v.tolist()]),
+         ((6,), (3, 4)), (lambda r, s: np.sort(distinct(r, s)), normal), order=0,
+         empty=((0,), (2, 0))),
+    Case("searchsorted: right", lucid.searchsorted, lambda x, v, side: np.array(
+            [sum(a <= b for a in x.tolist()) for b in v.tolist()]),
+         ((6,), (5,)), (lambda r, s: np.sort(integers(r, s)), integers), {"side": "right"},
+         order=0),
+    Case("topk", lucid.topk, lambda x, k: tuple(np.array(each) for each in zip(*[
+            zip(*sorted(((v, i) for i, v in enumerate(r)), reverse=True)[:3], strict=True)
+            for r in x.tolist()], strict=True)),
+         (MATRIX,), (distinct,), {"k": 3}, kinked=True),
+    Case("topk: smallest", lucid.topk, lambda x, k, axis, largest: (
+            np.array(sorted(x.tolist())[:2]),
+            np.array(sorted(range(5), key=x.tolist().__getitem__)[:2])),
+         (LINE,), (distinct,), {"k": 2, "axis": 0, "largest": False}, kinked=True),
+    # sets
+    Case("unique_all", lucid.unique_all, lambda x: _unique(x), (MATRIX,), (distinct,),
+         complex=True, kinked=True, empty=((0, 3),)),
+    Case("unique_counts", lucid.unique_counts, lambda x: _unique(x)[::3], (MATRIX,), (distinct,),
+         complex=True, kinked=True),
+    Case("unique_inverse", lucid.unique_inverse, lambda x: _unique(x)[::2], (MATRIX,), (distinct,),
+         complex=True, kinked=True),
+    Case("unique_values", lucid.unique_values, lambda x: _unique(x)[0], (MATRIX,), (distinct,),
+         complex=True, integer=True, kinked=True),
+    Case("isin", lucid.isin, lambda x, y: each(lambda v: v in y.tolist())(x),
+         (MATRIX, (3,)), (integers,), order=0, empty=((0, 3), (2,))),
+    Case("isin: invert", lucid.isin, lambda x, y, invert: np.array([v not in y for v in x]),
+         (LINE, (3,)), (integers,), {"invert": True}, order=0),
     # the bilinear form; test_bilinear.py has the rest
     Case("bilinear", F.bilinear, _bilinear, ((2, 3), (2, 4), (5, 3, 4), (1, 5)), complex=True,
          integer=True, empty=((0, 3), (0, 4), (5, 3, 4), (5,))),
@@ -566,6 +1022,7 @@ NOT_OPERATIONS: dict[str, set[str]] = {
     "is about dtypes: test_standard.py": {
         "can_cast", "finfo", "iinfo", "isdtype", "result_type",
     },
+    "makes arrays of none: test_fft.py": {"fftfreq", "rfftfreq"},
     "draws random numbers: test_tensor.py, test_nn.py": {
         "Generator", "dropout", "manual_seed", "rand", "randint", "randn", "randperm",
     },
@@ -577,6 +1034,8 @@ NOT_OPERATIONS: dict[str, set[str]] = {
         "OutOfRangeError", "ShapeError",
     },
     "reads or writes a file: test_files.py": {"load", "save"},
-    "is many operations, or no operation: test_einsum.py, test_batches.py": {"batches", "einsum"},
+    "is many operations, or no operation: test_einsum.py, test_batches.py, test_ops.py": {
+        "batches", "broadcast_shapes", "einsum",
+    },
     "is a setting: test_native.py": {"get_num_threads", "set_num_threads", "show_config"},
 }  # fmt: skip

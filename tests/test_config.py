@@ -112,10 +112,57 @@ def test_a_missing_kernel_in_a_source_tree_is_said_with_the_remedy() -> None:
 
 
 def test_a_missing_kernel_in_an_installation(tmp_path: Path) -> None:
-    assert _config._remedy(tmp_path).endswith(
+    assert _native.remedy(tmp_path).endswith(
         "install lucid again with GCC or Clang at hand,\n"
         "with LUCID_REQUIRE_NATIVE=1 to see why it does not build"
     )
+
+
+LARGE_CALLS = """
+    import warnings
+    import numpy as np
+    numbers = [np.ones(shape, "float32") for shape in ((400, 64), (400, 64), (64, 64, 64))]
+    given = convert(numbers)
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        bilinear(given[0][:3], given[1][:3], given[2])
+        few = len(caught)
+        for _ in range(2):
+            bilinear(*given)
+    print(few, len(caught))
+    print(caught[0].category.__name__, caught[0].filename, caught[0].message)
+"""
+
+FRONTS = {
+    "numpy": "    from lucid.nn.functional import bilinear; convert = list",
+    "torch": "    import torch; from lucid.torch import bilinear\n"
+             "    convert = lambda given: [torch.from_numpy(x) for x in given]",
+    "jax": "    import jax; from lucid.jax import bilinear\n"
+           "    convert = lambda given: [jax.numpy.asarray(x) for x in given]",
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("front", FRONTS)
+def test_the_first_large_call_without_a_kernel_says_what_to_do(front: str) -> None:
+    pytest.importorskip(front)
+    count, told, *lines = python("-c", WITHOUT_KERNEL + FRONTS[front] + LARGE_CALLS).splitlines()
+    assert count == "0 1"
+    assert told.startswith("UserWarning ")
+    assert front == "jax" or told.startswith("UserWarning <string> ")  # the line that calls it
+    assert told.endswith(
+        "bilinear: there is no compiled kernel here. This call of 1.0e+08 multiply-adds, and all "
+        "others, are right but slower than they could be."
+    )
+    assert "LUCID_REQUIRE_NATIVE=1" in " ".join(lines)
+
+
+def test_a_library_that_is_only_on_the_path_is_found(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert _config._version("lucid-of-nobody") is None
+    (tmp_path / "lucid_of_nobody.py").touch()
+    monkeypatch.syspath_prepend(tmp_path)
+    assert _config._version("lucid-of-nobody") == "on the path, not installed"
 
 
 def test_an_installation_that_is_hidden_is_named(

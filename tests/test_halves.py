@@ -15,7 +15,7 @@ from cases import CASES, Case
 from tape_helpers import gradient
 
 import lucid
-from lucid import Tensor
+from lucid import Tensor, _tape
 from lucid.nn import functional as F, utils
 
 Array = npt.NDArray[Any]
@@ -208,6 +208,39 @@ def test_gradients_of_several_backward_passes_add_up(half: str) -> None:
     assert x.grad is not None
     assert x.grad.dtype == HALVES[half]
     assert x.grad.tolist() == np.full(2, 3000).astype(HALVES[half]).tolist()
+
+
+MOVED: dict[str, Callable[[Tensor], Any]] = {
+    "reshape": lambda x: lucid.reshape(x, (6,)),
+    "permute_dims": lambda x: lucid.permute_dims(x, (2, 0, 1)),
+    "matrix_transpose": lucid.matrix_transpose,
+    "expand_dims": lambda x: lucid.expand_dims(x, axis=1),
+    "squeeze": lambda x: lucid.squeeze(x, axis=0),
+    "flip": lambda x: lucid.flip(x, axis=1),
+    "concat": lambda x: lucid.concat([x, lucid.zeros_like(x)]),
+    "stack": lambda x: lucid.stack([x, lucid.zeros_like(x)]),
+    "unstack": lambda x: lucid.unstack(x, axis=2)[1],
+}
+
+
+@pytest.mark.parametrize("name", MOVED)
+def test_elements_that_are_only_moved_are_not_converted(
+    name: str, half: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    x = Tensor(np.arange(6).reshape(1, 3, 2).astype(HALVES[half]), requires_grad=True)
+    y = MOVED[name](x)
+    g = Tensor(few(*y.shape).astype(HALVES[half]))
+
+    def refuse(value: Any) -> Any:
+        raise AssertionError(f"{name} converts {value}")
+
+    monkeypatch.setattr(_tape, "widened", refuse)
+    (found,) = lucid.grad(y, [x], g)
+    monkeypatch.undo()
+    wide = Tensor(x.numpy().astype(np.float64), requires_grad=True)
+    (right,) = lucid.grad(MOVED[name](wide), [wide], g.astype(lucid.float64))
+    assert found.dtype == HALVES[half]
+    assert (found.numpy() == right.numpy()).all()
 
 
 def test_a_gradient_that_was_changed_in_between_counts_as_it_is(half: str) -> None:

@@ -41,7 +41,7 @@ def test_a_name_that_lucid_calls_otherwise(name: str, words: str) -> None:
     [
         ("view", "use x.reshape(2, 3)"),
         ("clone", "use x itself, because values are never written to; x.detach() leaves the graph"),
-        ("argsort", "use lucid.argsort(x)"),
+        ("sort", "use lucid.sort(x)"),
         ("cumsum", "use lucid.cumulative_sum"),
         ("data", "use x.detach() to read values, x.copy_(values) under lucid.no_grad() to write"),
     ],

@@ -42,6 +42,7 @@ LAYERS = [
     ("_numpy", "_numpy_functions", "_tensor", "_printing"),
     (
         "ops._create",
+        "ops._frequencies",
         "_dtypes",
         "_info",
         "_random",
@@ -50,6 +51,7 @@ LAYERS = [
         "_safetensors",
         "autograd",
         "linalg",
+        "fft",
     ),
     ("nn", "optim", "torch", "jax"),
     ("testing",),

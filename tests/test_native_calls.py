@@ -74,6 +74,59 @@ def test_an_input_given_by_its_shape() -> None:
     assert compiled.gradients(g, ("a", 5), x2, weight, (True, False, False)) is None
 
 
+def test_a_weight_for_each_element() -> None:
+    random = np.random.default_rng(0)
+    for dtype, threads in ((np.float32, 1), (np.float64, 3)):
+        for leading_1, leading_2 in (((50,), (50,)), ((2, 9, 1), (2, 1, 8)), ((), (7,))):
+            leading = np.broadcast_shapes(leading_1, leading_2)
+            shapes = ((*leading_1, 5), (*leading_2, 6), (7, 5, 6), (*leading, 7))
+            x1, x2, weight, g = (
+                random.standard_normal((8, *shape)).astype(dtype)[::-2] for shape in shapes
+            )
+            x2 = np.broadcast_to(x2[:1], x2.shape)
+            out = compiled.bilinear_each(x1, x2, weight, None, threads)
+            found = compiled.gradients_each(g, x1, x2, weight, ALL, threads)
+            assert out.shape == g.shape
+            for k in range(4):
+                one = compiled.bilinear(x1[k], x2[k], weight[k], None, threads)
+                assert (out[k] == one).all()
+                of_one = compiled.gradients(g[k], x1[k], x2[k], weight[k], ALL, threads)
+                for all_of_them, gradient in zip(found, of_one, strict=True):
+                    assert all_of_them.shape == (4, *gradient.shape)
+                    assert (all_of_them[k] == gradient).all()
+            of_shape = compiled.gradients_each(
+                g, x1, x2.shape, weight, (False, True, False), threads
+            )
+            assert (of_shape[1] == found[1]).all()
+            assert of_shape[0] is of_shape[2] is None
+
+
+def test_elements_that_do_not_fit_are_declined() -> None:
+    x1, x2, weight, _, g = (each[None] for each in arguments((4, 3, 5, 2), np.float32))
+    three = [np.concatenate([each] * 3) for each in (x1, x2, weight, g)]
+    refused: list[tuple[Any, ...]] = [
+        (x1, three[1], weight),
+        (three[0], three[1], weight),
+        (x1, x2, three[2]),
+        (x1[:0], x2[:0], weight[:0]),
+        (x1[0], x2[0], weight[0]),
+        (x1, x2, weight.transpose(0, 1, 3, 2)),
+        (x1, x2, weight.astype(np.float64)),
+        (x1[0, 0, 0], x2, weight),
+        (x1[0, 0], x2, weight),
+        (None, x2, weight),
+    ]
+    for factors in refused:
+        assert compiled.bilinear_each(*factors, None, 1) is None
+        assert compiled.gradients_each(g, *factors, ALL, 1) is None
+    assert compiled.gradients_each(three[3], x1, x2, weight, ALL, 1) is None
+    assert compiled.bilinear_each(x1, x2, weight, None, 1).shape == (1, 4, 2)
+    with pytest.raises(TypeError):
+        compiled.bilinear_each(x1, x2, weight, np.ones(2, np.float32), 1)
+    with pytest.raises(TypeError):
+        compiled.gradients_each(g, x1, x2, weight, ALL)
+
+
 class Subclass(np.ndarray[Any, Any]):
     pass
 

@@ -102,6 +102,7 @@ np.cumulative_sum(x, axis=0)
 np.diff(x)
 np.diff(x, n=2, axis=0)
 np.diff(x, axis=1, prepend=0 * x[:, :1])
+np.diff(x, prepend=0.5, append=A[:, :1])
 np.trapezoid(x, dx=0.1)
 np.trapezoid(x, [1.0, 2.0, 4.0], axis=0)
 np.trapezoid(A, x)
@@ -159,6 +160,11 @@ np.broadcast_to(x, (2, 3, 4))
 np.broadcast_arrays(x, A[0])
 np.atleast_1d(x.sum())
 np.atleast_2d(v)
+np.roll(x, 1, axis=0)
+np.roll(x, (1, -2), axis=(0, 1))
+np.roll(x, 3)
+np.repeat(x, 2, axis=0)
+np.repeat(x, [1, 0, 2], axis=0)
 np.tile(x, 2)
 np.tile(x, (2, 3, 1))
 np.pad(x, 1)
@@ -209,6 +215,50 @@ np.linalg.multi_dot([v, s, v])
 np.linalg.outer(v, v)
 np.linalg.solve(s, v)
 np.linalg.solve(s, x)
+np.linalg.norm(x, "nuc")
+np.linalg.norm(x, 2)
+np.linalg.norm(x[None], -2, axis=(1, 2), keepdims=True)
+np.linalg.norm(x, -1, axis=(1, 0))
+np.linalg.inv(s)
+np.linalg.det(s)
+np.linalg.slogdet(s)
+np.linalg.cholesky(s @ np.transpose(s))
+np.linalg.eigvalsh(s + s.T)
+np.linalg.svd(x, compute_uv=False)
+np.linalg.svd(x, full_matrices=False)[1]
+np.linalg.svdvals(x)
+np.linalg.pinv(x)
+np.linalg.pinv(x, 1e-6)
+np.linalg.pinv(x, rtol=1e-6)
+np.linalg.cond(s)
+np.linalg.cond(s, 1)
+np.linalg.cond(s, -2)
+np.linalg.matrix_power(s, 3)
+np.linalg.matrix_norm(x, ord="nuc", keepdims=True)
+np.linalg.vector_norm(x, axis=1, ord=3)
+np.linalg.trace(s, offset=1)
+np.linalg.diagonal(s)
+np.linalg.vecdot(v, s)
+np.linalg.matmul(s, x)
+np.linalg.cross(x[:, :3], A[:, :3])
+np.cross(x[:3].T, A[:3].T)
+np.cross(x[:, :3], A[:, :3], axis=1)
+np.cross(x, A, axisa=0, axisb=0, axisc=0)
+np.fft.fft(x)
+np.fft.ifft(x, 5, 0, "ortho")
+np.fft.rfft(x, norm="forward")
+np.fft.irfft(x, 5)
+np.fft.hfft(x)
+np.fft.ihfft(x)
+np.fft.fftn(x)
+np.fft.ifftn(x, axes=(0,))
+np.fft.fft2(x)
+np.fft.ifft2(x)
+np.fft.rfft2(x, (2, 5))
+np.fft.irfft2(x)
+np.fft.rfftn(x)
+np.fft.fftshift(x)
+np.fft.ifftshift(x, axes=1)
 """.strip().splitlines()
 
 # Those of the standard that NumPy calls otherwise, or that have arguments of their own
@@ -226,18 +276,9 @@ np.copysign(x, A)
 np.nextafter(x, A)
 np.mod(x, A)
 np.angle(x + 1j * A)
-np.roll(x, 1, axis=0)
-np.repeat(x, 2, axis=0)
 np.meshgrid(x[0], v)
 np.tril(x)
 np.triu(x, k=1)
-np.linalg.inv(s)
-np.linalg.det(s)
-np.linalg.slogdet(s)
-np.linalg.cholesky(s @ np.transpose(s))
-np.linalg.norm(x, "nuc")
-np.linalg.norm(x, 2)
-np.fft.rfft(x)
 """.strip().splitlines()
 
 
@@ -293,6 +334,7 @@ def test_a_function_is_found_as_soon_as_lucid_has_it(call: str) -> None:
         "np.round(x)", "np.round(x, 1)", "np.around(100 * x, -1)", "np.signbit(x)",
         "np.zeros_like(x)", "np.ones_like(x)",
         "np.full_like(x, 2.0)", "np.argwhere(x > 0.5)", "np.digitize(x, [0.2, 0.4])",
+        "np.isin(x, A)", "np.isin(x, A, invert=True)", "np.searchsorted(A[0], x, side='right')",
     ],
 )  # fmt: skip
 def test_what_has_no_gradient_is_a_tensor_too(call: str) -> None:
@@ -338,6 +380,22 @@ def test_without_a_gradient_to_lose_numpy_computes_on_the_values() -> None:
     counts, edges = np.histogram(x, bins=3)
     assert_same(counts, np.histogram(X, bins=3)[0])
     assert isinstance(edges, Tensor)
+
+
+@pytest.mark.parametrize(
+    "call",
+    [
+        "np.linalg.norm(n)", "np.linalg.norm(n, 1)", "np.linalg.det(n)", "np.linalg.inv(n)",
+        "np.linalg.solve(n, b)", "np.linalg.svdvals(n)", "np.linalg.eigvalsh(n)", "np.fft.fft(n)",
+        "np.fft.rfft2(n)", "np.linalg.trace(n)", "np.linalg.outer(b, b)", "np.linalg.diagonal(n)",
+        "np.fft.fftshift(b)", "np.linalg.matmul(n, b)", "np.linalg.cross(b, b[::-1])",
+    ],
+)  # fmt: skip
+def test_integers_are_what_they_are_in_numpy(call: str) -> None:
+    n, b = np.array([[5, 1, 1], [1, 4, 2], [1, 2, 3]]), np.array([1, 2, 4])
+    found = eval(call, {"np": np, "n": Tensor(n), "b": Tensor(b)})  # noqa: S307 (from the list)
+    assert isinstance(found, Tensor)
+    assert_same(found, np.asarray(eval(call, {"np": np, "n": n, "b": b})))  # noqa: S307
 
 
 def test_scipy_s_ufuncs_go_by_their_names() -> None:
@@ -464,6 +522,8 @@ def test_every_name_in_the_tables_is_one_of_numpy_s() -> None:
     names |= {*_numpy._REDUCTIONS, *_numpy._ACCUMULATIONS, *_numpy._OTHERWISE} - {""}
     for name in names - {"expit"}:
         assert hasattr(np, name) or hasattr(np.linalg, name.removeprefix("linalg."))
+    for place, name in (name.split(".") for name in _numpy._OF_INTEGERS):
+        assert hasattr(getattr(np, place), name)
 
 
 def test_who_does_not_use_it_does_not_import_it() -> None:

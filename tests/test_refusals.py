@@ -546,11 +546,210 @@ OPERATIONS: list[tuple[Callable[[], Any], type[Exception], str]] = [
             lucid.unstack,
         )
     ),
-    (lambda: lucid.sort(MATRIX, axis=2), lucid.OutOfRangeError, f"argsort: {OUTSIDE_MATRIX}"),
+    (lambda: lucid.sort(MATRIX, axis=2), lucid.OutOfRangeError, f"sort: {OUTSIDE_MATRIX}"),
+    (
+        lambda: lucid.sort(MATRIX, axis=None),
+        lucid.ArgumentError,
+        "sort: axis is None, expected a whole number",
+    ),
+    (lambda: lucid.diff(MATRIX, axis=2), lucid.OutOfRangeError, f"diff: {OUTSIDE_MATRIX}"),
+    (
+        lambda: lucid.diff(MATRIX, n=-1),
+        lucid.ArgumentError,
+        "diff: n is -1, expected a whole number, 0 or more",
+    ),
+    (
+        lambda: lucid.diff(MATRIX, append=lucid.ones((3, 1))),
+        lucid.ShapeError,
+        "diff: append (3, 1) and x (2, 3) differ in more than axis 1, along which they are joined",
+    ),
+    (lambda: lucid.topk(MATRIX, 1, axis=2), lucid.OutOfRangeError, f"topk: {OUTSIDE_MATRIX}"),
+    (
+        lambda: lucid.topk(MATRIX, 4),
+        lucid.ArgumentError,
+        "topk: k is 4, but axis 1 of x (2, 3) has 3 elements",
+    ),
+    (
+        lambda: lucid.topk(MATRIX, -1),
+        lucid.ArgumentError,
+        "topk: k is -1, expected a whole number, 0 or more",
+    ),
+    (
+        lambda: lucid.topk(MATRIX, 1, largest=1),
+        lucid.ArgumentError,
+        "topk: largest is 1, expected True or False",
+    ),
+    (
+        lambda: lucid.topk(MATRIX, 1, dim=0),
+        TypeError,
+        "topk() got an unexpected keyword argument 'dim'; use axis",
+    ),
     (
         lambda: lucid.take_along_axis(MATRIX, MATRIX > 0, axis=2),
         lucid.OutOfRangeError,
         f"take_along_axis: {OUTSIDE_MATRIX}",
+    ),
+    (
+        lambda: lucid.take_along_axis(MATRIX, MATRIX),
+        lucid.DTypeError,
+        "take_along_axis: indices have dtype float32, expected integers",
+    ),
+    (
+        lambda: lucid.take_along_axis(MATRIX, [0, 1]),
+        lucid.ShapeError,
+        "take_along_axis: indices (2,) must have as many axes as x (2, 3)",
+    ),
+    (
+        lambda: lucid.take(MATRIX, [0.5], axis=0),
+        lucid.DTypeError,
+        "take: indices have dtype float32, expected integers",
+    ),
+    (lambda: lucid.moveaxis(MATRIX, 2, 0), lucid.OutOfRangeError, f"moveaxis: {OUTSIDE_MATRIX}"),
+    (
+        lambda: lucid.moveaxis(MATRIX, (0, -2), (0, 1)),
+        lucid.ArgumentError,
+        "moveaxis: axis (0, -2) names an axis twice",
+    ),
+    (
+        lambda: lucid.moveaxis(MATRIX, (0, 1), 0),
+        lucid.ArgumentError,
+        "moveaxis: source (0, 1) has 2 axes, but destination 0 has 1; each axis needs a place",
+    ),
+    (lambda: lucid.roll(MATRIX, 1, axis=2), lucid.OutOfRangeError, f"roll: {OUTSIDE_MATRIX}"),
+    (
+        lambda: lucid.roll(MATRIX, 1.5),
+        lucid.ArgumentError,
+        "roll: shift is 1.5, expected a whole number",
+    ),
+    (
+        lambda: lucid.roll(MATRIX, (1, 2)),
+        lucid.ArgumentError,
+        "roll: shift (1, 2) needs an axis for each; write axis=(...)",
+    ),
+    (
+        lambda: lucid.roll(MATRIX, (1, 2), axis=0),
+        lucid.ArgumentError,
+        "roll: shift (1, 2) has 2 numbers, but axis 0 names 1 axes; give one shift, or one for each axis",
+    ),
+    (lambda: lucid.repeat(MATRIX, 2, axis=2), lucid.OutOfRangeError, f"repeat: {OUTSIDE_MATRIX}"),
+    (
+        lambda: lucid.repeat(MATRIX, -1),
+        lucid.ArgumentError,
+        "repeat: repeats is -1, expected a whole number, 0 or more",
+    ),
+    (
+        lambda: lucid.repeat(MATRIX, [1, -1], axis=0),
+        lucid.ArgumentError,
+        "repeat: repeats has a number below 0, expected 0 or more",
+    ),
+    (
+        lambda: lucid.repeat(MATRIX, [1.0, 2.0], axis=0),
+        lucid.DTypeError,
+        "repeat: repeats has dtype float32, expected integers",
+    ),
+    (
+        lambda: lucid.repeat(MATRIX, [1, 2], axis=1),
+        lucid.ShapeError,
+        "repeat: repeats has shape (2,), but axis 1 of x (2, 3) has 3 places; give one number, or one for each place",
+    ),
+    (
+        lambda: lucid.tile(MATRIX, (2, -1)),
+        lucid.ArgumentError,
+        "tile: repetitions is -1, expected a whole number, 0 or more",
+    ),
+    (
+        lambda: lucid.broadcast_arrays(MATRIX, lucid.ones(2)),
+        lucid.ShapeError,
+        "broadcast_arrays: shapes (2, 3) and (2,) do not broadcast; aligned at the right, each pair must be equal or contain a 1",
+    ),
+    (
+        lambda: lucid.broadcast_shapes((2, 3), (2,)),
+        lucid.ShapeError,
+        "broadcast_shapes: shapes (2, 3) and (2,) do not broadcast; aligned at the right, each pair must be equal or contain a 1",
+    ),
+    (
+        lambda: lucid.broadcast_shapes((2, 3), (-1,)),
+        lucid.ShapeError,
+        f"broadcast_shapes: shapes[1] is (-1,), {NO_SHAPE}",
+    ),
+    (
+        lambda: lucid.nonzero(lucid.Tensor(1.0)),
+        lucid.ShapeError,
+        "nonzero: x has no axes, so there are no indices; reshape it to (1,)",
+    ),
+    (
+        lambda: lucid.searchsorted(MATRIX, MATRIX),
+        lucid.ShapeError,
+        "searchsorted: x1 has shape (2, 3), expected one axis",
+    ),
+    (
+        lambda: lucid.searchsorted(lucid.ones(3), MATRIX, side="middle"),
+        lucid.ArgumentError,
+        "searchsorted: side is 'middle', expected 'left' or 'right'",
+    ),
+    (
+        lambda: lucid.searchsorted(lucid.ones(3), MATRIX, sorter=[0, 1]),
+        lucid.ShapeError,
+        "searchsorted: sorter (2,) must have the shape of x1 (3,); give argsort(x1)",
+    ),
+    *(
+        (
+            lambda call=call: call(MATRIX),
+            lucid.ArgumentError,
+            f"{call.__name__}: x (2, 3) has 2 axes; say along which with axis=...",
+        )
+        for call in (lucid.cumulative_sum, lucid.cumulative_prod)
+    ),
+    *(
+        (
+            lambda call=call: call(lucid.Tensor(1.0)),
+            lucid.ShapeError,
+            f"{call.__name__}: x has no axes, there is nothing to run along; reshape it to (1,)",
+        )
+        for call in (lucid.cumulative_sum, lucid.cumulative_prod)
+    ),
+    *(
+        (
+            lambda call=call: call(lucid.Tensor([1j]), dtype=lucid.float32),
+            lucid.DTypeError,
+            f"{call.__name__}: dtype float32 has no imaginary part, but x is complex64; give lucid.real(x)",
+        )
+        for call in (lucid.sum, lucid.prod, lucid.cumulative_sum, lucid.cumulative_prod)
+    ),
+    (
+        lambda: lucid.tensordot(MATRIX, MATRIX, axes=5),
+        lucid.ArgumentError,
+        "tensordot: axes is 5, but x1 (2, 3) has 2 axes and x2 (2, 3) has 2; it pairs the last ones of x1 with the first of x2",
+    ),
+    (
+        lambda: lucid.tensordot(MATRIX, MATRIX, axes=-1),
+        lucid.ArgumentError,
+        "tensordot: axes is -1, expected a whole number, 0 or more",
+    ),
+    (
+        lambda: lucid.tensordot(MATRIX, MATRIX, axes=((0,), (2,))),
+        lucid.OutOfRangeError,
+        "tensordot: axis 2 is outside x2 (2, 3), which has 2 axes",
+    ),
+    (
+        lambda: lucid.tensordot(MATRIX, MATRIX, axes=((0, 0), (0, 1))),
+        lucid.ArgumentError,
+        "tensordot: axis (0, 0) names an axis twice",
+    ),
+    (
+        lambda: lucid.tensordot(MATRIX, MATRIX, axes=((0, 1), (0,))),
+        lucid.ArgumentError,
+        "tensordot: axes names 2 axes of x1, but 1 of x2; they are taken in pairs",
+    ),
+    (
+        lambda: lucid.tensordot(MATRIX, MATRIX, axes=(0, 0)),
+        lucid.ArgumentError,
+        "tensordot: axes is (0, 0), expected a number or two sequences of axes",
+    ),
+    (
+        lambda: lucid.reshape(MATRIX.T, (6,), copy=False),
+        lucid.ArgumentError,
+        "reshape: copy=False, but x (3, 2) does not lie in memory so that it has the shape (6,) without a copy; leave out copy=False",
     ),
     (lambda: MATRIX.sum(axis=(0, 0)), lucid.ArgumentError, "sum: axis (0, 0) names an axis twice"),
     (
@@ -588,7 +787,12 @@ OPERATIONS: list[tuple[Callable[[], Any], type[Exception], str]] = [
     (
         lambda: lucid.expand_dims(MATRIX, axis=4),
         lucid.OutOfRangeError,
-        "expand_dims: axis 4 is outside x (2, 3), which has 2 axes",
+        "expand_dims: axis 4 is outside -3 to 2, the places that a new axis of x (2, 3) has",
+    ),
+    (
+        lambda: lucid.expand_dims(MATRIX, axis=(0, -4)),
+        lucid.ArgumentError,
+        "expand_dims: axis (0, -4) names a place twice",
     ),
     (
         lambda: MATRIX.squeeze(0),

@@ -723,6 +723,9 @@ def test_new_tensors_are_those_of_numpy_in_float32() -> None:
     assert_same(lucid.full((2,), 2), np.full(2, 2))
     assert_same(lucid.full((2,), True), np.full(2, True))
     assert_same(lucid.full((2,), 2, dtype=lucid.float64), np.full(2, 2.0))
+    x = Tensor(2.5, requires_grad=True)
+    assert_same(lucid.full((2, 3), x), np.full((2, 3), 2.5, np.float32))
+    assert lucid.grad(lucid.full((2, 3), x, dtype=lucid.float64), x).tolist() == 6.0
     assert_same(lucid.eye(2, 3, k=1), np.eye(2, 3, 1, np.float32))
     assert_same(lucid.linspace(0, 1, 5), np.linspace(0, 1, 5, dtype=np.float32))
     assert_same(lucid.linspace(0, 1, 5, endpoint=False, dtype="float64"), np.arange(5) / 5)
@@ -835,3 +838,10 @@ def test_an_index_of_a_byte_swapped_dtype_is_an_index() -> None:
     x[np.array([0, 0, 1], ">i8")].sum().backward()
     assert x.grad is not None
     assert x.grad.tolist() == [2.0, 1.0]
+
+
+def test_a_conjugation_that_pytorch_has_not_carried_out_is_read() -> None:
+    torch = pytest.importorskip("torch")
+    x = Tensor(torch.tensor([1 + 2j, 3j]).conj())
+    assert x.tolist() == [1 - 2j, -3j]
+    assert np.from_dlpack(x).tolist() == [1 - 2j, -3j]

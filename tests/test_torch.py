@@ -137,7 +137,7 @@ def test_vmap_over_any_arguments(shapes: Shapes) -> None:
 
 
 def test_vmap_does_not_loop(monkeypatch: pytest.MonkeyPatch) -> None:
-    from lucid.kernels import _torch as kernels
+    from lucid.kernels import _native, _torch as kernels
 
     calls: list[Any] = []
     kernel = kernels.attempt
@@ -152,23 +152,63 @@ def test_vmap_does_not_loop(monkeypatch: pytest.MonkeyPatch) -> None:
     assert len(calls) == 1
     each = tensors(((50, 5, 3, 2),))[0]
     torch.func.vmap(bilinear, (0, 0, 0))(x1, x2, each)
-    assert len(calls) == 1  # batched products
+    if _native.compiled is not None:
+        assert len(calls) == 2
 
 
-def test_a_weight_too_large_for_a_batch_is_taken_one_by_one(
-    monkeypatch: pytest.MonkeyPatch,
+EACH: tuple[Shapes, ...] = (
+    ((6, 40, 3), (6, 40, 2), (6, 5, 3, 2)),
+    ((6, 2, 4, 1, 3), (6, 2, 1, 7, 2), (6, 5, 3, 2)),  # pairs
+    ((6, 3), (6, 30, 2), (6, 1, 3, 2)),
+    ((3, 600, 16), (3, 600, 16), (3, 16, 16, 16)),  # with several threads
+)
+
+
+@pytest.mark.parametrize("block", [1 << 23, 600, 2], ids=["together", "some", "one by one"])
+@pytest.mark.parametrize(
+    "dtype", ["float32", "float64", "float16", "bfloat16", "int64", "complex128"]
+)
+@pytest.mark.parametrize("shapes", EACH, ids=str)
+def test_a_weight_for_each_element_gives_what_a_loop_gives(
+    shapes: Shapes, dtype: str, block: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from lucid.kernels._plan import BLOCK
+    from lucid.torch import _compute
+
+    monkeypatch.setattr(_compute, "BLOCK", block)
+    x1, x2, weight = (3 * each for each in tensors(shapes))
+    x1, x2, weight = (each.to(getattr(torch, dtype)) for each in (x1, x2, weight))
+    strided = weight.transpose(0, -1).contiguous().transpose(0, -1)
+
+    def loop(function: Callable[..., Any], *given: Any) -> Any:
+        found = [function(*each) for each in zip(*given, strict=True)]
+        if not isinstance(found[0], tuple):
+            return torch.stack(found)
+        return tuple(map(torch.stack, zip(*found, strict=True)))
+
+    # the same sums in the same order, where the kernel makes them
+    tolerance = 1e-5 if dtype in ("int64", "complex128") else 0
+    ways: list[Any] = [bilinear]
+    if x1.is_floating_point():
+        ways += [torch.func.grad(squares(bilinear), which) for which in ((0, 1, 2), (1,), (2,))]
+    for function in ways:
+        for matrices in (weight, strided):
+            found = torch.func.vmap(function)(x1, x2, matrices)
+            same(found, loop(function, x1, x2, matrices), tolerance)
+
+
+def test_a_weight_for_each_element_on_devices() -> None:
     from lucid.torch import _compute
 
     arguments = tensors(((3, 4, 3), (3, 4, 2), (3, 5, 3, 2)))
-    expected = torch.func.vmap(reference)(*arguments)
-    gradients = torch.func.vmap(torch.func.grad(squares(reference), (0, 1, 2)))(*arguments)
-    for block in (BLOCK, 300, 2):  # all at once, some, none
-        monkeypatch.setattr(_compute, "BLOCK", block)
-        same(torch.func.vmap(bilinear)(*arguments), expected)
-        found = torch.func.vmap(torch.func.grad(squares(bilinear), (0, 1, 2)))(*arguments)
-        same(found, gradients)
+    given = [*arguments, tensors(((3, 4, 5),))[0]]
+    x1, x2, weight, g = given
+    out = _compute._bilinear_in_products(x1, x2, weight, (4,), torch.float64)
+    same(out, torch.func.vmap(reference)(*arguments))
+    found = _compute._gradients_in_products(
+        g, x1, x2, weight, x1.shape, x2.shape, (True, True, True), torch.float64
+    )
+    _, pull = torch.func.vjp(torch.func.vmap(reference), *arguments)
+    same(found, pull(g))
 
 
 @pytest.mark.parametrize("outer", ["jacfwd", "jacrev"])

@@ -97,7 +97,11 @@ from .ops._create import (
     ones as ones,
     zeros as zeros,
 )
-from .ops._cumulative import cumulative_prod as cumulative_prod, cumulative_sum as cumulative_sum
+from .ops._cumulative import (
+    cumulative_prod as cumulative_prod,
+    cumulative_sum as cumulative_sum,
+    diff as diff,
+)
 from .ops._einsum import einsum as einsum
 from .ops._exponential import (
     exp as exp,
@@ -123,13 +127,17 @@ from .ops._like import (
     zeros_like as zeros_like,
 )
 from .ops._movement import (
+    broadcast_arrays as broadcast_arrays,
+    broadcast_shapes as broadcast_shapes,
     broadcast_to as broadcast_to,
     concat as concat,
     expand_dims as expand_dims,
     flip as flip,
     matrix_transpose as matrix_transpose,
+    moveaxis as moveaxis,
     permute_dims as permute_dims,
     reshape as reshape,
+    roll as roll,
     squeeze as squeeze,
     stack as stack,
     unstack as unstack,
@@ -144,6 +152,7 @@ from .ops._reduce import (
     prod as prod,
     sum as sum,
 )
+from .ops._repeat import repeat as repeat, tile as tile
 from .ops._rounding import (
     ceil as ceil,
     floor as floor,
@@ -157,8 +166,19 @@ from .ops._search import (
     argmax as argmax,
     argmin as argmin,
     argsort as argsort,
+    count_nonzero as count_nonzero,
+    nonzero as nonzero,
+    searchsorted as searchsorted,
     sort as sort,
     take_along_axis as take_along_axis,
+    topk as topk,
+)
+from .ops._sets import (
+    isin as isin,
+    unique_all as unique_all,
+    unique_counts as unique_counts,
+    unique_inverse as unique_inverse,
+    unique_values as unique_values,
 )
 from .ops._statistics import mean as mean, std as std, var as var
 from .ops._trigonometry import (
@@ -203,6 +223,7 @@ _hints.serve(Tensor, globals())
 
 if _TYPE_CHECKING:
     from . import (
+        fft as fft,
         jax as jax,
         kernels as kernels,
         linalg as linalg,
@@ -212,7 +233,7 @@ if _TYPE_CHECKING:
         torch as torch,
     )
 
-_SUBMODULES = ("jax", "kernels", "linalg", "nn", "optim", "testing", "torch")
+_SUBMODULES = ("fft", "jax", "kernels", "linalg", "nn", "optim", "testing", "torch")
 
 
 def __getattr__(name: str) -> _Any:

@@ -30,7 +30,6 @@ Namespace: TypeAlias = Any
 VERSIONS = ("2021.12", "2022.12", "2023.12", "2024.12", "2025.12")  # of the standard, the last ours
 
 _SCALARS = (bool, int, float, complex, type(None))
-_NUMBERS = frozenset((int, float, complex))
 
 _SPELT = ("torch", "cupy")  # these spell some names differently
 
@@ -55,32 +54,6 @@ def namespace(first: Array, *others: Array) -> Namespace:
         if type(other) is not kind:
             xp = _common(xp, first, other)
     return xp
-
-
-def arithmetic(function: str, x1: Array, x2: Array) -> Namespace:
-    """The module whose functions compute with two arrays, or with one and a number.
-
-    Truth values and a number have no common dtype in the standard, and libraries find three.
-    """
-    kind, other = type(x1), type(x2)
-    if other in _NUMBERS:
-        _refuse_truth(function, "x1", x1, "x2", x2)
-    elif kind in _NUMBERS:
-        _refuse_truth(function, "x2", x2, "x1", x1)
-        return array_types.get(other) or _discover(x2)
-    elif other is not kind:
-        return namespace(x1, x2)
-    return array_types.get(kind) or _discover(x1)
-
-
-def _refuse_truth(function: str, name: str, array: Array, beside: str, number: complex) -> None:
-    dtype = getattr(array, "dtype", None)
-    # NumPy's character of a dtype is quicker to see
-    if dtype is not None and getattr(dtype, "char", "?") == "?" and kind(dtype) is Numbers.TRUTH:
-        raise DTypeError(
-            f"{function}: {name} has truth values, and {beside} is the number {number}; "
-            f"convert {name} first, as in lucid.astype({name}, lucid.float32)"
-        )
 
 
 def is_array(value: object) -> bool:
@@ -318,6 +291,21 @@ def keep_imaginary(function: str, name: str, given: DType, dtype: DType | None) 
             f"{function}: {name} is {dtype_name(given)}, and {dtype_name(dtype)} has no imaginary "
             f"part; convert lucid.real({name}), lucid.imag({name}) or lucid.abs({name})"
         )
+
+
+def as_real(x: Array) -> Array:
+    """Integers or truth values as the widest real numbers that their library has."""
+    xp = namespace(x)
+    # JAX has float64 only where its user asked for it
+    return xp.astype(x, xp.asarray(0.0).dtype if hasattr(x, "at") else xp.float64)
+
+
+def complex_like(x: Array) -> DType:
+    """The dtype of complex numbers in the precision of an array; complex64 for a half."""
+    xp = namespace(x)
+    if xp is np and not is_half(x.dtype):
+        return np.result_type(x.dtype, np.complex64)
+    return xp.complex128 if dtype_name(x.dtype) in ("float64", "complex128") else xp.complex64
 
 
 def like_tuple(like: tuple[Any, ...], values: Iterable[Any]) -> tuple[Any, ...]:

@@ -48,6 +48,9 @@ argument k requires a gradient:
         tensor._node = place
         tensor._grad = None
         return tensor
+
+Where the signature has a `dtype`, a call that gives one ends in `finish` too, because the result
+may be integers, which have no gradient.
 """
 
 from __future__ import annotations
@@ -126,7 +129,7 @@ def build(
             y = function({passed})
         except Exception as error:
             raise explain(error, ({values},)) from None
-        if anomaly.watching or y.__class__ not in array_types:
+        if anomaly.watching or y.__class__ not in array_types{chosen_dtype}:
             return finish(y, tracked, ({places},), ({values},))
         place = None
         if tracked and mode.recording:
@@ -232,6 +235,7 @@ def _text(arguments: tuple[_Argument, ...]) -> str:
         ),
         values=", ".join(names),
         places=", ".join(f"_{name}" for name in names),
+        chosen_dtype=" or dtype is not None" if "dtype" in names else "",
         passed=", ".join(
             f"{name}={name}" if kind == inspect.Parameter.KEYWORD_ONLY else name
             for name, kind, *_ in arguments

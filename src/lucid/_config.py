@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import importlib
+import importlib.util
 import os
 import sys
 from dataclasses import dataclass, field
@@ -23,7 +23,7 @@ class Config:
     one that Python does not see for it, or None) say which lucid this is; `kernel` is "compiled" or
     "none", and `remedy` says what to do about the latter; `instruction_set` is the one in use, of
     the `instruction_sets` that the kernel was compiled for; `libraries` has the version of each
-    array library, None where it is not installed.
+    array library, None where it is not found.
     """
 
     version: str
@@ -83,7 +83,7 @@ def show_config() -> Config:
         kernel="compiled" if compiled else "none",
         instruction_set=compiled.instruction_set() if compiled else None,
         instruction_sets=tuple(compiled.instruction_sets()) if compiled else (),
-        remedy=None if compiled else _remedy(package),
+        remedy=None if compiled else _native.remedy(package),
         threads=get_num_threads(),
         libraries={name: _version(name) for name in LIBRARIES},
     )
@@ -92,29 +92,6 @@ def show_config() -> Config:
     except BrokenPipeError:  # who read it has gone, as `head` does
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     return config
-
-
-def _remedy(package: Path) -> str:
-    """Why there is no compiled kernel, and how to get it."""
-    import shlex
-
-    root = shlex.quote(str(package.parents[1]))
-    reason = ""
-    try:
-        importlib.import_module("lucid.kernels._compiled")
-    except ImportError as error:
-        reason = f"({error})\n"
-    if (package / "kernels" / "native" / "CMakeLists.txt").exists():
-        return reason + (
-            "this is lucid's source tree, where it has not been built:\n"
-            f"run pip install -e {root} with GCC or Clang at hand,\n"
-            "with LUCID_REQUIRE_NATIVE=1 to see why it does not build,\n"
-            "or leave this tree out of sys.path to get the lucid that is installed"
-        )
-    return reason + (
-        "install lucid again with GCC or Clang at hand,\n"
-        "with LUCID_REQUIRE_NATIVE=1 to see why it does not build"
-    )
 
 
 def _hidden(package: Path) -> str | None:
@@ -134,4 +111,5 @@ def _version(distribution: str) -> str | None:
     try:
         return version(distribution)
     except PackageNotFoundError:
-        return None
+        on_path = importlib.util.find_spec(distribution.replace("-", "_"))
+        return "on the path, not installed" if on_path else None

@@ -24,6 +24,7 @@ from typing import Any
 import numpy as np
 
 from . import _numpy_functions
+from ._arrays import is_differentiable
 from ._errors import ArgumentError, GraphError, LibraryError
 from ._pytree import replaced, take_apart
 from ._tape import Tracked, new_tensor, plain
@@ -40,7 +41,7 @@ _NAMES = {
     "power": "pow", "right_shift": "bitwise_right_shift", "rint": "round",
 }  # fmt: skip
 
-_ARGUMENTS = {"ddof": "correction"}
+_ARGUMENTS = {"ddof": "correction", "rcond": "rtol"}
 
 # Without meaning for a result
 _NO_MATTER = {"kind", "subok", "optimize"}
@@ -57,15 +58,20 @@ _ON_VALUES = {
 
 # Their results have no gradient, so NumPy's own of the values is right where lucid has none
 _CONSTANT = {
-    "argpartition", "argwhere", "bincount", "count_nonzero", "digitize", "flatnonzero",
-    "histogram", "histogram_bin_edges", "isclose", "iscomplex", "isin",
-    "isneginf", "isposinf", "isreal", "lexsort", "nonzero", "searchsorted",
+    "argpartition", "argwhere", "bincount", "digitize", "flatnonzero", "histogram",
+    "histogram_bin_edges", "isclose", "iscomplex", "isneginf", "isposinf", "isreal", "lexsort",
 }  # fmt: skip
 
 # lucid's of the same name takes other arguments
 _OTHERWISE = {
-    "around", "clip", "expand_dims", "linspace", "round", "sort", "squeeze", "take", "transpose",
-    "where",
+    "around", "clip", "linalg.svd", "linspace", "round", "sort", "squeeze", "take",
+    "transpose", "where",
+}  # fmt: skip
+
+# Of the functions of np.linalg and np.fft those that leave integers as they are
+_OF_INTEGERS = {
+    "linalg.cross", "linalg.diagonal", "linalg.matmul", "linalg.matrix_transpose", "linalg.outer",
+    "linalg.tensordot", "linalg.trace", "linalg.vecdot", "fft.fftshift", "fft.ifftshift",
 }  # fmt: skip
 
 _REDUCTIONS = {
@@ -90,7 +96,7 @@ _NEAREST = {
     "fmin": "lucid.minimum",
     "insert": "lucid.concat",
     "interp": "lucid.take_along_axis",
-    "linalg.lstsq": "lucid.linalg.solve",
+    "linalg.lstsq": "lucid.linalg.pinv",
     "partition": "lucid.sort",
     "percentile": "lucid.sort",
     "piecewise": "lucid.where",
@@ -100,6 +106,7 @@ _NEAREST = {
     "putmask": "lucid.where",
     "quantile": "lucid.sort",
     "select": "lucid.where",
+    "unique": "lucid.unique_values",
 }
 
 
@@ -146,6 +153,8 @@ def call_function(
         return _on_values(title, name, function, args, kwargs)
     arguments = _bound(function, chosen, args, kwargs)
     _refuse_out(title, args, arguments.pop("out", None))
+    if name.startswith(("linalg.", "fft.")) and name not in _OF_INTEGERS:
+        arguments = {key: _as_floating(value) for key, value in arguments.items()}
     return _call(title, chosen, arguments)
 
 
@@ -278,6 +287,11 @@ def _refuse_out(title: str, inputs: Sequence[Any], out: Any) -> None:
         "computed.\nUse the result"
     )
     raise LibraryError(f"{title}: {told}; detach().numpy() gives the values alone.")
+
+
+def _as_floating(value: Any) -> Any:
+    is_array = isinstance(value, (Tracked, np.ndarray))
+    return value * 1.0 if is_array and not is_differentiable(value.dtype) else value
 
 
 def _in_dtype(inputs: Sequence[Any], dtype: Any) -> list[Any]:

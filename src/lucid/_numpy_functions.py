@@ -4,8 +4,6 @@ Each has NumPy's name (with `_` for a dot) and arguments, and is a program in Nu
 Tensors, every function in it comes back to lucid, so it can be differentiated.
 """
 
-# ruff: noqa: N803 (NumPy's names of arguments)
-
 from __future__ import annotations
 
 from collections.abc import Sequence
@@ -20,6 +18,7 @@ from .ops._comparison import where as lucid_where
 from .ops._movement import permute_dims
 from .ops._rounding import round as lucid_round
 from .ops._search import sort as lucid_sort
+from .ops.linalg._singular_values import svd as lucid_svd
 
 Axis = int | tuple[int, ...] | None
 
@@ -39,24 +38,6 @@ def swapaxes(a: Any, axis1: int, axis2: int) -> Any:
     order = list(range(np.ndim(a)))
     order[axis1], order[axis2] = order[axis2], order[axis1]
     return permute_dims(a, tuple(order))
-
-
-def moveaxis(a: Any, source: int | Sequence[int], destination: int | Sequence[int]) -> Any:
-    rank = np.ndim(a)
-    froms = [k % rank for k in ([source] if isinstance(source, int) else source)]
-    tos = [k % rank for k in ([destination] if isinstance(destination, int) else destination)]
-    order = [k for k in range(rank) if k not in froms]
-    for to, origin in sorted(zip(tos, froms, strict=True)):
-        order.insert(to, origin)
-    return permute_dims(a, tuple(order))
-
-
-def expand_dims(a: Any, axis: int | tuple[int, ...]) -> Any:
-    axes = (axis,) if isinstance(axis, int) else axis
-    rank = np.ndim(a) + len(axes)
-    rest = iter(np.shape(a))
-    new = {k % rank for k in axes}
-    return np.reshape(a, tuple(1 if k in new else next(rest) for k in range(rank)))
 
 
 def squeeze(a: Any, axis: Axis = None) -> Any:
@@ -149,11 +130,6 @@ def vsplit(ary: Any, indices_or_sections: Any) -> list[Any]:
     return split(ary, indices_or_sections, axis=0)
 
 
-def broadcast_arrays(*args: Any) -> tuple[Any, ...]:
-    shape = np.broadcast_shapes(*map(np.shape, args))
-    return tuple(np.broadcast_to(each, shape) for each in args)
-
-
 def pad(array: Any, pad_width: Any, mode: str = "constant", constant_values: Any = 0) -> Any:
     if mode != "constant" or np.ndim(constant_values):
         raise ValueError(
@@ -170,17 +146,6 @@ def pad(array: Any, pad_width: Any, mode: str = "constant", constant_values: Any
             ends.append(np.broadcast_to(filler, tuple(shape)))
         array = np.concatenate([ends[0], array, ends[1]], axis=axis)
     return array
-
-
-def tile(A: Any, reps: Any) -> Any:
-    counts = (reps,) if isinstance(reps, int) else tuple(reps)
-    rank = max(len(counts), np.ndim(A))
-    shape = (1,) * (rank - np.ndim(A)) + np.shape(A)
-    counts = (1,) * (rank - len(counts)) + counts
-    apart = tuple(size for pair in zip(counts, shape, strict=True) for size in pair)
-    single = tuple(size for size in shape for size in (1, size))
-    whole = tuple(n * size for n, size in zip(counts, shape, strict=True))
-    return np.reshape(np.broadcast_to(np.reshape(A, single), apart), whole)
 
 
 # Parts
@@ -316,14 +281,6 @@ def trapezoid(y: Any, x: Any = None, dx: float = 1.0, axis: int = -1) -> Any:
     return np.sum(step * (y[..., 1:] + y[..., :-1]) / 2, axis=-1)
 
 
-def diff(a: Any, n: int = 1, axis: int = -1, prepend: Any = None, append: Any = None) -> Any:
-    ends = [each for each in (prepend, a, append) if each is not None]
-    rows = np.moveaxis(np.concatenate(ends, axis=axis) if len(ends) > 1 else a, axis, -1)
-    for _ in range(n):
-        rows = rows[..., 1:] - rows[..., :-1]
-    return np.moveaxis(rows, -1, axis)
-
-
 # Products
 
 
@@ -347,8 +304,12 @@ def outer(a: Any, b: Any) -> Any:
     return np.reshape(a, (-1, 1)) * np.reshape(b, (1, -1))
 
 
-def linalg_outer(x1: Any, x2: Any) -> Any:
-    return np.outer(x1, x2)
+def cross(
+    a: Any, b: Any, axisa: int = -1, axisb: int = -1, axisc: int = -1, axis: int | None = None
+) -> Any:
+    axisa, axisb, axisc = (axisa, axisb, axisc) if axis is None else (axis, axis, axis)
+    found = np.linalg.cross(np.moveaxis(a, axisa, -1), np.moveaxis(b, axisb, -1))
+    return np.moveaxis(found, -1, axisc)
 
 
 def kron(a: Any, b: Any) -> Any:
@@ -385,37 +346,48 @@ def linalg_multi_dot(arrays: Sequence[Any]) -> Any:
 
 
 def linalg_norm(x: Any, ord: Any = None, axis: Axis = None, keepdims: bool = False) -> Any:
-    rank = np.ndim(x)
-    if axis is None and (ord is None or (rank == 2 and ord == "fro")):
-        return np.sqrt(np.sum(np.abs(x) ** 2, keepdims=keepdims))
-    axes = tuple(range(rank)) if axis is None else (axis,) if isinstance(axis, int) else axis
-    if len(axes) == 1:
-        return _vector_norm(x, 2 if ord is None else ord, axes[0], keepdims)
-    if ord in (None, "fro"):
-        return np.sqrt(np.sum(np.abs(x) ** 2, axis=axes, keepdims=keepdims))
-    x = np.moveaxis(x, axes, (-2, -1))
-    if ord in (1, -1, inf, -inf):
-        sums = np.sum(np.abs(x), axis=-2 if abs(ord) == 1 else -1)
-        found = np.max(sums, axis=-1) if ord > 0 else np.min(sums, axis=-1)
-    else:
-        values = np.linalg.svdvals(x)
-        found = np.sum(values, axis=-1) if ord == "nuc" else values[..., 0 if ord == 2 else -1]
-    for k in sorted(k % rank for k in axes) if keepdims else ():
+    axes = tuple(range(np.ndim(x))) if axis is None else (axis,) if isinstance(axis, int) else axis
+    if len(axes) == 1 or (axis is None and ord is None):
+        options: Any = {"keepdims": keepdims, "ord": 2 if ord is None else ord}
+        return np.linalg.vector_norm(x, axis=axes, **options)
+    if len(axes) != 2:
+        raise ValueError(f"norm: a matrix has two axes, not {len(axes)}; name them, as axis=(0, 1)")
+    moved = np.moveaxis(x, axes, (-2, -1))
+    found: Any = np.linalg.matrix_norm(moved, ord="fro" if ord is None else ord)
+    for k in sorted(k % np.ndim(x) for k in axes) if keepdims else ():
         found = np.expand_dims(found, k)
     return found
 
 
-def _vector_norm(x: Any, ord: Any, axis: int, keepdims: bool) -> Any:
-    size = np.abs(x)
-    if ord in (inf, -inf):
-        return (np.max if ord > 0 else np.min)(size, axis=axis, keepdims=keepdims)
-    if ord == 0:
-        return np.sum(np.sign(size), axis=axis, keepdims=keepdims)
-    if ord == 1:
-        return np.sum(size, axis=axis, keepdims=keepdims)
-    if ord == 2:
-        return np.sqrt(np.sum(size**2, axis=axis, keepdims=keepdims))
-    return np.sum(size**ord, axis=axis, keepdims=keepdims) ** (1 / ord)
+def linalg_cond(x: Any, p: Any = None) -> Any:
+    if p in (None, 2, -2):
+        values = np.linalg.svdvals(x)
+        first, last = values[..., 0], values[..., -1]
+        return last / first if p == -2 else first / last
+    return np.linalg.matrix_norm(x, ord=p) * np.linalg.matrix_norm(np.linalg.inv(x), ord=p)
+
+
+def linalg_svd(a: Any, full_matrices: bool = True, compute_uv: bool = True) -> Any:
+    return lucid_svd(a, full_matrices=full_matrices) if compute_uv else np.linalg.svdvals(a)
+
+
+# Fourier transforms
+
+
+def fft_fft2(a: Any, s: Any = None, axes: Sequence[int] = (-2, -1), norm: Any = None) -> Any:
+    return np.fft.fftn(a, s=s, axes=axes, norm=norm)
+
+
+def fft_ifft2(a: Any, s: Any = None, axes: Sequence[int] = (-2, -1), norm: Any = None) -> Any:
+    return np.fft.ifftn(a, s=s, axes=axes, norm=norm)
+
+
+def fft_rfft2(a: Any, s: Any = None, axes: Sequence[int] = (-2, -1), norm: Any = None) -> Any:
+    return np.fft.rfftn(a, s=s, axes=axes, norm=norm)
+
+
+def fft_irfft2(a: Any, s: Any = None, axes: Sequence[int] = (-2, -1), norm: Any = None) -> Any:
+    return np.fft.irfftn(a, s=s, axes=axes, norm=norm)
 
 
 # Element by element

@@ -167,7 +167,7 @@ class _Operation:
 
     def __init__(self, function: Callable[..., Any], holomorphic: bool, halves: bool) -> None:
         self.function = function
-        self.name = function.__name__
+        self.name = function.__name__.lstrip("_")  # what errors say
         self.signature = inspect.signature(function)
         self.names = list(self.signature.parameters)
         for name, parameter in self.signature.parameters.items():
@@ -315,7 +315,7 @@ class _Operation:
     def finish(
         self, y: Any, tracked: int, places: tuple[Any, ...], arguments: tuple[Any, ...]
     ) -> Any:
-        """The end of a call with several outputs, with what is no array, or that is watched."""
+        """The end of a call with several outputs, of a chosen dtype, with no array, or watched."""
         several = isinstance(y, tuple)
         outputs = y if several else (y,)
         if not all(map(is_array, outputs)):
@@ -327,7 +327,8 @@ class _Operation:
             _anomaly.check_result(self.name, arguments, y)
         rules = self.rules
         saving = rules.savings.get(tracked) or rules.saving(tracked)
-        if not (tracked and mode.recording and saving.rules):
+        differentiable = any(is_differentiable(part.dtype) for part in outputs)
+        if not (tracked and mode.recording and saving.rules and differentiable):
             return _as_tensors(y)
         saved = saving.pick(saving.with_facts((*arguments, y)))
         if several:

@@ -9,7 +9,7 @@ from math import prod
 from operator import index
 from typing import Any
 
-from ._arguments import WHOLE, told
+from ._arguments import WHOLE, check, told
 from ._arrays import Array, namespace
 from ._errors import ArgumentError, LibraryError, LucidError, OutOfRangeError, ShapeError
 from ._wide import reduced
@@ -139,16 +139,38 @@ def axis_error(function: str, name: str, shape: Shape, axis: Any) -> LucidError 
         return ArgumentError(f"{function}: axis is {told(axis)}, expected whole numbers")
     outside = [each for each in axes if not -rank <= each < rank]
     if outside:
-        return OutOfRangeError(
-            f"{function}: axis {outside[0]} is outside {name} {shape}, which has "
-            f"{rank} {'axis' if rank == 1 else 'axes'}"
-        )
+        return _no_axis(function, name, shape, outside[0])
     if len({each % rank for each in axes}) < len(axes):
         return ArgumentError(f"{function}: axis {axis} names an axis twice")
     along = f" along axis {axis}" if axes else ""
     if any(shape[each] == 0 for each in axes or range(rank)):
         return ShapeError(f"{function}: {name} {shape} has no elements{along}, there is no result")
     return None
+
+
+def _no_axis(function: str, name: str, shape: Shape, axis: int) -> OutOfRangeError:
+    rank = len(shape)
+    return OutOfRangeError(
+        f"{function}: axis {axis} is outside {name} {shape}, which has "
+        f"{rank} {'axis' if rank == 1 else 'axes'}"
+    )
+
+
+def check_axis(function: str, name: str, shape: Shape, axis: int) -> int:
+    """An axis of an array of this shape, counted from 0; raises if there is none."""
+    check(function, WHOLE, axis=axis)
+    if not -len(shape) <= axis < len(shape):
+        raise _no_axis(function, name, tuple(shape), axis)
+    return axis % len(shape)
+
+
+def check_axes(function: str, name: str, shape: Shape, axis: Any) -> tuple[int, ...]:
+    """One axis or several of an array of this shape, counted from 0; raises if one is none."""
+    given = axis if isinstance(axis, (tuple, list)) else (axis,)
+    axes = tuple(check_axis(function, name, shape, each) for each in given)
+    if len(set(axes)) < len(axes):
+        raise ArgumentError(f"{function}: axis {tuple(given)} names an axis twice")
+    return axes
 
 
 def size_of(shape: Shape) -> int:

@@ -203,8 +203,9 @@ def _propagate(
         g: Any = gradients.pop(place, None)
         if g is None:  # reached only through rules that said "no gradient"
             continue
-        if place.dtype is not _FLOAT32 and place.dtype is not _FLOAT64:
-            g = _rounded(g, place.dtype)
+        dtype = place.dtype
+        if dtype is not _FLOAT32 and dtype is not _FLOAT64 and type(g) is not list:
+            g = g if g.dtype == dtype else converted(g, dtype)  # it was added up in a wider one
         if place.hooks is not None:
             g = _run_hooks(place, place.hooks, g)
         if targets is not None and place in targets:
@@ -353,13 +354,6 @@ def _sum(before: Any, gradient: Any) -> Any:
     return widened(before) + widened(gradient)
 
 
-def _rounded(gradient: Any, dtype: DType) -> Any:
-    """A gradient in the dtype of its place, where it was added up in a wider one."""
-    if type(gradient) is list or gradient.dtype == dtype:
-        return gradient
-    return converted(gradient, dtype)
-
-
 def _conjugated(gradient: Any) -> Any:
     """conj, of what is complex, also of each of several gradients."""
     if gradient is None:
@@ -454,7 +448,8 @@ def _wide_total(before: Tracked | None, gradient: Any, keeper: Any) -> Any:
     if rounded is not before._array:  # there is none yet, or `.grad` was set or changed
         total = before
     total = _sum(total if isinstance(gradient, Tracked) else plain(total), gradient)
-    result = _rounded(total, before._array.dtype)
+    dtype = before._array.dtype
+    result = total if total.dtype == dtype else converted(total, dtype)
     keeper.total = plain(result), total
     return result
 

@@ -329,7 +329,7 @@ class Tensor(Tracked):
 
     def _exported(self) -> Array:
         array = self._array  # NumPy's scalars have no DLPack
-        return np.asarray(array) if isinstance(array, np.generic) else array
+        return np.asarray(array) if isinstance(array, np.generic) else _settled(array)
 
     def to_device(self, device: Device, /, *, stream: Any = None) -> Tensor:
         """The same values on another device of the array's library; the gradient comes back."""
@@ -573,9 +573,11 @@ class Tensor(Tracked):
 
     # The familiar methods. The functions refuse foreign keywords, such as `dim`, and say ours.
 
-    def sum(self, axis: Any = None, keepdims: bool = False, **foreign: Never) -> Tensor:
+    def sum(
+        self, axis: Any = None, keepdims: bool = False, dtype: DType = None, **foreign: Never
+    ) -> Tensor:
         """The sum over `axis`; see `lucid.sum`."""
-        return _reduce.sum(self, axis=axis, keepdims=keepdims, **foreign)
+        return _reduce.sum(self, axis=axis, dtype=dtype, keepdims=keepdims, **foreign)
 
     def mean(self, axis: Any = None, keepdims: bool = False, **foreign: Never) -> Tensor:
         """The mean over `axis`; see `lucid.mean`."""
@@ -593,9 +595,11 @@ class Tensor(Tracked):
         """The standard deviation over `axis`; see `lucid.std`."""
         return _statistics.std(self, axis=axis, correction=correction, keepdims=keepdims, **foreign)
 
-    def prod(self, axis: Any = None, keepdims: bool = False, **foreign: Never) -> Tensor:
+    def prod(
+        self, axis: Any = None, keepdims: bool = False, dtype: DType = None, **foreign: Never
+    ) -> Tensor:
         """The product over `axis`; see `lucid.prod`."""
-        return _reduce.prod(self, axis=axis, keepdims=keepdims, **foreign)
+        return _reduce.prod(self, axis=axis, dtype=dtype, keepdims=keepdims, **foreign)
 
     def max(self, axis: Any = None, keepdims: bool = False, **foreign: Never) -> Tensor:
         """The largest element over `axis`; see `lucid.max`."""
@@ -620,6 +624,18 @@ class Tensor(Tracked):
     def argmin(self, axis: int | None = None, keepdims: bool = False, **foreign: Never) -> Tensor:
         """The index of the smallest element; see `lucid.argmin`."""
         return _search.argmin(self, axis=axis, keepdims=keepdims, **foreign)
+
+    def argsort(self, axis: int = -1, descending: bool = False, **foreign: Never) -> Tensor:
+        """The indices that put the elements in order; see `lucid.argsort`."""
+        return _search.argsort(self, axis=axis, descending=descending, **foreign)
+
+    def topk(self, k: int, axis: int = -1, largest: bool = True, **foreign: Never) -> _search.TopK:
+        """The k largest elements along an axis and their indices; see `lucid.topk`."""
+        return _search.topk(self, k, axis=axis, largest=largest, **foreign)
+
+    def logsumexp(self, axis: Any = None, keepdims: bool = False, **foreign: Never) -> Tensor:
+        """The logarithm of the sum of exponentials; see `lucid.logsumexp`."""
+        return _reduce.logsumexp(self, axis=axis, keepdims=keepdims, **foreign)
 
     def reshape(self, *shape: int | Sequence[int]) -> Tensor:
         """The elements in another shape, given as numbers or as one tuple; see `lucid.reshape`."""
@@ -670,6 +686,10 @@ class Tensor(Tracked):
         """The absolute value; see `lucid.abs`."""
         return _arithmetic.abs(self)
 
+    def clip(self, min: Any = None, max: Any = None) -> Tensor:
+        """The elements, none below `min` or above `max`; see `lucid.clip`."""
+        return _arithmetic.clip(self, min, max)
+
     @property
     def T(self) -> Tensor:  # noqa: N802 (the standard's name)
         """The transpose of a matrix."""
@@ -711,10 +731,16 @@ def _host(array: Array) -> np.ndarray[Any, Any]:
         import ml_dtypes
 
         return np.asarray(array.detach().cpu().float()).astype(ml_dtypes.bfloat16)
+    array = _settled(array)
     try:
         return np.asarray(array)
     except (TypeError, RuntimeError):
         return np.from_dlpack(array, device="cpu")
+
+
+def _settled(array: Array) -> Array:
+    """An array without a conjugation that is still pending, as PyTorch has it: nobody reads it."""
+    return array.resolve_conj() if hasattr(array, "resolve_conj") else array
 
 
 def _unpickled(

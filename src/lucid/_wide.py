@@ -21,13 +21,18 @@ import numpy as np
 from ._arrays import (
     Array,
     DType,
+    Numbers,
+    dtype_name,
     is_array,
+    is_complex,
     is_differentiable,
     is_half,
+    kind,
     like_tuple,
     namespace,
     native_dtype,
 )
+from ._errors import DTypeError
 
 P = ParamSpec("P")
 
@@ -58,7 +63,14 @@ def reduced(name: str, x: Array, *, dtype: DType | None = None, **options: Any) 
     """
     xp = namespace(x)
     function = getattr(xp, name)
-    result = x.dtype if dtype is None else native_dtype(xp, dtype)
+    result = x.dtype
+    if dtype is not None:
+        result = native_dtype(xp, dtype)
+        if is_complex(x.dtype) and not is_complex(result):
+            raise DTypeError(
+                f"{name}: dtype {dtype_name(result)} has no imaginary part, but x is "
+                f"{dtype_name(x.dtype)}; give lucid.real(x)"
+            )
     if xp is np:
         result = np.dtype(result).newbyteorder("=")  # NumPy's sums have no other
     if is_half(result):
@@ -79,11 +91,19 @@ def product(name: str, x1: Array, x2: Array, **options: Any) -> Array:
     return function(x1, x2, **options)
 
 
-def in_float32(function: Callable[P, Array]) -> Callable[P, Array]:
+def _narrowed(result: Any, dtype: DType) -> Any:
+    """Real results in the dtype of a half, each of a tuple; no half is complex."""
+    if isinstance(result, tuple):
+        return like_tuple(result, [_narrowed(part, dtype) for part in result])
+    is_real = kind(result.dtype) is Numbers.REAL
+    return namespace(result).astype(result, dtype) if is_real else result
+
+
+def in_float32(function: Callable[P, Any]) -> Callable[P, Any]:
     """Have a function on arrays compute in float32 where its first argument is half."""
 
     @wraps(function)
-    def compute(*arguments: Any, **options: Any) -> Array:
+    def compute(*arguments: Any, **options: Any) -> Any:
         dtype = getattr(arguments[0], "dtype", None)
         if dtype is None or not is_half(dtype):
             return function(*arguments, **options)
@@ -94,6 +114,6 @@ def in_float32(function: Callable[P, Array]) -> Callable[P, Array]:
             **{name: widened(value) for name, value in options.items()},
         )
         # with a wider argument, or one of the other half, the result is no half by promotion
-        return result if len(floating) > 1 else namespace(result).astype(result, dtype)
+        return result if len(floating) > 1 else _narrowed(result, dtype)
 
     return compute

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from itertools import zip_longest
 from typing import Any
 
@@ -12,6 +11,7 @@ import jax.numpy as jnp
 from .._shapes import broadcast_shapes
 from ..kernels._arguments import check
 from ._form import contract
+from ._parts import varying
 
 Array = Any
 
@@ -63,13 +63,18 @@ _compiled: Any = jax.jit(_bilinear)
 
 def _product(*given: Array) -> Array:
     dtype = jnp.result_type(*given)
-    working = jnp.int32 if dtype == jnp.bool_ else dtype
-    input_1, input_2, weight, *bias = _varying(*(jnp.asarray(x, working) for x in given))
+    working = jnp.dtype(jnp.int32) if dtype == jnp.bool_ else dtype
+    if jnp.issubdtype(dtype, jnp.complexfloating):  # JAX knows which parts of gradients are real
+        given = tuple(jnp.asarray(x, dtype) for x in given)
+    input_1, input_2, weight, *bias = varying(*map(jnp.asarray, given))
     leading = broadcast_shapes(input_1.shape[:-1], input_2.shape[:-1])
-    shapes = ((*leading, weight.shape[0]), input_1.shape, input_2.shape, weight.shape)
-    (out,) = contract((None, input_1, input_2, weight), (0,), shapes)
+    types = (
+        jax.ShapeDtypeStruct((*leading, weight.shape[0]), working),
+        *(jax.ShapeDtypeStruct(x.shape, x.dtype) for x in (input_1, input_2, weight)),
+    )
+    (out,) = contract((None, input_1, input_2, weight), (0,), types)
     if bias:
-        out = out + jnp.reshape(bias[0], (weight.shape[0],))
+        out = out + jnp.reshape(bias[0], (weight.shape[0],)).astype(working)
     return out.astype(dtype)
 
 
@@ -80,13 +85,3 @@ def _divided(*factors: Array) -> jax.sharding.PartitionSpec:
     leading = [first if first is not None else second for first, second in pairs][::-1]
     outputs = specs[2][0] if specs[2][0] not in leading else None
     return jax.sharding.PartitionSpec(*leading, outputs)
-
-
-def _varying(*arrays: Array) -> Sequence[Array]:
-    """Inside of `shard_map`: arrays that vary along the same axes of the mesh, all of them."""
-    axes = [jax.typeof(x).manual_axis_type.varying for x in arrays]
-    everywhere = frozenset().union(*axes)
-    return [
-        jax.lax.pcast(x, tuple(everywhere - own), to="varying") if everywhere - own else x
-        for x, own in zip(arrays, axes, strict=True)
-    ]

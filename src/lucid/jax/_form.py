@@ -32,17 +32,20 @@ from . import _native
 from ._solve import aligned, solve
 
 Array = Any
-Shapes = tuple[tuple[int, ...], ...]
-"""Of all four factors, those that are not there included."""
+Types = tuple[jax.ShapeDtypeStruct, ...]
+"""Shapes and dtypes of all four factors, those that are not there included.
+
+What is computed is in the dtype of the first, to which the others promote.
+"""
 
 Factors = Sequence[Array | None]
 FACTORS = range(4)
 
 
-def contract(factors: Factors, wanted: Sequence[int], shapes: Shapes) -> list[Array]:
+def contract(factors: Factors, wanted: Sequence[int], types: Types) -> list[Array]:
     """The contractions for the wanted factors; of `factors`, those not needed may be None."""
     given = [factors[k] for k in _needed(wanted)]
-    found: list[Array] = _contract.bind(*given, wanted=tuple(wanted), shapes=shapes)
+    found: list[Array] = _contract.bind(*given, wanted=tuple(wanted), types=types)
     return found
 
 
@@ -84,22 +87,23 @@ class _Sum:
 
 
 def _primitive(name: str, run: Callable[..., list[Array]]) -> Primitive:
-    """A primitive with several results, of the shapes of the wanted factors."""
+    """A primitive with several results, of the types of the wanted factors."""
     primitive = Primitive(name)
     primitive.multiple_results = True
 
-    def types(*avals: Any, wanted: tuple[int, ...], shapes: Shapes, **_: Any) -> list[Any]:
-        return [_resized(avals[0], shapes[k]) for k in wanted]
+    def abstract(*avals: Any, wanted: tuple[int, ...], types: Types, **_: Any) -> list[Any]:
+        return [_like(avals[0], types[k]) for k in wanted]
 
-    primitive.def_abstract_eval(types)
+    primitive.def_abstract_eval(abstract)
     primitive.def_impl(_outside_of_jit(primitive))
     mlir.register_lowering(primitive, mlir.lower_fun(run, multiple_results=True))
     return primitive
 
 
-def _resized(aval: Any, shape: tuple[int, ...]) -> Any:
-    sharding = aval.sharding.update(spec=jax.sharding.PartitionSpec(*(None,) * len(shape)))
-    return aval.update(shape=shape, sharding=sharding, weak_type=False)
+def _like(aval: Any, of: jax.ShapeDtypeStruct) -> Any:
+    spec = jax.sharding.PartitionSpec(*(None,) * len(of.shape))
+    sharding = aval.sharding.update(spec=spec)
+    return aval.update(shape=of.shape, dtype=of.dtype, sharding=sharding, weak_type=False)
 
 
 def _outside_of_jit(primitive: Primitive) -> Callable[..., list[Array]]:
@@ -114,28 +118,29 @@ def _outside_of_jit(primitive: Primitive) -> Callable[..., list[Array]]:
 
 
 def _run(
-    *given: Array, wanted: tuple[int, ...], shapes: Shapes, native: bool = False,
-    on_cpu: bool = False,
+    *given: Array, wanted: tuple[int, ...], types: Types, native: bool = False,
+    on_cpu: bool = False, divided: bool = False,
 ) -> list[Array]:  # fmt: skip
     factors = _placed(_needed(wanted), given)
-    return solve(factors, wanted, shapes, native=native, on_cpu=on_cpu)
+    return solve(factors, wanted, types, native=native, on_cpu=on_cpu, divided=divided)
 
 
 def _lower_on_cpu(context: Any, *given: Any, **params: Any) -> Any:
     # What JAX divides among devices by itself must be operations that it knows.
     divided = getattr(context.module_context.axis_context, "num_devices", None) not in (None, 1)
     native = _native.is_there() and not divided
-    run = functools.partial(_run, native=native, on_cpu=True)
+    _native.tell_if_missing(params["types"])
+    run = functools.partial(_run, native=native, on_cpu=True, divided=divided)
     return mlir.lower_fun(run, multiple_results=True)(context, *given, **params)
 
 
 def _contract_jvp(
-    primals: Any, changes: Any, *, wanted: tuple[int, ...], shapes: Shapes
+    primals: Any, changes: Any, *, wanted: tuple[int, ...], types: Types
 ) -> tuple[list[Array], list[Array]]:
     numbers = _needed(wanted)
     factors = _placed(numbers, primals)
-    results = contract(factors, wanted, shapes)
-    moved = tangents(factors, _moving(numbers, changes), wanted, shapes)
+    results = contract(factors, wanted, types)
+    moved = tangents(factors, _moving(numbers, changes), wanted, types)
     return results, _in_order(moved, wanted, results)
 
 
@@ -153,7 +158,7 @@ def _in_order(total: _Sum, wanted: Sequence[int], results: Sequence[Array]) -> l
 
 
 def _contract_transpose(
-    cotangents: Sequence[Any], *given: Any, wanted: tuple[int, ...], shapes: Shapes
+    cotangents: Sequence[Any], *given: Any, wanted: tuple[int, ...], types: Types
 ) -> list[Any]:
     """The factor that it is linear in gets Σ_y contract(the others, with ȳ for y)."""
     numbers = _needed(wanted)
@@ -162,7 +167,7 @@ def _contract_transpose(
     total = _Sum()
     for y, cotangent in _moving(wanted, cotangents).items():
         if y != k:
-            total.add([k], contract(_replaced(factors, y, cotangent), [k], shapes))
+            total.add([k], contract(_replaced(factors, y, cotangent), [k], types))
     return [
         None if other != k else ad.Zero(each.aval) if total.get(k) is None else total.get(k)
         for other, each in zip(numbers, given, strict=True)
@@ -175,7 +180,7 @@ def _batched(
     arrays: Sequence[Array],
     axes: Sequence[int | None],
     wanted: tuple[int, ...],
-    shapes: Shapes,
+    types: Types,
     **params: Any,
 ) -> tuple[list[Array], list[int]]:
     """One more leading axis: of every result, and of what is to be mapped over.
@@ -185,22 +190,25 @@ def _batched(
     """
     (size,) = {x.shape[axis] for x, axis in zip(arrays, axes, strict=True) if axis is not None}
     long = {*wanted, *(k for k, axis in zip(numbers, axes, strict=True) if axis is not None)}
-    full = aligned(shapes)
-    inside = tuple((size, *shape) if k in long else shape for k, shape in enumerate(full))
+    full = aligned([each.shape for each in types])
+    inside = tuple(
+        jax.ShapeDtypeStruct((size, *shape) if k in long else shape, types[k].dtype)
+        for k, shape in enumerate(full)
+    )
     placed = []
     for k, x, axis in zip(numbers, arrays, axes, strict=True):
         own = (*(() if axis is None else (size,)), *full[k])
         x = jnp.reshape(x if axis is None else jnp.moveaxis(x, axis, 0), own)
-        placed.append(jnp.broadcast_to(x, inside[k]))
-    found = primitive.bind(*placed, wanted=wanted, shapes=inside, **params)
-    results = [jnp.reshape(y, (size, *shapes[k])) for k, y in zip(wanted, found, strict=True)]
+        placed.append(jnp.broadcast_to(x, inside[k].shape))
+    found = primitive.bind(*placed, wanted=wanted, types=inside, **params)
+    results = [jnp.reshape(y, (size, *types[k].shape)) for k, y in zip(wanted, found, strict=True)]
     return results, [0] * len(wanted)
 
 
 def _contract_batched(
-    arrays: Sequence[Array], axes: Sequence[int | None], *, wanted: tuple[int, ...], shapes: Shapes
+    arrays: Sequence[Array], axes: Sequence[int | None], *, wanted: tuple[int, ...], types: Types
 ) -> tuple[list[Array], list[int]]:
-    return _batched(_contract, _needed(wanted), arrays, axes, wanted, shapes)
+    return _batched(_contract, _needed(wanted), arrays, axes, wanted, types)
 
 
 _contract = _primitive("lucid_contract", _run)
@@ -214,7 +222,7 @@ batching.primitive_batchers[_contract] = _contract_batched
 
 
 def tangents(
-    factors: Factors, moving: Mapping[int, Array], wanted: Sequence[int], shapes: Shapes
+    factors: Factors, moving: Mapping[int, Array], wanted: Sequence[int], types: Types
 ) -> _Sum:
     """How `contract` changes with its factors: y's change is Σ_k contract(x_k's change for x_k)."""
     total = _Sum()
@@ -222,7 +230,7 @@ def tangents(
     if wanted:
         given = [factors[k] for k in _still_needed(wanted, list(moving))]
         found = _tangents.bind(
-            *given, *moving.values(), wanted=tuple(wanted), shapes=shapes, moving=tuple(moving)
+            *given, *moving.values(), wanted=tuple(wanted), types=types, moving=tuple(moving)
         )
         total.add(wanted, found)
     return total
@@ -242,30 +250,30 @@ def _split(
 
 
 def _run_tangents(
-    *arrays: Array, wanted: tuple[int, ...], shapes: Shapes, moving: tuple[int, ...]
+    *arrays: Array, wanted: tuple[int, ...], types: Types, moving: tuple[int, ...]
 ) -> list[Array]:
     factors, changes = _split(arrays, wanted, moving)
     total = _Sum()
     for k, change in changes.items():
         others = _without(wanted, k)
         if others:
-            total.add(others, contract(_replaced(factors, k, change), others, shapes))
+            total.add(others, contract(_replaced(factors, k, change), others, types))
     return [total.get(y) for y in wanted]
 
 
 def _tangents_jvp(
-    primals: Any, changes: Any, *, wanted: tuple[int, ...], shapes: Shapes, moving: tuple[int, ...]
+    primals: Any, changes: Any, *, wanted: tuple[int, ...], types: Types, moving: tuple[int, ...]
 ) -> tuple[list[Array], list[Array]]:
-    params = {"wanted": wanted, "shapes": shapes, "moving": moving}
+    params = {"wanted": wanted, "types": types, "moving": moving}
     results = _tangents.bind(*primals, **params)
     factors, first = _split(primals, wanted, moving)
     numbers = _still_needed(wanted, moving)
     of_factors = _moving(numbers, changes[: len(numbers)])
-    total = tangents(factors, _moving(moving, changes[len(numbers) :]), wanted, shapes)
+    total = tangents(factors, _moving(moving, changes[len(numbers) :]), wanted, types)
     for k, change in first.items():
         others = {other: each for other, each in of_factors.items() if other != k}
         replaced = _replaced(factors, k, change)
-        total.join(tangents(replaced, others, _without(wanted, k), shapes))
+        total.join(tangents(replaced, others, _without(wanted, k), types))
     return results, _in_order(total, wanted, results)
 
 
@@ -273,7 +281,7 @@ def _tangents_transpose(
     cotangents: Sequence[Any],
     *arrays: Any,
     wanted: tuple[int, ...],
-    shapes: Shapes,
+    types: Types,
     moving: tuple[int, ...],
 ) -> list[Any]:
     """All changes get Σ_y contract(the factors, with ȳ for y), together for each y."""
@@ -282,7 +290,7 @@ def _tangents_transpose(
     for y, cotangent in _moving(wanted, cotangents).items():
         others = _without(moving, y)
         if others:
-            total.add(others, contract(_replaced(factors, y, cotangent), others, shapes))
+            total.add(others, contract(_replaced(factors, y, cotangent), others, types))
     found = [
         ad.Zero(each.aval) if total.get(k) is None else total.get(k) for k, each in changes.items()
     ]
@@ -294,11 +302,11 @@ def _tangents_batched(
     axes: Sequence[int | None],
     *,
     wanted: tuple[int, ...],
-    shapes: Shapes,
+    types: Types,
     moving: tuple[int, ...],
 ) -> tuple[list[Array], list[int]]:
     numbers = [*_still_needed(wanted, moving), *moving]
-    return _batched(_tangents, numbers, arrays, axes, wanted, shapes, moving=moving)
+    return _batched(_tangents, numbers, arrays, axes, wanted, types, moving=moving)
 
 
 _tangents = _primitive("lucid_tangents", _run_tangents)

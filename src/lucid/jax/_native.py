@@ -4,16 +4,16 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Mapping, Sequence
-from math import prod
 from typing import Any
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 
 from ..kernels import _native
 
 Array = Any
+
+DTYPES = ("float32", "float64", "float16", "bfloat16")
 
 
 @functools.cache
@@ -29,9 +29,15 @@ def is_there() -> bool:
     return True
 
 
+def tell_if_missing(types: Sequence[jax.ShapeDtypeStruct]) -> None:
+    """Warn, once, of a large call that the compiled kernel would do, if it were there."""
+    if types[0].dtype.name in DTYPES:
+        _native.tell_if_missing(*(each.shape for each in types[1:]))
+
+
 def takes(dtype: Any, wanted: tuple[int, ...], size: Mapping[str, int]) -> bool:
-    """Whether the kernel computes this; halves are converted to float32 for it."""
-    if np.dtype(dtype).name not in ("float32", "float64", "float16", "bfloat16"):
+    """Whether the kernel computes what has this dtype; it adds up halves in float32."""
+    if np.dtype(dtype).name not in DTYPES:
         return False
     if size["A"] == size["B"] == 1:
         return True
@@ -42,54 +48,20 @@ def takes(dtype: Any, wanted: tuple[int, ...], size: Mapping[str, int]) -> bool:
     return _native.plan(*shapes, needed, itemsize) is not None
 
 
-ROOM = 8 << 20
-"""Bytes of what is converted at a time."""
-
-
 def contract(
     factors: Sequence[Array | None],
     wanted: tuple[int, ...],
     shapes: Sequence[tuple[int, ...]],
-    dtype: Any,
+    dtypes: Sequence[Any],
 ) -> list[Array]:
-    """The contractions for the wanted factors; these are the shapes of all four, nothing is empty.
+    """The contractions for the wanted factors; these are the shapes and dtypes of all four.
 
-    g is (G, S, A, B, O), x1 (G, S, A, I), x2 (G, S, B, J), W (G, O, I, J). Halves are converted to
-    float32 for it, some of the shared positions at a time.
+    g is (G, S, A, B, O), x1 (G, S, A, I), x2 (G, S, B, J), W (G, O, I, J); nothing is empty. What
+    is not of the widest dtype the kernel converts, part by part.
     """
-    working = np.float64 if dtype == np.float64 else np.float32
+    if shapes[0][2] == shapes[0][3] == 1:  # inner axes of size 1 are a copy to XLA, of bfloat16
+        shapes = [(shape[0], shape[1], shape[-1]) for shape in shapes[:3]] + [shapes[3]]
+        factors = [x if x is None else x.reshape(shapes[k]) for k, x in enumerate(factors)]
     call = f"lucid_contract_{sum(1 << k for k in wanted)}"
-    if dtype == working:
-        types = [jax.ShapeDtypeStruct(shapes[k], working) for k in wanted]
-        return list(jax.ffi.ffi_call(call, types)(*(x for x in factors if x is not None)))
-
-    shared = shapes[0][1]
-    of_one = sum(prod(shapes[k]) // shared for k in range(3))
-    rows = min(shared, max(1, ROOM // 4 // of_one))
-    if factors[3] is not None:
-        factors = [*factors[:3], factors[3].astype(working)]
-
-    def part(start: Any, length: int, totals: list[Array]) -> list[Array]:
-        given = [
-            x if k == 3 else jax.lax.dynamic_slice_in_dim(x, start, length, 1).astype(working)
-            for k, x in enumerate(factors)
-            if x is not None
-        ]
-        of_part = [shapes[k] if k == 3 else (shapes[k][0], length, *shapes[k][2:]) for k in wanted]
-        types = [jax.ShapeDtypeStruct(shape, working) for shape in of_part]
-        found = jax.ffi.ffi_call(call, types)(*given)
-        return [
-            total + y
-            if k == 3
-            else jax.lax.dynamic_update_slice_in_dim(total, y.astype(dtype), start, 1)
-            for k, total, y in zip(wanted, totals, found, strict=True)
-        ]
-
-    totals = [jnp.zeros(shapes[k], working if k == 3 else dtype) for k in wanted]
-    whole, rest = divmod(shared, rows)
-    if rest:  # first: what comes after a loop would have its own copy of the results
-        totals = part(0, rest, totals)
-    totals = jax.lax.fori_loop(
-        0, whole, lambda k, totals: part(rest + k * rows, rows, totals), totals
-    )
-    return [y.astype(dtype) for y in totals]
+    types = [jax.ShapeDtypeStruct(shapes[k], dtypes[k]) for k in wanted]
+    return list(jax.ffi.ffi_call(call, types)(*(x for x in factors if x is not None)))

@@ -8,17 +8,16 @@ What is small is computed in one piece.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Sequence
 from functools import partial
 from typing import Any
 
-import jax
 import jax.numpy as jnp
 
 from ..kernels._plan import CPU, DEVICE, Sizes, choose
+from ._parts import Cut, Factors, in_parts
 
 Array = Any
-Factors = Sequence[Array | None]
 Found = dict[int, Array]
 
 ROOM = 16 << 20
@@ -29,9 +28,13 @@ AXES = ("sabo", "sai", "sbj", "oij")
 
 
 def contract(
-    factors: Factors, wanted: tuple[int, ...], sizes: Sizes, *, on_cpu: bool
-) -> list[Array]:
-    """The contractions for the wanted factors: 0 the result, 1 and 2 the inputs, 3 the weight."""
+    factors: Factors, wanted: tuple[int, ...], sizes: Sizes, dtypes: Sequence[Any], *,
+    on_cpu: bool, together: int = 1,
+) -> list[Array]:  # fmt: skip
+    """The contractions for the wanted factors: 0 the result, 1 and 2 the inputs, 3 the weight.
+
+    So many of them are computed `together`, and share the room.
+    """
     dtype = next(x.dtype for x in factors if x is not None)
     wide = jnp.dtype(jnp.float32) if dtype in (jnp.float16, jnp.bfloat16) else dtype
     gradients = (1 in wanted, 2 in wanted, 3 in wanted)
@@ -41,24 +44,36 @@ def contract(
     exchanged = order == "right" or (order == "outer" and sizes.features_2 > sizes.features_1)
     if exchanged:
         sizes, factors = sizes.swapped(), _exchanged(factors)
-        wanted = tuple(_EXCHANGED[k] for k in wanted)
+        wanted, dtypes = tuple(_EXCHANGED[k] for k in wanted), [dtypes[k] for k in _EXCHANGED]
 
     lengths = {
         "s": sizes.shared, "a": sizes.first, "b": sizes.second,
         "o": sizes.outputs, "i": sizes.features_1, "j": sizes.features_2,
     }  # fmt: skip
-    room = (ROOM if on_cpu else DEVICE.tile) // wide.itemsize
+    room = (ROOM if on_cpu else DEVICE.tile) // wide.itemsize // together
     of_a_row = sizes.first * sizes.features_2  # products, with one element of the block
     rows = min(sizes.shared, max(1, room // of_a_row))
     block = "i" if order == "outer" else "o"
-    steps = (("s", rows), (block, max(1, room // (rows * of_a_row))))
-    run = partial(_outer if order == "outer" else _sided, wanted=wanted, dtype=wide)
-    found = _in_blocks(steps, run, factors, lengths, wanted, wide)
+    of_weight = sizes.weights // lengths[block]
+    longest = {"s": rows, block: max(1, min(room // (rows * of_a_row), room // of_weight))}
+    cuts: list[Cut] = [
+        ({k: axes.index(name) for k, axes in enumerate(AXES) if name in axes}, length)
+        for name, length in longest.items()
+        if length < lengths[name]
+    ]
+    compute = partial(_outer if order == "outer" else _sided, wanted=wanted, dtype=wide)
 
-    results: list[Any] = [found.get(k) for k in range(4)]
-    if exchanged:
-        results, wanted = _exchanged(results), tuple(_EXCHANGED[k] for k in wanted)
-    return [results[k].astype(dtype) for k in wanted]
+    def run(factors: Factors, _: Any, dtypes: Sequence[Any]) -> list[Array]:
+        found = compute(factors)
+        return [found[k].astype(dtypes[k]) for k in wanted]
+
+    shapes = [tuple(lengths[name] for name in axes) for axes in AXES]
+    found = in_parts(cuts, run, factors, wanted, shapes, dtypes, wide)
+    if not exchanged:
+        return found
+    results = dict(zip(wanted, found, strict=True))
+    back = _exchanged([results.get(k) for k in range(4)])
+    return [back[_EXCHANGED[k]] for k in wanted]
 
 
 _EXCHANGED = (0, 2, 1, 3)
@@ -72,39 +87,6 @@ def _exchanged(factors: Factors) -> list[Any]:
     if weight is not None:
         weight = jnp.swapaxes(weight, 1, 2)
     return [g, x2, x1, weight]
-
-
-def _in_blocks(
-    steps: Sequence[tuple[str, int]], run: Callable[[Factors], Found], factors: Factors,
-    lengths: Mapping[str, int], wanted: tuple[int, ...], dtype: Any,
-) -> Found:  # fmt: skip
-    """What `run` finds, along the named axes in blocks that are no longer than the steps."""
-    if not steps:
-        return run(factors)
-    (name, longest), *others = steps
-    count = -(-lengths[name] // longest)
-    if count == 1:
-        return _in_blocks(others, run, factors, lengths, wanted, dtype)
-
-    def add(start: Any, length: int, totals: Found) -> Found:
-        part = [
-            x if x is None or name not in axes
-            else jax.lax.dynamic_slice_in_dim(x, start, length, axes.index(name))
-            for x, axes in zip(factors, AXES, strict=True)
-        ]  # fmt: skip
-        found = _in_blocks(others, run, part, {**lengths, name: length}, wanted, dtype)
-        return {
-            k: jax.lax.dynamic_update_slice_in_dim(total, found[k], start, AXES[k].index(name))
-            if name in AXES[k]
-            else total + found[k]
-            for k, total in totals.items()
-        }
-
-    length = -(-lengths[name] // count)
-    whole, rest = divmod(lengths[name], length)
-    zeros = {k: jnp.zeros([lengths[each] for each in AXES[k]], dtype) for k in wanted}
-    totals = jax.lax.fori_loop(0, whole, lambda k, totals: add(k * length, length, totals), zeros)
-    return add(whole * length, rest, totals) if rest else totals
 
 
 def _outer(factors: Factors, wanted: tuple[int, ...], dtype: Any) -> Found:

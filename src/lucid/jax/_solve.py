@@ -19,10 +19,13 @@ import jax.numpy as jnp
 
 from ..kernels._plan import Sizes
 from . import _native
+from ._parts import Cut, Factors, Shape, in_parts
 from ._portable import contract
 
 Array = Any
-Shape = tuple[int, ...]
+
+ROOM = 8 << 20
+"""Bytes of what is copied of g, x1 and x2 at a time, and of the weight."""
 
 # Which factors run along an axis → where it goes.
 _KINDS = {
@@ -87,6 +90,11 @@ class Axes:
         sizes = [prod(x.shape[axis] for axis in axes) for axes in order]
         return jnp.reshape(jnp.transpose(x, ones + flat), sizes)
 
+    def moves(self, k: int, shape: Shape) -> bool:
+        """Whether to bring them together, or back, takes a copy."""
+        flat = [axis for axes in self.order(k) for axis in axes if shape[axis] != 1]
+        return flat != sorted(flat) or self._full(k, shape) != tuple(shape)
+
     def scatter(self, k: int, y: Array, shape: Shape) -> Array:
         """A result in the shape that is wanted of it: the inverse, and its transpose."""
         full = self._full(k, shape)
@@ -120,41 +128,106 @@ def aligned(shapes: Sequence[Shape]) -> tuple[Shape, ...]:
 def solve(
     factors: Sequence[Array | None],
     wanted: tuple[int, ...],
-    shapes: Sequence[Shape],
+    types: Sequence[jax.ShapeDtypeStruct],
     *,
     native: bool,
     on_cpu: bool,
+    divided: bool,
 ) -> list[Array]:
-    """The contractions for the wanted factors, of the shapes that these have."""
-    given = [x for x in factors if x is not None]
-    dtype = given[0].dtype
-    if any(x.size == 0 for x in given):
-        return [jnp.zeros(shapes[k], dtype) for k in wanted]
+    """The contractions for the wanted factors, of the types that these have.
+
+    On the CPU what is copied, to be converted or put into another order, is a part at a time;
+    arrays that are divided among devices stay whole.
+    """
+    shapes, dtypes = [each.shape for each in types], [each.dtype for each in types]
+    if any(x is not None and x.size == 0 for x in factors):
+        return [jnp.zeros(shapes[k], dtypes[k]) for k in wanted]
     full = aligned(shapes)
     axes = Axes.of(full)
-    size = axes.sizes(full)
-    gathered = [
-        None if x is None else axes.gather(k, jnp.reshape(x, full[k]))
-        for k, x in enumerate(factors)
+    dtype = dtypes[0]
+    native = native and _native.takes(dtype, wanted, axes.sizes(full))
+    wide = jnp.dtype(jnp.float32) if dtype in (jnp.float16, jnp.bfloat16) else dtype
+
+    def is_taken(k: int) -> bool:
+        """Whether the kernel reads this dtype."""
+        return native and dtypes[k].name in _native.DTYPES
+
+    def run(factors: Factors, shapes: Sequence[Shape], dtypes: Sequence[Any]) -> list[Array]:
+        """All at once."""
+        axes = Axes.of(shapes)
+        gathered = [
+            None if x is None else axes.gather(k, x if is_taken(k) else x.astype(dtype))
+            for k, x in enumerate(factors)
+        ]
+        size = axes.sizes(shapes)
+        if native:
+            every = [tuple(size[name] for name in names) for names in _AXES]
+            found = _native.contract(gathered, wanted, every, dtypes)
+        else:
+            found = _portable_contract(gathered, wanted, size, dtypes, on_cpu)
+        return [
+            axes.scatter(k, y, shapes[k]).astype(dtypes[k])
+            for k, y in zip(wanted, found, strict=True)
+        ]
+
+    used = [k for k, x in enumerate(factors) if x is not None or k in wanted]
+    is_moved = [k for k in used if not is_taken(k) or axes.moves(k, full[k])]
+    cuts: list[Cut] = []
+    if on_cpu and not divided:
+        of_weight = native and 3 in used and (3 in is_moved or dtypes[3] != wide)
+        cuts = _cuts(full, ROOM // wide.itemsize, of_weight=of_weight, of_leading=bool(is_moved))
+    placed = [None if x is None else jnp.reshape(x, full[k]) for k, x in enumerate(factors)]
+    found = in_parts(cuts, run, placed, wanted, full, dtypes, wide)
+    return [jnp.reshape(y, shapes[k]) for k, y in zip(wanted, found, strict=True)]
+
+
+def _cuts(shapes: Sequence[Shape], room: int, *, of_weight: bool, of_leading: bool) -> list[Cut]:
+    """Where to cut, so that there is room for the numbers of a part of g, x1 and x2.
+
+    First the weight, if it is copied as well, along its outputs and features 1; then all along the
+    leading axes.
+    """
+    rank = len(shapes[0]) - 1
+    outputs, features_1, features_2 = shapes[3][rank:]
+    cuts: list[Cut] = []
+    if of_weight:
+        step_1 = min(features_1, max(1, room // features_2))
+        step = min(outputs, max(1, room // (step_1 * features_2)))
+        cuts = [({0: rank, 3: rank}, step), ({1: rank, 3: rank + 1}, step_1)]
+        outputs, features_1 = step, step_1
+    features = outputs, features_1, features_2
+    lengths = [max(sizes) for sizes in zip(*(shape[:rank] for shape in shapes), strict=True)]
+
+    def numbers() -> int:
+        own = [prod(map(min, lengths, shape[:rank])) for shape in shapes]
+        weights = (own[3] - 1) * prod(features)  # beside the one that there is room for
+        return int(weights + sum(n * size for n, size in zip(own, features, strict=False)))
+
+    for axis in range(rank if of_leading else 0):
+        while lengths[axis] > 1 and numbers() > room:
+            lengths[axis] = -(-lengths[axis] // 2)
+        runs = {k: axis for k, shape in enumerate(shapes) if shape[axis] != 1}
+        cuts.append((runs, lengths[axis]))
+    return [
+        (axes, length)
+        for axes, length in cuts
+        if any(length < shapes[k][axis] for k, axis in axes.items())
     ]
-    if native and _native.takes(dtype, wanted, size):
-        every = [tuple(size[name] for name in names) for names in _AXES]
-        found = _native.contract(gathered, wanted, every, dtype)
-    else:
-        found = _portable_contract(gathered, wanted, size, on_cpu)
-    scattered = (axes.scatter(k, y, full[k]) for k, y in zip(wanted, found, strict=True))
-    return [jnp.reshape(y, shapes[k]) for k, y in zip(wanted, scattered, strict=True)]
 
 
 def _portable_contract(
-    factors: list[Array | None], wanted: tuple[int, ...], size: dict[str, int], on_cpu: bool
-) -> list[Array]:
+    factors: list[Array | None], wanted: tuple[int, ...], size: dict[str, int],
+    dtypes: Sequence[Any], on_cpu: bool,
+) -> list[Array]:  # fmt: skip
     sizes = Sizes(*(size[name] for name in "SABOIJ"))
     numbers = [k for k, x in enumerate(factors) if x is not None]
 
     def one(*arrays: Array) -> list[Array]:
         placed = dict(zip(numbers, arrays, strict=True))
-        return contract([placed.get(k) for k in range(4)], wanted, sizes, on_cpu=on_cpu)
+        return contract(
+            [placed.get(k) for k in range(4)], wanted, sizes, dtypes,
+            on_cpu=on_cpu, together=size["G"],
+        )  # fmt: skip
 
     given: list[Any] = [factors[k] for k in numbers]
     if size["G"] > 1:

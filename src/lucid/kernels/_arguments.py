@@ -18,13 +18,15 @@ def check(input_1: Array, input_2: Array, weight: Array, bias: Array | None) -> 
     """Raise ShapeError, with the name of the axis, where sizes do not fit; refuse masked arrays."""
     given = {"input_1": input_1, "input_2": input_2, "weight": weight, "bias": bias}
     for name, array in given.items():
-        plain_array("bilinear", name, array)
-    bind_axes(
-        "bilinear",
-        input_1=(input_1, "... in1_features"),
-        input_2=(input_2, "... in2_features"),
-        weight=(weight, "out_features in1_features in2_features"),
-    )
+        if type(array) is not np.ndarray:
+            plain_array("bilinear", name, array)
+    if not _fit(input_1, input_2, weight):
+        bind_axes(
+            "bilinear",
+            input_1=(input_1, "... in1_features"),
+            input_2=(input_2, "... in2_features"),
+            weight=(weight, "out_features in1_features in2_features"),
+        )
     if bias is not None:
         out_features = weight.shape[0]
         shape = tuple(bias.shape)
@@ -34,6 +36,18 @@ def check(input_1: Array, input_2: Array, weight: Array, bias: Array | None) -> 
                 f"(1, {out_features}): one number for each output feature, of which weight "
                 f"{tuple(weight.shape)} has {out_features}"
             )
+
+
+def _fit(input_1: Array, input_2: Array, weight: Array) -> bool:
+    """Whether all sizes are equal that must be, and leading axes too: what is nearly always so."""
+    try:
+        first, second, matrices = input_1.shape, input_2.shape, weight.shape
+    except AttributeError:
+        return False
+    return bool(
+        len(matrices) == 3 and first and second and first[:-1] == second[:-1]
+        and first[-1] == matrices[1] and second[-1] == matrices[2]
+    )  # fmt: skip
 
 
 def shape_of(x: Array | Shape) -> Shape:
@@ -55,7 +69,7 @@ def factors_of(
 
 def promoted(xp: Namespace, factors: tuple[Array | None, ...]) -> DType:
     """The dtype that the standard promotes to; float16 with bfloat16 gives float32."""
-    dtype, *others = (factor.dtype for factor in factors if factor is not None)
+    dtype, *others = [factor.dtype for factor in factors if factor is not None]
     for other in others:
         if other != dtype:
             halves = is_half(dtype) and is_half(other)

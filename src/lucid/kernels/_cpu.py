@@ -8,7 +8,7 @@ its place. What the kernel had better not do at all is done by a portable plan.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from itertools import product
+from itertools import compress, product
 from math import prod
 from typing import Any
 
@@ -59,11 +59,10 @@ NUMPY = Arrays()
 
 def bilinear(x1: Array, x2: Array, weight: Array, bias: Array | None) -> Array:
     """The contraction of NumPy arrays."""
-    x1, x2 = plain_array("bilinear", "x1", x1), plain_array("bilinear", "x2", x2)
-    weight = plain_array("bilinear", "weight", weight)
-    bias = bias if bias is None else plain_array("bilinear", "bias", bias)
+    x1, x2, weight, bias = _plain("bilinear", x1=x1, x2=x2, weight=weight, bias=bias)
     dtype = promoted(np, (x1, x2, weight, bias))
-    x1, x2 = distinct(NUMPY, x1, x2)
+    if 0 in x1.strides or 0 in x2.strides:
+        x1, x2 = distinct(NUMPY, x1, x2)
     out = prepared(NUMPY, x1, x2, weight, bias, dtype, _working(dtype))
     return _portable.bilinear(x1, x2, weight, bias) if out is None else out
 
@@ -73,10 +72,7 @@ def gradients(
     as_arguments: bool,
 ) -> Gradients:  # fmt: skip
     """The gradients of NumPy arrays."""
-    g, x1, x2, weight = (
-        each if each is None or isinstance(each, tuple) else plain_array("gradients", name, each)
-        for name, each in (("g", g), ("x1", x1), ("x2", x2), ("weight", weight))
-    )
+    g, x1, x2, weight = _plain("gradients", g=g, x1=x1, x2=x2, weight=weight)
     shapes = shape_of(x1), shape_of(x2)
     factors = factors_of(g, x1, x2, weight, needed)
     dtype = promoted(np, factors)
@@ -87,6 +83,15 @@ def gradients(
         found = prepared_gradients(NUMPY, *given, dtypes, _working(dtype))
         return _portable.gradients(*given) if found is None else found
 
+    _, first, second, matrices = factors
+    if not (first is not None and 0 in first.strides) and not (
+        second is not None and 0 in second.strides
+    ):
+        first, second = (
+            shapes[0] if first is None else first,
+            shapes[1] if second is None else second,
+        )
+        return run(g, first, second, matrices, needed)
     return apart(NUMPY, run, *factors, *shapes, needed)
 
 
@@ -94,10 +99,19 @@ def dtypes_of(
     arguments: Sequence[Any], dtype: DType, as_arguments: bool, is_floating: Callable[[DType], bool]
 ) -> tuple[DType, ...]:
     """The dtypes of the gradients: the promoted one, or those of the arguments that are arrays."""
-    return tuple(
-        own if as_arguments and own is not None and is_floating(own) else dtype
-        for own in (getattr(each, "dtype", None) for each in arguments)
-    )
+    if not as_arguments:
+        return (dtype,) * len(arguments)
+    own = [getattr(each, "dtype", None) for each in arguments]
+    return tuple([each if each is not None and is_floating(each) else dtype for each in own])
+
+
+def _plain(function: str, **arguments: Any) -> list[Any]:
+    """Arrays of NumPy's own kind; shapes, and None, as they are."""
+    return [
+        each if type(each) is np.ndarray or each is None or type(each) is tuple
+        else plain_array(function, name, each)
+        for name, each in arguments.items()
+    ]  # fmt: skip
 
 
 def _working(dtype: DType) -> DType | None:
@@ -162,29 +176,34 @@ def prepared(
     working: DType | None,
 ) -> Array | None:  # fmt: skip
     """The contraction by the compiled kernel, of arguments made ready for it, or None."""
+    if working is None:
+        return None
     shapes = tuple(map(tuple, (x1.shape, x2.shape, weight.shape)))
-    if working is None or _native.plan(*shapes, None, working.itemsize) is None:
+    if _native.plan(*shapes, None, working.itemsize) is None:
+        _native.tell_if_missing(*shapes)
         return None
     if _is_large(shapes[2], working) and not library.fits(weight, working):
         return None
     weight = library.ready(weight, working)
     if bias is not None:
         bias = library.ready(bias.reshape(-1), working)
-    leading, outputs = broadcast_shapes(shapes[0][:-1], shapes[1][:-1]), shapes[2][0]
+    leading, outputs = shapes[0][:-1], shapes[2][0]
+    if leading != shapes[1][:-1]:
+        leading = broadcast_shapes(leading, shapes[1][:-1])
 
-    def run(box: Box) -> Any:
-        first, second = (library.ready(x[_inside(box, x.shape)], working) for x in (x1, x2))
+    def run(first: Array, second: Array) -> Any:
+        first, second = library.ready(first, working), library.ready(second, working)
         return _native.bilinear(first, second, weight, bias, *library.most)
 
     steps = _steps(leading, (*shapes[:2], (*leading, outputs)), working.itemsize)
     if steps is None:
         return None
     if steps == leading:
-        out = run(tuple(slice(0, size) for size in leading))
+        out = run(x1, x2)
         return None if out is None else library.astype(library.own(out), dtype)
     out = library.empty((*leading, outputs), dtype)
     for box in _boxes(leading, steps):
-        part = run(box)
+        part = run(*(x[_inside(box, x.shape)] for x in (x1, x2)))
         if part is None:
             return None
         out[box] = library.own(part)
@@ -197,17 +216,26 @@ def prepared_gradients(
 ) -> Gradients | None:  # fmt: skip
     """The gradients by the compiled kernel, of arguments made ready for it, or None."""
     shape_1, shape_2 = shapes = shape_of(x1), shape_of(x2)
-    *leading, outputs = g.shape
-    weight_shape = (outputs, shape_1[-1], shape_2[-1])
-    if working is None or _native.plan(*shapes, weight_shape, needed, working.itemsize) is None:
+    leading = tuple(g.shape[:-1])
+    weight_shape = (g.shape[-1], shape_1[-1], shape_2[-1])
+    if working is None:
         return None
-    steps = _steps(
-        tuple(leading),
-        (*shapes, g.shape, *(each for each, wanted in zip(shapes, needed, strict=False) if wanted)),
-        working.itemsize,
-    )
+    if _native.plan(*shapes, weight_shape, needed, working.itemsize) is None:
+        _native.tell_if_missing(*shapes, weight_shape)
+        return None
+    copied = (*shapes, g.shape, *compress(shapes, needed))
+    steps = _steps(leading, copied, working.itemsize)
     if steps is None:
         return None
+    is_large = _is_large(weight_shape, working)
+
+    def run(g: Array, x1: Any, x2: Any) -> Any:
+        given = [x if isinstance(x, tuple) else library.ready(x, working) for x in (g, x1, x2)]
+        return _native.gradients(*given, weight, needed, *library.most)
+
+    if steps == leading and not is_large:
+        weight = None if weight is None else library.ready(weight, working)
+        return _rounded(library, run(g, x1, x2), dtypes)
     cut = [axis for axis, step in enumerate(steps) if step < leading[axis]]
     summed = [
         wanted and any(_size(shape, axis - len(leading) - 1) == 1 for axis in cut)
@@ -217,37 +245,23 @@ def prepared_gradients(
     rounds = [dtype != wide for dtype in dtypes]
     if any(each and sums for each, sums in zip(rounds, summed, strict=False)):
         return None  # the sums would be rounded part by part
-    if _is_large(weight_shape, working) and (
+    if is_large and (
         (needed[2] and (rounds[2] or cut)) or not (weight is None or library.fits(weight, working))
     ):
         return None
     weight = None if weight is None else library.ready(weight, working)
-
-    def run(box: Box) -> Any:
-        inputs = (
-            _extent(box, x)
-            if isinstance(x, tuple)
-            else library.ready(x[_inside(box, x.shape)], working)
-            for x in (x1, x2)
-        )
-        return _native.gradients(
-            library.ready(g[box], working), *inputs, weight, needed, *library.most
-        )
-
-    whole = tuple(slice(0, size) for size in leading)
     if not cut:
-        found = run(whole)
-        return found and tuple(
-            each if each is None else library.astype(library.own(each), dtype)
-            for each, dtype in zip(found, dtypes, strict=True)
-        )
+        return _rounded(library, run(g, x1, x2), dtypes)
     results = [
         library.empty(shape, dtype) if wanted else None
         for shape, wanted, dtype in zip(shapes, needed, dtypes, strict=False)
     ]
     d_weight = None
-    for box in _boxes(tuple(leading), steps):
-        found = run(box)
+    for box in _boxes(leading, steps):
+        inputs = (
+            _extent(box, x) if isinstance(x, tuple) else x[_inside(box, x.shape)] for x in (x1, x2)
+        )
+        found = run(g[box], *inputs)
         if found is None:
             return None
         for result, part in zip(results, found, strict=False):
@@ -263,6 +277,19 @@ def prepared_gradients(
     if d_weight is not None:
         d_weight = library.astype(library.own(d_weight), dtypes[2])
     d_1, d_2 = results
+    return d_1, d_2, d_weight
+
+
+def _rounded(
+    library: Arrays, found: Sequence[Any] | None, dtypes: Sequence[DType]
+) -> Gradients | None:
+    """Gradients from the kernel, each in its dtype."""
+    if found is None:
+        return None
+    d_1, d_2, d_weight = [
+        each if each is None else library.astype(library.own(each), dtype)
+        for each, dtype in zip(found, dtypes, strict=True)
+    ]
     return d_1, d_2, d_weight
 
 
@@ -282,6 +309,8 @@ def _steps(leading: Shape, shapes: Sequence[Sequence[int]], itemsize: int) -> Sh
             total += shape[-1] * prod(own)
         return total
 
+    if sum(map(prod, shapes)) <= room:
+        return leading
     for axis in range(len(steps)):
         while steps[axis] > 1 and numbers() > room:
             steps[axis] = -(-steps[axis] // 2)

@@ -1,4 +1,4 @@
-"""The compiled kernel, where there is one, by its two questions.
+"""The compiled kernel, where there is one, by its questions.
 
 It takes exact NumPy arrays of float32 or float64 and DLPack capsules of such tensors, whose leading
 axes broadcast. It checks every size, and declines whatever it does not take by returning None.
@@ -6,8 +6,15 @@ axes broadcast. It checks every size, and declines whatever it does not take by 
 
 from __future__ import annotations
 
+import importlib
 import os
+import sys
+import warnings
+from math import prod
+from pathlib import Path
 from typing import Any
+
+from .._shapes import Shape
 
 compiled: Any
 try:
@@ -16,6 +23,11 @@ except ImportError:
     if os.environ.get("LUCID_REQUIRE_NATIVE") == "1":
         raise
     compiled = None
+
+LARGE = 1e8
+"""Multiply-adds of a call that the compiled kernel is missed in."""
+
+_is_told = False
 
 
 def _declined(*_: Any) -> None:
@@ -28,5 +40,60 @@ bilinear: Any = compiled.bilinear if compiled else _declined
 gradients: Any = compiled.gradients if compiled else _declined
 """gradients(g, x1, x2, weight, needed[, most threads]): three gradients, or None."""
 
+bilinear_each: Any = compiled.bilinear_each if compiled else _declined
+"""bilinear_each(x1, x2, weight, None, most threads): for each element of all first axes."""
+
+gradients_each: Any = compiled.gradients_each if compiled else _declined
+"""gradients_each(g, x1, x2, weight, needed, most threads): the same."""
+
 plan: Any = compiled.plan if compiled else _declined
 """plan(shape_1, shape_2, weight_shape, needed or None, itemsize): its words, or None."""
+
+
+def tell_if_missing(shape_1: Shape, shape_2: Shape, weight_shape: Shape) -> None:
+    """Warn, once, that a large call has to do without the compiled kernel, and what to do."""
+    global _is_told
+    if compiled is not None or _is_told:
+        return
+    count = max(prod(shape_1[:-1]), prod(shape_2[:-1])) * prod(weight_shape)
+    if count < LARGE:
+        return
+    _is_told = True
+    package = Path(__file__).resolve().parents[1]
+    warnings.warn(
+        f"bilinear: there is no compiled kernel here. This call of {count:.1e} multiply-adds, and "
+        f"all others, are right but slower than they could be.\n{remedy(package)}",
+        stacklevel=_calls_from_outside(),
+    )
+
+
+def remedy(package: Path) -> str:
+    """Why there is no compiled kernel, and how to get it."""
+    import shlex
+
+    root = shlex.quote(str(package.parents[1]))
+    reason = ""
+    try:
+        importlib.import_module("lucid.kernels._compiled")
+    except ImportError as error:
+        reason = f"({error})\n"
+    if (package / "kernels" / "native" / "CMakeLists.txt").exists():
+        return reason + (
+            "this is lucid's source tree, where it has not been built:\n"
+            f"run pip install -e {root} with GCC or Clang at hand,\n"
+            "with LUCID_REQUIRE_NATIVE=1 to see why it does not build,\n"
+            "or leave this tree out of sys.path to get the lucid that is installed"
+        )
+    return reason + (
+        "install lucid again with GCC or Clang at hand,\n"
+        "with LUCID_REQUIRE_NATIVE=1 to see why it does not build"
+    )
+
+
+def _calls_from_outside() -> int:
+    """How many calls up lucid was entered, for a warning that names the caller's line."""
+    package = os.path.dirname(os.path.dirname(__file__))
+    frame, level = sys._getframe(1), 1
+    while frame.f_back and frame.f_code.co_filename.startswith((package, "<lucid")):
+        frame, level = frame.f_back, level + 1
+    return level

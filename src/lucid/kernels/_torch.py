@@ -55,21 +55,28 @@ if _native.compiled:
     _native.compiled.make_results_with(_made)
 
 
-def attempt(x1: Tensor, x2: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor | None:
-    """The result by the compiled kernel, all sizes checked, or None where it cannot be had."""
+def attempt(
+    x1: Tensor, x2: Tensor, weight: Tensor, bias: Tensor | None, each: bool = False
+) -> Tensor | None:
+    """The result by the compiled kernel, all sizes checked, or None where it cannot be had.
+
+    With `each`, of every element of the first axes: there is a weight for each, and no bias.
+    """
     try:
         if not x1.is_cpu:
             return None
         given = _seen(x1), _seen(x2), _seen(weight), bias if bias is None else _seen(bias)
     except (AttributeError, BufferError, RuntimeError):  # no tensor, or none with memory to look at
         return None
-    out = _native.bilinear(*given, torch.get_num_threads())
+    run = _native.bilinear_each if each else _native.bilinear
+    out = run(*given, torch.get_num_threads())
     return None if out is None else out.base
 
 
 def attempt_gradients(
-    g: Tensor, x1: Tensor | Shape, x2: Tensor | Shape, weight: Tensor | None, needed: Any
-) -> Gradients | None:
+    g: Tensor, x1: Tensor | Shape, x2: Tensor | Shape, weight: Tensor | None, needed: Any,
+    each: bool = False,
+) -> Gradients | None:  # fmt: skip
     """The gradients by the compiled kernel, or None where they cannot be had."""
     if not g.is_cpu:
         return None
@@ -79,7 +86,8 @@ def attempt_gradients(
         given = [_seen(each) if isinstance(each, Tensor) else each for each in (g, x1, x2, weight)]
     except (BufferError, RuntimeError):
         return None
-    found = _native.gradients(*given, needed, torch.get_num_threads())
+    run = _native.gradients_each if each else _native.gradients
+    found = run(*given, needed, torch.get_num_threads())
     if found is None:
         return None
     d_1, d_2, d_weight = (each if each is None else each.base for each in found)

@@ -41,7 +41,7 @@ def bilinear(input_1: Array, input_2: Array, weight: Array, bias: Array | None =
 
     Every dtype works; mixed ones promote by the array API standard, and float16 and bfloat16 add up
     in float32. The time is that of one matrix product of 2 · N · out · in1 · in2 operations, the
-    memory beside arguments and results at most 64 MiB; see `lucid.kernels.plan`.
+    memory beside arguments and results at most 64 MiB on the CPU; see `lucid.kernels.plan`.
 
     Raises ShapeError, with the name of the axis, where sizes do not fit.
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from .._arrays import Array, arithmetic, asarray, is_array, namespace
+from .._arrays import Array, asarray, is_array, namespace
 from .._op import op
 from ._like import zeros_like
 
@@ -114,7 +114,7 @@ def bitwise_and(x1: Array, x2: Array, /) -> Array:
     >>> lucid.bitwise_and(lucid.Tensor([6, 5]), 3)
     Tensor([2, 1])
     """
-    return arithmetic("bitwise_and", x1, x2).bitwise_and(x1, x2)
+    return namespace(x1, x2).bitwise_and(x1, x2)
 
 
 @op(gradient=None)
@@ -124,7 +124,7 @@ def bitwise_or(x1: Array, x2: Array, /) -> Array:
     >>> lucid.bitwise_or(lucid.Tensor([6, 5]), 3)
     Tensor([7, 7])
     """
-    return arithmetic("bitwise_or", x1, x2).bitwise_or(x1, x2)
+    return namespace(x1, x2).bitwise_or(x1, x2)
 
 
 @op(gradient=None)
@@ -134,7 +134,7 @@ def bitwise_xor(x1: Array, x2: Array, /) -> Array:
     >>> lucid.bitwise_xor(lucid.Tensor([6, 5]), 3)
     Tensor([5, 6])
     """
-    return arithmetic("bitwise_xor", x1, x2).bitwise_xor(x1, x2)
+    return namespace(x1, x2).bitwise_xor(x1, x2)
 
 
 @op(gradient=None)
@@ -154,7 +154,7 @@ def bitwise_left_shift(x1: Array, x2: Array, /) -> Array:
     >>> lucid.bitwise_left_shift(lucid.Tensor([1, 3]), 2)
     Tensor([4, 12])
     """
-    return arithmetic("bitwise_left_shift", x1, x2).bitwise_left_shift(x1, x2)
+    return namespace(x1, x2).bitwise_left_shift(x1, x2)
 
 
 @op(gradient=None)
@@ -164,7 +164,7 @@ def bitwise_right_shift(x1: Array, x2: Array, /) -> Array:
     >>> lucid.bitwise_right_shift(lucid.Tensor([5, -5]), 1)
     Tensor([2, -3])
     """
-    return arithmetic("bitwise_right_shift", x1, x2).bitwise_right_shift(x1, x2)
+    return namespace(x1, x2).bitwise_right_shift(x1, x2)
 
 
 @op(gradient=None)

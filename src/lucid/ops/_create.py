@@ -16,6 +16,7 @@ from .._shapes import check_shape
 from .._tape import Tracked, new_tensor
 from .._tensor import Tensor
 from ._like import astype, copy_of, on_device
+from ._movement import broadcast_to
 
 Shape = int | Sequence[int]
 
@@ -52,16 +53,21 @@ def empty(shape: Shape, *, dtype: DType | None = None, device: Device | None = N
 
 def full(
     shape: Shape,
-    fill_value: complex,
+    fill_value: Array,
     *,
     dtype: DType | None = None,
     device: Device | None = None,
 ) -> Tensor:
     """A Tensor of this shape full of one number, in that number's dtype unless `dtype` says so.
 
+    The number may be a Tensor without axes, whose gradient is the sum.
+
     >>> lucid.full(3, 2.5)
     Tensor([2.5, 2.5, 2.5])
     """
+    if _arrays.is_array(fill_value) and not fill_value.shape:  # SciPy's programs give one
+        number = asarray(fill_value, dtype=dtype, device=device)
+        return broadcast_to(number, check_shape("full", shape))
     if type(fill_value) not in (bool, complex):
         check("full", ANY, fill_value=fill_value)
     given = _arrays.asarray(fill_value).dtype

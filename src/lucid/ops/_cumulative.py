@@ -1,14 +1,19 @@
-"""Running sums and products along an axis."""
+"""Running sums and products along an axis, and differences."""
 
 from __future__ import annotations
 
 from typing import Any
 
-from .._arrays import Array, DType, namespace
+from .._arguments import COUNT, check
+from .._arrays import Array, DType, Numbers, is_array, kind, namespace
+from .._errors import ArgumentError, ShapeError
 from .._op import op
+from .._shapes import check_axis
+from .._tape import beside, operand
 from .._wide import in_float32, reduced
+from ._comparison import not_equal
 from ._like import astype, zeros_like
-from ._movement import concat, flip
+from ._movement import broadcast_to, concat, flip
 
 
 @op
@@ -22,8 +27,19 @@ def cumulative_sum(
     >>> lucid.cumulative_sum(lucid.Tensor([1.0, 2.0, 3.0]))
     Tensor([1.0, 3.0, 6.0])
     """
-    options = {"axis": axis, "include_initial": include_initial}
-    return reduced("cumulative_sum", x, dtype=dtype, **options)
+    return _running("cumulative_sum", x, axis, dtype, include_initial)
+
+
+def _running(name: str, x: Array, axis: int | None, dtype: DType, include_initial: bool) -> Array:
+    if not x.shape:
+        raise ShapeError(
+            f"{name}: x has no axes, there is nothing to run along; reshape it to (1,)"
+        )
+    if axis is None and len(x.shape) != 1:
+        raise ArgumentError(
+            f"{name}: x {tuple(x.shape)} has {len(x.shape)} axes; say along which with axis=..."
+        )
+    return reduced(name, x, dtype=dtype, axis=axis, include_initial=include_initial)
 
 
 def _cumulative_sum_gradient(g: Array, axis: int | None, include_initial: bool) -> Array:
@@ -51,8 +67,7 @@ def cumulative_prod(
     >>> lucid.cumulative_prod(lucid.Tensor([1.0, 2.0, 3.0]))
     Tensor([1.0, 2.0, 6.0])
     """
-    options = {"axis": axis, "include_initial": include_initial}
-    return reduced("cumulative_prod", x, dtype=dtype, **options)
+    return _running("cumulative_prod", x, axis, dtype, include_initial)
 
 
 def _cumulative_prod_gradient(g: Array, x: Array, axis: int | None, include_initial: bool) -> Array:
@@ -114,3 +129,57 @@ def _shifted(x: Array, axis: int) -> Array:
 
 def _cut(x: Array, axis: int, start: int | None, stop: int | None) -> Array:
     return x[(slice(None),) * (axis % len(x.shape)) + (slice(start, stop), ...)]
+
+
+def diff(
+    x: Any,
+    /,
+    *,
+    axis: int = -1,
+    n: int = 1,
+    prepend: Any = None,
+    append: Any = None,
+) -> Any:
+    """The differences between each element and the next along an axis, taken n times.
+
+        out[k] = x[k + 1] - x[k]
+
+    `prepend` and `append` are joined to the ends first: arrays with x's other axes, or one number.
+    Of truth values the difference is whether they differ.
+
+    >>> lucid.diff(lucid.Tensor([1.0, 2.0, 4.0]))
+    Tensor([1.0, 2.0])
+    >>> lucid.diff(lucid.Tensor([1.0, 2.0, 4.0]), prepend=0.0)
+    Tensor([1.0, 1.0, 2.0])
+    """
+    x = operand(x, prepend, append)
+    axis = check_axis("diff", "x", x.shape, axis)
+    check("diff", COUNT, n=n)
+    parts = [_end("prepend", prepend, x, axis), x, _end("append", append, x, axis)]
+    parts = [part for part in parts if part is not None]
+    x = concat(parts, axis=axis) if len(parts) > 1 else x
+    for _ in range(n):
+        after, before = _cut(x, axis, 1, None), _cut(x, axis, None, -1)
+        truth = kind(x.dtype) is Numbers.TRUTH
+        x = not_equal(after, before) if truth else after - before
+    return x
+
+
+def _end(name: str, values: Any, x: Any, axis: int) -> Any:
+    """What is joined to an end of x: an array with its other axes; a number fills one place."""
+    if values is None:
+        return None
+    if not is_array(values):
+        values = beside(x, values)
+        if kind(values.dtype) <= kind(x.dtype):
+            values = astype(values, x.dtype, copy=False)
+    before, after = tuple(x.shape[:axis]), tuple(x.shape[axis + 1 :])
+    if not values.shape:
+        return broadcast_to(values, (*before, 1, *after))
+    shape = tuple(values.shape)
+    if len(shape) != len(x.shape) or (shape[:axis], shape[axis + 1 :]) != (before, after):
+        raise ShapeError(
+            f"diff: {name} {shape} and x {tuple(x.shape)} differ in more than axis {axis}, along "
+            "which they are joined"
+        )
+    return values

@@ -53,13 +53,13 @@ def getitem(x: Array, index: Any, /) -> Array:
 
 
 @op
-def _scatter(values: Array, index: Any, shape: tuple[int, ...], /) -> Array:
+def scatter(values: Array, index: Any, shape: tuple[int, ...], /) -> Array:
     """Zeros of a shape, with `values` added at an index; the transpose of `getitem`."""
     return scatter_add(values, index, shape, repeats=_may_repeat(index))
 
 
-getitem.gradient(x=lambda g, index, x_shape: _scatter(g, index, x_shape))
-_scatter.gradient(values=lambda g, index: getitem(g, index))
+getitem.gradient(x=lambda g, index, x_shape: scatter(g, index, x_shape))
+scatter.gradient(values=lambda g, index: getitem(g, index))
 
 
 @op
@@ -106,7 +106,8 @@ setitem.gradient(x=lambda g, index: setitem(g, index, 0), value=_kept_values)
 def take(x: Array, indices: Array, /, *, axis: int | None = None) -> Array:
     """The parts of x at `indices` along `axis` (which may be left out in one dimension).
 
-    Raises OutOfRangeError (an IndexError) for an index outside the axis.
+    Raises OutOfRangeError (an IndexError) for an index outside the axis, DTypeError unless the
+    indices are integers.
 
     >>> lucid.take(lucid.Tensor([1.0, 2.0, 3.0]), [2, 0])
     Tensor([3.0, 1.0])
@@ -115,15 +116,20 @@ def take(x: Array, indices: Array, /, *, axis: int | None = None) -> Array:
         raise ArgumentError(
             f"take: x {tuple(x.shape)} has {len(x.shape)} axes; say along which with axis=..."
         )
+    xp = namespace(x, indices)
+    if not is_array(indices):
+        indices = asarray_like(x, indices)
+    if kind(indices.dtype) is not Numbers.INTEGER and 0 not in indices.shape:
+        raise DTypeError(f"take: indices have dtype {indices.dtype}, expected integers")
     try:
-        return namespace(x, indices).take(x, indices, axis=axis)
+        return xp.take(x, indices, axis=axis)
     except IndexError as error:
         raise OutOfRangeError(f"take: {error}, x has shape {tuple(x.shape)}") from None
 
 
 def _take_gradient(g: Array, indices: Array, axis: int | None, x_shape: tuple[int, ...]) -> Array:
     where_from = (slice(None),) * (0 if axis is None else axis % len(x_shape))
-    return _scatter(g, (*where_from, plain_index(indices, plain(g))), x_shape)
+    return scatter(g, (*where_from, plain_index(indices, plain(g))), x_shape)
 
 
 take.gradient(x=_take_gradient, indices=None)

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from .._arguments import COUNT, check, told
 from .._arrays import Array
-from .._errors import ShapeError
+from .._errors import ArgumentError, ShapeError
 from .._op import op
+from .._shapes import check_axes
 from .._wide import product
 from ._complex import conj
 from ._movement import expand_dims, matrix_transpose, permute_dims
@@ -69,6 +71,7 @@ def tensordot(x1: Array, x2: Array, /, *, axes: Axes = 2) -> Array:
     >>> lucid.tensordot(lucid.ones((2, 3)), lucid.ones((3, 4)), axes=1).shape
     (2, 4)
     """
+    _check_pairs(tuple(x1.shape), tuple(x2.shape), axes)
     axes_1, axes_2 = _pairs(len(x1.shape), len(x2.shape), axes)
     for k, m in zip(axes_1, axes_2, strict=True):
         if x1.shape[k] != x2.shape[m]:
@@ -77,6 +80,30 @@ def tensordot(x1: Array, x2: Array, /, *, axes: Axes = 2) -> Array:
                 f"x2 {tuple(x2.shape)} is {x2.shape[m]}; they must be equal"
             )
     return product("tensordot", x1, x2, axes=(axes_1, axes_2))
+
+
+def _check_pairs(shape_1: tuple[int, ...], shape_2: tuple[int, ...], axes: Axes) -> None:
+    if isinstance(axes, (tuple, list)):
+        if len(axes) != 2 or not all(isinstance(each, (tuple, list)) for each in axes):
+            raise ArgumentError(
+                f"tensordot: axes is {told(axes)}, expected a number or two sequences of axes"
+            )
+        counts = [
+            len(check_axes("tensordot", name, shape, each))
+            for name, shape, each in zip(("x1", "x2"), (shape_1, shape_2), axes, strict=True)
+        ]
+        if counts[0] != counts[1]:
+            raise ArgumentError(
+                f"tensordot: axes names {counts[0]} axes of x1, but {counts[1]} of x2; they are "
+                "taken in pairs"
+            )
+        return
+    check("tensordot", COUNT, axes=axes)
+    if axes > min(len(shape_1), len(shape_2)):
+        raise ArgumentError(
+            f"tensordot: axes is {axes}, but x1 {shape_1} has {len(shape_1)} axes and x2 "
+            f"{shape_2} has {len(shape_2)}; it pairs the last ones of x1 with the first of x2"
+        )
 
 
 def _pairs(rank_1: int, rank_2: int, axes: Axes) -> tuple[tuple[int, ...], tuple[int, ...]]:

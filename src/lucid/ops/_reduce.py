@@ -17,7 +17,9 @@ from ._movement import flip, permute_dims, reshape
 
 @op(gradient=lambda g, x_shape, axis, keepdims: spread(g, x_shape, axis, keepdims))
 def sum(x: Array, /, *, axis: Axis = None, dtype: DType = None, keepdims: bool = False) -> Array:
-    """The sum over `axis` (an axis, several, or None for all).
+    """The sum over `axis` (an axis, several, or None for all), of small integers in int64.
+
+    With `dtype` x is converted first; a sum of floating point in integers has no gradient.
 
     >>> lucid.sum(lucid.Tensor([[1.0, 2.0], [3.0, 4.0]]), axis=0)
     Tensor([4.0, 6.0])
@@ -60,6 +62,8 @@ min.gradient(x=_extreme_gradient)
 def prod(x: Array, /, *, axis: Axis = None, dtype: DType = None, keepdims: bool = False) -> Array:
     """The product over `axis`; its derivatives are right also where elements are 0.
 
+    With `dtype` x is converted first; a product of floating point in integers has no gradient.
+
     >>> lucid.prod(lucid.Tensor([[1.0, 2.0], [3.0, 4.0]]), axis=0)
     Tensor([3.0, 8.0])
     """
@@ -72,7 +76,7 @@ def _prod_gradient(g: Array, x: Array, axis: Axis, keepdims: bool) -> Array:
         return g
     axes = axes_of(axis, len(x.shape))
     order = [k for k in range(len(x.shape)) if k not in axes] + list(axes)
-    moved = permute_dims(x, tuple(order))
+    moved = permute_dims(astype(x, g.dtype, copy=False), tuple(order))
     flat = reshape(moved, (*moved.shape[: len(order) - len(axes)], count(x.shape, axis)))
     others = product_before(flat, -1) * flip(product_before(flip(flat, axis=-1), -1), axis=-1)
     back = tuple(order.index(k) for k in range(len(order)))
@@ -97,8 +101,13 @@ def logsumexp(x: Array, /, *, axis: Axis = None, keepdims: bool = False) -> Arra
     top = xp.max(x, axis=axis, keepdims=True)
     finite = xp.isfinite(top)  # otherwise it is the result, and x - top may be ∞ - ∞
     below = xp.where(finite, x, xp.zeros_like(x)) - xp.where(finite, top, xp.zeros_like(top))
-    total = xp.sum(xp.exp(below), axis=axis, keepdims=True)
-    result = xp.where(finite, xp.log(total) + top, top)
+    # log Σ eˣ = top + log(n + Σ e^(x - top)), the sum over those below the n largest: beside a 1
+    # in the same sum they would lose their digits
+    largest = below == 0
+    rest = xp.exp(xp.where(largest, xp.full_like(below, -inf), below))
+    ties = xp.astype(largest, x.dtype)
+    ties, rest = (xp.sum(each, axis=axis, keepdims=True) for each in (ties, rest))
+    result = xp.where(finite, xp.log1p(ties - 1 + rest) + top, top)
     return result if keepdims else xp.squeeze(result, axis=axes_of(axis, len(x.shape)))
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from .._arrays import Array, arithmetic, is_differentiable, namespace
+from .._arrays import Array, is_differentiable, namespace
 from .._op import op
 from ._like import zeros_like
 
@@ -54,7 +54,7 @@ def floor_divide(x1: Array, x2: Array, /) -> Array:
     >>> lucid.floor_divide(lucid.Tensor([7.0, -7.0]), 2.0)
     Tensor([3.0, -4.0])
     """
-    xp = arithmetic("floor_divide", x1, x2)
+    xp = namespace(x1, x2)
     y = xp.floor_divide(x1, x2)
     if not is_differentiable(y.dtype):
         return y
@@ -71,7 +71,7 @@ def remainder(x1: Array, x2: Array, /) -> Array:
     >>> lucid.remainder(lucid.Tensor([7.0, -7.0]), 3.0)
     Tensor([1.0, 2.0])
     """
-    return arithmetic("remainder", x1, x2).remainder(x1, x2)
+    return namespace(x1, x2).remainder(x1, x2)
 
 
 remainder.gradient(x1=lambda g: g, x2=lambda g, x1, x2: -(g * floor_divide(x1, x2)))

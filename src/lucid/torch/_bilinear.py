@@ -25,15 +25,17 @@ def bilinear(
     it, leading axes broadcast, without ever being expanded: (B, T, 1, in1) with (B, 1, T, in2)
     scores all pairs. `input1` and `input2`, PyTorch's own names, are taken as well.
 
-    Every dtype works, mixed ones promote as elsewhere in PyTorch, float16 and bfloat16 add up in
-    float32, and autocast converts the arguments as it does for `torch.nn.functional.linear`.
+    Every dtype that PyTorch computes with works, mixed ones promote as elsewhere in PyTorch,
+    float16 and bfloat16 add up in float32, and autocast converts the arguments as it does for
+    `torch.nn.functional.linear`.
     PyTorch's autograd records it: derivatives of every order in both directions, `torch.func`,
     `torch.compile`. What is kept for the backward pass are the arguments; beside arguments and
     results a call needs at most 64 MiB on the CPU, and 512 MiB on other devices. On those, halves
     are multiplied as they are, and `torch.get_float32_matmul_precision()` is followed.
 
-    Raises ShapeError, with the name of the axis, where sizes do not fit, and LibraryError for an
-    argument that is no tensor of PyTorch.
+    Raises ShapeError, with the name of the axis, where sizes do not fit; DTypeError for a tensor
+    that is not dense (sparse, nested, quantized, mkldnn) or of a dtype that PyTorch only stores
+    (float8, complex32, …); LibraryError for an argument that is no tensor of PyTorch.
 
     >>> import torch
     >>> from lucid.torch import bilinear

@@ -24,14 +24,14 @@ from ..kernels._plan import BLOCK, DEVICE_TILE
 
 def bilinear(x1: Array, x2: Array, weight: Array, bias: Array | None, each: bool = False) -> Array:
     """out[..., o] = Σ_ij x1[..., i] · W[o, i, j] · x2[..., j] + bias[o], sizes checked."""
-    if each:
-        with _no_autocast(x1):
-            return _bilinear_each(x1, x2, weight)
-    out = kernels.attempt(x1, x2, weight, bias)
+    out = kernels.attempt(x1, x2, weight, bias, each)
     if out is not None:
         return out
     if _are_batched(x1, x2, weight, bias):
         return torch.ops.lucid.bilinear(x1, x2, weight, bias, each)
+    if each:
+        with _no_autocast(x1):
+            return _bilinear_each(x1, x2, weight)
     refuse_kinds(input_1=x1, input_2=x2, weight=weight, bias=bias)
     check(x1, x2, weight, bias)
     with _no_autocast(x1):
@@ -92,11 +92,8 @@ def gradients(
 
     With `as_arguments` their dtypes may be those of the arguments, else the promoted one.
     """
-    if each:
-        with _no_autocast(g):
-            return _gradients_each(g, x1, x2, weight, shape_1, shape_2, needed)
     first, second = shape_1 if x1 is None else x1, shape_2 if x2 is None else x2
-    found = kernels.attempt_gradients(g, first, second, weight, needed)
+    found = kernels.attempt_gradients(g, first, second, weight, needed, each)
     if found is not None:
         return found
     if _are_batched(g, x1, x2, weight):
@@ -108,6 +105,8 @@ def gradients(
         )
         return d_1, d_2, d_weight
     with _no_autocast(g):
+        if each:
+            return _gradients_each(g, x1, x2, weight, shape_1, shape_2, needed)
         need_1, need_2, need_weight = needed
         asked = need_1, need_2, need_weight
         return kernels.gradients_otherwise(g, first, second, weight, asked, as_arguments)
@@ -137,93 +136,131 @@ def _no_autocast(tensor: Array) -> AbstractContextManager[Any]:
     return nullcontext()
 
 
-# One weight for each element: batched products for as many elements at a time as there is room for
-# x1 · W or g · x2 of; where there is not room for one, each element by itself, in tiles.
+# One weight for each element, where the compiled kernel has declined: as many elements at a time
+# as there is room for. On the CPU they are made into what it takes; elsewhere they are batched
+# products. Where there is not room for one, or these cannot be had, each element by itself.
 
 
 def _bilinear_each(x1: Array, x2: Array, weight: Array) -> Array:
     leading = broadcast_shapes(tuple(x1.shape[1:-1]), tuple(x2.shape[1:-1]))
-    elements, outputs, _, features_2 = weight.shape
+    elements, outputs, _, _ = weight.shape
     dtype = kernels.promoted((x1, x2, weight))
     out = torch.zeros((elements, *leading, outputs), dtype=dtype, device=x1.device)
     working = _working(dtype, x1)
-    for part in _groups(leading, weight.shape, _room(working, x1)):
-        if part is None:
-            for k in range(elements):
-                out[k] = bilinear(x1[k], x2[k], weight[k], None)
+    for part, fits in _groups(leading, weight.shape, working, x1):
+        factors = x1[part], x2[part], weight[part]
+        found = None
+        if fits and x1.is_cpu:
+            first, second, matrices = (each.to(working).contiguous() for each in factors)
+            found = kernels.attempt(first, second, matrices, None, each=True)
+        elif fits:
+            found = _bilinear_in_products(*factors, leading, working)
+        if found is not None:
+            out[part] = found
             continue
-        first, second = _rows(x1[part], leading, working), _rows(x2[part], leading, working)
-        with_first = first @ _by_first(weight[part], working)
-        with_first = with_first.unflatten(-1, (outputs, features_2))
-        found = with_first @ second[..., None]
-        out[part] = found.reshape(out[part].shape)
+        for k in range(part.start, part.stop):
+            out[k] = bilinear(x1[k], x2[k], weight[k], None)
     return out
 
 
+def _bilinear_in_products(
+    x1: Array, x2: Array, weight: Array, leading: Shape, dtype: torch.dtype
+) -> Array:
+    """(x1 · W) · x2"""
+    elements, outputs, _, features_2 = weight.shape
+    with_first = _rows(x1, leading, dtype) @ _by_first(weight, dtype)
+    with_first = with_first.unflatten(-1, (outputs, features_2))
+    found = with_first @ _rows(x2, leading, dtype)[..., None]
+    return found.reshape(elements, *leading, outputs)
+
+
 def _gradients_each(
-    g: Array,
-    x1: Any,
-    x2: Any,
-    weight: Any,
-    shape_1: Shape,
-    shape_2: Shape,
+    g: Array, x1: Any, x2: Any, weight: Any, shape_1: Shape, shape_2: Shape,
     needed: tuple[bool, ...],
-) -> Gradients:
-    """U = g ⊗ x2 and T = x1 · W; dx1 = U · W, dx2 = g · T, dW = x1 · U, for each element."""
+) -> Gradients:  # fmt: skip
     elements, *leading, outputs = g.shape
-    features_1, features_2 = shape_1[-1], shape_2[-1]
     dtype = kernels.promoted([each for each in (g, x1, x2, weight) if each is not None])
-    shapes = (shape_1, shape_2, (elements, outputs, features_1, features_2))
-    found: list[Any] = [
+    shapes = (shape_1, shape_2, (elements, outputs, shape_1[-1], shape_2[-1]))
+    results: list[Any] = [
         torch.zeros(shape, dtype=dtype, device=g.device) if wanted else None
         for shape, wanted in zip(shapes, needed, strict=True)
     ]
     working = _working(dtype, g)
-    for part in _groups(tuple(leading), shapes[2], _room(working, g)):
-        if part is None:
-            for k in range(elements):
-                one_1, one_2, matrix_of_one = (
-                    each if each is None else each[k] for each in (x1, x2, weight)
-                )
-                all_of_one = gradients(
-                    g[k], one_1, one_2, matrix_of_one, shape_1[1:], shape_2[1:], needed
-                )
-                for total, one in zip(found, all_of_one, strict=True):
-                    if total is not None:
-                        total[k] = one
-            continue
-        start = _rows(g[part], leading, working)
-        first: Any = x1 if x1 is None else _rows(x1[part], leading, working)
-        matrix: Any = weight if weight is None else _by_first(weight[part], working)
-        if needed[0] or needed[2]:
-            second = _rows(x2[part], leading, working)
-            with_second = (start[..., :, None] * second[..., None, :]).flatten(-2)
-        if needed[0]:
-            found[0][part] = _summed(with_second @ matrix.mT, leading, found[0][part].shape)
-        if needed[1]:
-            with_first = (first @ matrix).unflatten(-1, (outputs, features_2))
-            d_second = (start[..., None, :] @ with_first).squeeze(-2)
-            found[1][part] = _summed(d_second, leading, found[1][part].shape)
-        if needed[2]:
-            by_first = (first.mT @ with_second).unflatten(-1, (outputs, features_2))
-            found[2][part] = by_first.transpose(1, 2)
-    d_1, d_2, d_weight = found
+    together: Any = _gradients_converted if g.is_cpu else _gradients_in_products
+
+    def of(at: Any) -> Any:
+        return [each if each is None else each[at] for each in (g, x1, x2, weight)]
+
+    for part, fits in _groups(tuple(leading), shapes[2], working, g):
+        own = [(part.stop - part.start, *shape[1:]) for shape in (shape_1, shape_2)]
+        found = together(*of(part), *own, needed, working) if fits else None
+        places: Any = range(part.start, part.stop) if found is None else [part]
+        for at in places:
+            of_place: Any = found
+            if found is None:
+                start, first, second, matrix = of(at)
+                one = shape_1[1:], shape_2[1:]
+                of_place = gradients(start, first, second, matrix, *one, needed)
+            for result, gradient in zip(results, of_place, strict=True):
+                if result is not None:
+                    result[at] = gradient
+    d_1, d_2, d_weight = results
     return d_1, d_2, d_weight
 
 
-def _groups(leading: Shape, weight_shape: Shape, room: int) -> Iterator[slice | None]:
-    """Parts of the elements with room for their products; one None if one element has not."""
+def _gradients_converted(
+    g: Array, x1: Any, x2: Any, weight: Any, shape_1: Shape, shape_2: Shape,
+    needed: tuple[bool, ...], dtype: torch.dtype,
+) -> Gradients | None:  # fmt: skip
+    start = g.to(dtype).contiguous()
+    first, second, matrices = (
+        each if each is None else each.to(dtype).contiguous() for each in (x1, x2, weight)
+    )
+    first, second = shape_1 if first is None else first, shape_2 if second is None else second
+    return kernels.attempt_gradients(start, first, second, matrices, needed, each=True)
+
+
+def _gradients_in_products(
+    g: Array, x1: Any, x2: Any, weight: Any, shape_1: Shape, shape_2: Shape,
+    needed: tuple[bool, ...], dtype: torch.dtype,
+) -> Gradients:  # fmt: skip
+    """U = g ⊗ x2 and T = x1 · W; dx1 = U · W, dx2 = g · T, dW = x1 · U, for each element."""
+    _, *leading, outputs = g.shape
+    start = _rows(g, leading, dtype)
+    first: Any = x1 if x1 is None else _rows(x1, leading, dtype)
+    matrix: Any = weight if weight is None else _by_first(weight, dtype)
+    d_1 = d_2 = d_weight = None
+    if needed[0] or needed[2]:
+        second = _rows(x2, leading, dtype)
+        with_second = (start[..., :, None] * second[..., None, :]).flatten(-2)
+    if needed[0]:
+        d_1 = _summed(with_second @ matrix.mT, leading, shape_1)
+    if needed[1]:
+        with_first = (first @ matrix).unflatten(-1, (outputs, shape_2[-1]))
+        d_2 = _summed((start[..., None, :] @ with_first).squeeze(-2), leading, shape_2)
+    if needed[2]:
+        by_first = (first.mT @ with_second).unflatten(-1, (outputs, shape_2[-1]))
+        d_weight = by_first.transpose(1, 2)
+    return d_1, d_2, d_weight
+
+
+def _groups(
+    leading: Shape, weight_shape: Shape, dtype: torch.dtype, like: Array
+) -> Iterator[tuple[slice, bool]]:
+    """Parts of the elements, and whether there is room for one."""
     elements, outputs, features_1, features_2 = weight_shape
     rows = prod(leading)
-    one = (2 * rows + features_1) * outputs * features_2 + rows * (features_1 + features_2)
     if elements * rows * outputs * features_1 * features_2 == 0:
         return
-    if one > room:
-        yield None
-        return
-    step = room // one
+    if like.is_cpu:  # for the arguments and the results in another dtype
+        room = BLOCK // 2
+        one = 2 * (rows * (outputs + features_1 + features_2) + outputs * features_1 * features_2)
+    else:
+        room = DEVICE_TILE // dtype.itemsize
+        one = (2 * rows + features_1) * outputs * features_2 + rows * (features_1 + features_2)
+    step = max(1, room // one)
     for start in range(0, elements, step):
-        yield slice(start, start + step)
+        yield slice(start, min(start + step, elements)), one <= room
 
 
 def _rows(x: Array, leading: Sequence[int], dtype: torch.dtype) -> Array:
@@ -251,8 +288,3 @@ def _working(dtype: torch.dtype, like: Array) -> torch.dtype:
     """What products are computed in: float32 for halves on the CPU."""
     halves = (torch.float16, torch.bfloat16)
     return torch.float32 if like.is_cpu and dtype in halves else dtype
-
-
-def _room(dtype: torch.dtype, like: Array) -> int:
-    """How many elements the products of a group may have."""
-    return BLOCK // 2 if like.is_cpu else DEVICE_TILE // dtype.itemsize

@@ -159,7 +159,7 @@ template <class Real> Estimate weight_work(Algorithm algorithm, const Counts<Rea
     case Algorithm::packed_products:
         return {{{1, c.n * c.o * c.i * c.j_vectors, c.n * c.o * c.i_tiles * c.j_vectors,
                  c.o * c.i_tiles * c.j_panels * depths, c.o * c.i * c.j_vectors * depths,
-                 c.n * (c.o + copied), c.n * c.o * c.i_tiles, c.far_lines}}, c.o * c.i_tiles * depths};
+                 c.n * (c.o + copied), c.n * c.o * c.i_tiles, c.far_lines * depths}}, c.o * c.i_tiles * depths};
     case Algorithm::outer_product: {
         const double features = c.j_vectors * lanes<Real> + c.i + c.o;
         const double room = larger(
@@ -167,12 +167,12 @@ template <class Real> Estimate weight_work(Algorithm algorithm, const Counts<Rea
         const double blocks = in_pieces(c.n, room);
         return {{{1, c.n * c.o * c.i * c.j_vectors, c.n * c.i * c.o_tiles * c.j_vectors,
                  c.i * c.o_tiles * c.j_panels * blocks, c.o * c.i * c.j_vectors * blocks,
-                 c.n * (3 * c.j_vectors + copied), large, c.far_lines}}, c.i * c.o_tiles * depths};
+                 c.n * (3 * c.j_vectors + copied), large, c.far_lines * blocks}}, c.i * c.o_tiles * depths};
     }
     case Algorithm::flat_features:
         return {{{1, c.n * c.o * c.f_vectors, c.n * c.o_tiles * c.f_vectors,
                  c.o_tiles * c.f_panels * depths, c.o * c.f_vectors * depths,
-                 c.n * (c.i * c.j_vectors + c.i / 4 + copied), large * depths, c.far_lines}},
+                 c.n * (c.i * c.j_vectors + c.i / 4 + copied), large * depths, c.far_lines * depths}},
                 smaller(c.i, c.f_panels) * c.o_tiles};
     default: return {{{1, c.n * c.o * c.f, c.n * c.o * c.i, 0, 0, 0, 0, 0}}, 1};
     }

@@ -5,6 +5,7 @@
 #include "parts.hpp"
 
 #include <cstring>
+#include <type_traits>
 
 #include "pool.hpp"
 #include "select.hpp"
@@ -105,9 +106,63 @@ template <class Real> Strided<const Real> strided(const Layout& layout, const Vi
     return {data<Real>(view), layout.positions(array), layout.step(own, array)};
 }
 
-template <class Real> Strided<Real> strided(const Layout& layout, PyObject* result, int array) {
+template <class Real> Strided<Real> strided(const Layout& layout, Real* result, int array) {
     const int own = array == Layout::d1 ? Layout::first : Layout::second;
-    return {data<Real>(result), layout.positions(array), layout.step(own, array)};
+    return {result, layout.positions(array), layout.step(own, array)};
+}
+
+// The elements of a call that has one weight for each: the first axis of all arguments, by which
+// everything else is the same. `count` is 0 where there are none, and the call is one.
+struct Elements {
+    Index count = 0;
+    Index calls() const { return count ? count : 1; }
+
+    // Takes the axis from an argument, or its shape, and says how many numbers lie between two of
+    // its elements; false where it has another number of them.
+    bool take(View& view, Index& step) {
+        if (view.axes < 2 || view.sizes[0] < 1 || (count && view.sizes[0] != count)) return false;
+        count = view.sizes[0];
+        step = view.data ? view.steps[0] : 0;
+        --view.axes;
+        for (int axis = 0; axis < view.axes; ++axis) {
+            view.sizes[axis] = view.sizes[axis + 1];
+            if (view.data) view.steps[axis] = view.steps[axis + 1];
+        }
+        return true;
+    }
+    // The shape of all results, from that of one.
+    Shape all(const Shape& one) const {
+        Shape shape;
+        shape.axes = one.axes + 1;
+        shape.sizes[0] = count;
+        for (int axis = 0; axis < one.axes; ++axis) shape.sizes[axis + 1] = one.sizes[axis];
+        return shape;
+    }
+    // call(k) for each, of so many operations, until one fails or there is no going on.
+    template <class Call>
+    bool run(double operations, double most, const GoOn& go_on, const Call& call) const {
+        double since = 0;
+        for (Index k = 0; k < calls(); ++k) {
+            if (since >= most) {
+                if (!go_on()) return false;
+                since = 0;
+            }
+            if (!call(k)) return false;
+            since += operations;
+        }
+        return true;
+    }
+};
+
+double most_operations(int type, int threads) {
+    return type == NPY_FLOAT ? operations_of_part(kernel().in_float, threads)
+                             : operations_of_part(kernel().in_double, threads);
+}
+
+// Goes to the element after so many numbers.
+void advance(View& view, Index numbers) {
+    if (view.data)
+        view.data = static_cast<const char*>(view.data) + numbers * (view.type == NPY_FLOAT ? 4 : 8);
 }
 
 bool is_weight(const View& view, Index outputs, Index features_1, Index features_2) {
@@ -133,7 +188,7 @@ bool takes(const Pairs& p, int type, const bool* needed) {
 template <class Real>
 bool pairs_in(
     const Layout& layout, const Pairs& p, const View& x1, const View& x2, const View& weight,
-    const View& bias, PyObject* out, int threads, const GoOn& go_on) {
+    const View& bias, Real* out, int threads, const GoOn& go_on) {
     const auto first = strided<Real>(layout, x1, Layout::x1);
     const auto second = strided<Real>(layout, x2, Layout::x2);
     const Operations<Real>& on = operations<Real>(kernel());
@@ -141,7 +196,7 @@ bool pairs_in(
     return pairs_in_parts(p, p.all_operations(), most, go_on, [&](const PairsPart& part, const Pairs& mine) {
         return on.pairs(
             mine, part.first(first), part.second(second), data<Real>(weight), data<Real>(bias),
-            data<Real>(out) + part.result(p), threads);
+            out + part.result(p), threads);
     });
 }
 
@@ -157,9 +212,13 @@ PyObject* make_results_with(PyObject*, PyObject* function) {
     Py_RETURN_NONE;
 }
 
-// A new array for a result. For arguments of `like`'s kind, where that is a capsule, it looks at the
-// memory of what the maker has made, which is its base.
-PyObject* new_result(PyObject* like, Shape& shape, int type) {
+// A new array for the result of one, or of each of the elements. For arguments of `like`'s kind, where
+// that is a capsule, it looks at the memory of what the maker has made, which is its base.
+PyObject* new_result(PyObject* like, Shape& shape, int type, const Elements& each) {
+    if (each.count) {
+        Shape all = each.all(shape);
+        return new_result(like, all, type, {});
+    }
     if (!maker || !PyCapsule_CheckExact(like)) return PyArray_SimpleNew(shape.axes, shape.sizes, type);
     PyObject* sizes = PyTuple_New(shape.axes);
     for (int axis = 0; sizes && axis < shape.axes; ++axis) {
@@ -185,22 +244,18 @@ PyObject* new_result(PyObject* like, Shape& shape, int type) {
     return array;
 }
 
-// bilinear(x1, x2, weight, bias[, most threads]); for the tests: (…, algorithm, threads)
-PyObject* bilinear(PyObject*, PyObject* const* arguments, Py_ssize_t count) {
-    if (count < 4 || count > 6) {
-        PyErr_SetString(PyExc_TypeError, "bilinear: takes x1, x2, weight and bias");
-        return nullptr;
-    }
-    Threads threads{count == 6};
-    if (count > 4 && !threads_of(arguments[count - 1], threads)) return nullptr;
-    View x1, x2, weight, bias;
-    if (!view_of(arguments[0], x1) || !view_of(arguments[1], x2) || !view_of(arguments[2], weight) ||
-        x2.type != x1.type || weight.type != x1.type || !has_rows(x1) || !has_rows(x2) ||
-        weight.axes != 3 || !is_weight(weight, weight.sizes[0], x1.features(), x2.features()))
+// The result for arguments as they are seen, or None; for each of the elements, if there are any.
+// `asked` names an algorithm.
+PyObject* forward_of(
+    PyObject* like, View& x1, View& x2, View& weight, const View& bias, Elements each,
+    const Threads& threads, PyObject* asked) {
+    Index next_1 = 0, next_2 = 0, next_weight = 0;
+    if (each.count && (!each.take(x1, next_1) || !each.take(x2, next_2) || !each.take(weight, next_weight)))
         Py_RETURN_NONE;
     const int type = x1.type;
-    if (arguments[3] != Py_None &&
-        (!view_of(arguments[3], bias) || bias.type != type || !is_bias(bias, weight.sizes[0])))
+    if (x2.type != type || weight.type != type || !has_rows(x1) || !has_rows(x2) || weight.axes != 3 ||
+        !is_weight(weight, weight.sizes[0], x1.features(), x2.features()) ||
+        (bias.data && (bias.type != type || !is_bias(bias, weight.sizes[0]))))
         Py_RETURN_NONE;
     Shape shape;
     if (!broadcast(x1, x2, shape)) Py_RETURN_NONE;
@@ -218,40 +273,70 @@ PyObject* bilinear(PyObject*, PyObject* const* arguments, Py_ssize_t count) {
         step_1 = layout.row_step(Layout::x1, x1), step_2 = layout.row_step(Layout::x2, x2);
         if (are_rows && (step_1 == 0 || step_2 == 0)) Py_RETURN_NONE;
     }
-    if (are_rows) {
-        Algorithm algorithm = Algorithm::chosen;
-        if (count == 6 && !algorithm_of(arguments[4], Operation::forward, s, type, true, algorithm))
-            return nullptr;
-        PyObject* out = new_result(arguments[0], shape, type);
-        if (!out) return nullptr;
-        const int many = threads.count(s.operations());
-        return released(s.operations(), out, [&](GoOn go_on) {
-            if (type == NPY_FLOAT)
-                return forward_in_parts<float>(
-                    kernel().in_float, s, {data<float>(x1), step_1}, {data<float>(x2), step_2},
-                    data<float>(weight), data<float>(bias), data<float>(out), many, algorithm, go_on);
-            return forward_in_parts<double>(
-                kernel().in_double, s, {data<double>(x1), step_1}, {data<double>(x2), step_2},
-                data<double>(weight), data<double>(bias), data<double>(out), many, algorithm, go_on);
-        });
+    Algorithm algorithm = Algorithm::chosen;
+    Pairs p{};
+    if (!are_rows) {
+        p = pairs_of(layout, s.outputs, s.features_1, s.features_2);
+        if (!threads.asked && !takes(p, type, nullptr)) Py_RETURN_NONE;
+    } else if (!algorithm_of(asked, Operation::forward, s, type, true, algorithm)) {
+        return nullptr;
     }
-
-    const Pairs p = pairs_of(layout, s.outputs, s.features_1, s.features_2);
-    if (!threads.asked && !takes(p, type, nullptr)) Py_RETURN_NONE;
-    PyObject* out = new_result(arguments[0], shape, type);
+    PyObject* out = new_result(like, shape, type, each);
     if (!out) return nullptr;
-    const int many = threads.count(p.operations());
-    return released(p.operations(), out, [&](GoOn go_on) {
-        return type == NPY_FLOAT
-            ? pairs_in<float>(layout, p, x1, x2, weight, bias, out, many, go_on)
-            : pairs_in<double>(layout, p, x1, x2, weight, bias, out, many, go_on);
+    const double operations = are_rows ? s.operations() : p.operations();
+    const int many = threads.count(operations);
+    const auto compute = [&](auto* result, const GoOn& go_on) {
+        using Real = std::remove_pointer_t<decltype(result)>;
+        if (!are_rows) return pairs_in<Real>(layout, p, x1, x2, weight, bias, result, many, go_on);
+        return forward_in_parts<Real>(
+            lucid::operations<Real>(kernel()), s, {data<Real>(x1), step_1}, {data<Real>(x2), step_2},
+            data<Real>(weight), data<Real>(bias), result, many, algorithm, go_on);
+    };
+    return released(operations * double(each.calls()), out, [&](GoOn go_on) {
+        return each.run(operations, most_operations(type, many), go_on, [&](Index k) {
+            if (k > 0) advance(x1, next_1), advance(x2, next_2), advance(weight, next_weight);
+            const Index at = k * s.samples * s.outputs;
+            return type == NPY_FLOAT ? compute(data<float>(out) + at, go_on)
+                                     : compute(data<double>(out) + at, go_on);
+        });
     });
+}
+
+// bilinear(x1, x2, weight, bias[, most threads]); for the tests: (…, algorithm, threads)
+PyObject* bilinear(PyObject*, PyObject* const* arguments, Py_ssize_t count) {
+    if (count < 4 || count > 6) {
+        PyErr_SetString(PyExc_TypeError, "bilinear: takes x1, x2, weight and bias");
+        return nullptr;
+    }
+    Threads threads{count == 6};
+    if (count > 4 && !threads_of(arguments[count - 1], threads)) return nullptr;
+    View x1, x2, weight, bias;
+    if (!view_of(arguments[0], x1) || !view_of(arguments[1], x2) || !view_of(arguments[2], weight) ||
+        (arguments[3] != Py_None && !view_of(arguments[3], bias)))
+        Py_RETURN_NONE;
+    return forward_of(
+        arguments[0], x1, x2, weight, bias, {}, threads, count == 6 ? arguments[4] : Py_None);
+}
+
+// bilinear_each(x1, x2, weight, None, most threads): the first axes are the elements
+PyObject* bilinear_each(PyObject*, PyObject* const* arguments, Py_ssize_t count) {
+    if (count != 5 || arguments[3] != Py_None) {
+        PyErr_SetString(PyExc_TypeError, "bilinear_each: takes x1, x2, weight, None and a number");
+        return nullptr;
+    }
+    Threads threads;
+    if (!threads_of(arguments[4], threads)) return nullptr;
+    View x1, x2, weight, no_bias;
+    if (!view_of(arguments[0], x1) || !view_of(arguments[1], x2) || !view_of(arguments[2], weight) ||
+        x1.axes == 0 || x1.sizes[0] < 1)
+        Py_RETURN_NONE;
+    return forward_of(arguments[0], x1, x2, weight, no_bias, {x1.sizes[0]}, threads, Py_None);
 }
 
 // An input of `gradients`: an array, or its shape where its values are not needed.
 bool input_of(PyObject* object, int type, bool needed, View& input) {
     if (PyTuple_Check(object)) return !needed && shape_of(object, input);
-    return view_of(object, input) && input.type == type && has_rows(input);
+    return view_of(object, input) && input.type == type;
 }
 
 // Three truth values; false where the object is something else.
@@ -267,17 +352,14 @@ bool flags_of(PyObject* tuple, bool (&needed)[3]) {
 
 // A tuple of new arrays for the gradients that are needed, None for the others.
 PyObject* results_of(
-    PyObject* like, const bool (&needed)[3], int type, Shape& x1, Shape& x2, Index outputs, PyObject* (&results)[3]) {
-    Shape weight;
-    weight.axes = 3;
-    weight.sizes[0] = outputs, weight.sizes[1] = x1.features(), weight.sizes[2] = x2.features();
-    Shape* const shapes[3] = {&x1, &x2, &weight};
+    PyObject* like, const bool (&needed)[3], int type, Shape* const (&shapes)[3], const Elements& each,
+    PyObject* (&results)[3]) {
     PyObject* found = PyTuple_New(3);
     if (!found) return nullptr;
     for (int k = 0; k < 3; ++k) {
         results[k] = nullptr;
         if (needed[k]) {
-            results[k] = new_result(like, *shapes[k], type);
+            results[k] = new_result(like, *shapes[k], type, each);
             if (!results[k]) return Py_DECREF(found), nullptr;
         } else {
             Py_INCREF(Py_None);
@@ -328,15 +410,19 @@ template <class Real> Matrix<Real> matrix(const Layout& layout, const View& view
     return {data<Real>(view), layout.row_step(array, view)};
 }
 
+// Into the results of the element k.
 template <class Real>
 bool gradients_in(
-    const Factors& f, const Group& group, PyObject* const* results, int threads, Algorithm inputs,
-    Algorithm of_weight, const GoOn& go_on) {
+    const Factors& f, const Group& group, PyObject* const* results, Index k, int threads,
+    Algorithm inputs, Algorithm of_weight, const GoOn& go_on) {
     const Operations<Real>& on = operations<Real>(kernel());
     const Layout& layout = group.layout;
-    PyObject* const d1 = group.needed[0] ? results[0] : nullptr;
-    PyObject* const d2 = group.needed[1] ? results[1] : nullptr;
-    Real* const d_weight = group.needed[2] ? data<Real>(results[2]) : nullptr;
+    const auto result = [&](int which, Index numbers) {
+        return group.needed[which] ? data<Real>(results[which]) + k * numbers : nullptr;
+    };
+    Real* const d1 = result(0, f.x1.rows() * f.x1.features());
+    Real* const d2 = result(1, f.x2.rows() * f.x2.features());
+    Real* const d_weight = result(2, f.g.features() * f.x1.features() * f.x2.features());
     const Pairs p = pairs_of(layout, f.g.features(), f.x1.features(), f.x2.features());
     if (!group.is_rows) {
         const auto x1 = strided<Real>(layout, f.x1, Layout::x1), x2 = strided<Real>(layout, f.x2, Layout::x2);
@@ -360,8 +446,7 @@ bool gradients_in(
     bool done = true;
     if (d1 || d2)
         done = inputs_in_parts<Real>(
-            on, s, rows, first, second, data<Real>(f.weight), data<Real>(d1), data<Real>(d2), threads,
-            inputs, go_on);
+            on, s, rows, first, second, data<Real>(f.weight), d1, d2, threads, inputs, go_on);
     if (done && d_weight && (d1 || d2) && s.operations() >= operations_of_part(on, 1)) done = go_on();
     if (done && d_weight)
         done = weight_in_parts<Real>(
@@ -385,6 +470,67 @@ bool groups_of(const Factors& f, const bool (&needed)[3], bool asked, Group (&gr
     return true;
 }
 
+// The gradients for factors as they are seen, or None; for each of the elements, if there are any.
+// `asked` names the algorithms for the inputs' and for the weight's.
+PyObject* gradients_of(
+    PyObject* like, Factors& f, const bool (&needed)[3], Elements each, const Threads& threads,
+    PyObject* const (&asked)[2]) {
+    const bool of_inputs = needed[0] || needed[1];
+    Index next[4] = {};
+    if (each.count && (!each.take(f.g, next[0]) || !each.take(f.x1, next[1]) || !each.take(f.x2, next[2]) ||
+                       (of_inputs && !each.take(f.weight, next[3]))))
+        Py_RETURN_NONE;
+    const int type = f.g.type;
+    if (!has_rows(f.g) || (f.x1.data && !has_rows(f.x1)) || (f.x2.data && !has_rows(f.x2)) ||
+        f.g.axes != (f.x1.axes > f.x2.axes ? f.x1.axes : f.x2.axes) ||
+        (of_inputs && !is_weight(f.weight, f.g.features(), f.x1.features(), f.x2.features())))
+        Py_RETURN_NONE;
+    if (!needed[1] && !needed[2]) f.x1.data = nullptr;
+    if (!needed[0] && !needed[2]) f.x2.data = nullptr;
+    const Sizes s{f.g.rows(), f.g.features(), f.x1.features(), f.x2.features()};
+    Group groups[3];
+    int group_count;
+    if (s.operations() == 0 || !groups_of(f, needed, threads.asked, groups, group_count))
+        Py_RETURN_NONE;
+    Algorithm inputs = Algorithm::chosen, of_weight = Algorithm::chosen;
+    const bool both = needed[0] == needed[1];  // or neither
+    if (!algorithm_of(asked[0], Operation::inputs, s, type, both, inputs) ||
+        !algorithm_of(asked[1], Operation::weight, s, type, true, of_weight))
+        return nullptr;
+
+    Shape weight;
+    weight.axes = 3;
+    weight.sizes[0] = s.outputs, weight.sizes[1] = s.features_1, weight.sizes[2] = s.features_2;
+    PyObject* results[3];
+    PyObject* found = results_of(like, needed, type, {&f.x1, &f.x2, &weight}, each, results);
+    if (!found) return nullptr;
+    double operations = 0;
+    for (int k = 0; k < group_count; ++k) operations += groups[k].operations;
+    const int many = threads.count(operations);
+    return released(operations * double(each.calls()), found, [&](GoOn go_on) {
+        return each.run(operations, most_operations(type, many), go_on, [&](Index k) {
+            if (k > 0) {
+                advance(f.g, next[0]), advance(f.x1, next[1]), advance(f.x2, next[2]);
+                advance(f.weight, next[3]);
+            }
+            bool done = true;
+            for (int n = 0; done && n < group_count; ++n)
+                done = type == NPY_FLOAT
+                    ? gradients_in<float>(f, groups[n], results, k, many, inputs, of_weight, go_on)
+                    : gradients_in<double>(f, groups[n], results, k, many, inputs, of_weight, go_on);
+            return done;
+        });
+    });
+}
+
+// The arguments g, x1, x2, weight and needed, as they are seen; false where one is none.
+bool factors_of(PyObject* const* arguments, const bool (&needed)[3], Factors& f) {
+    return view_of(arguments[0], f.g) && input_of(arguments[1], f.g.type, needed[1] || needed[2], f.x1) &&
+           input_of(arguments[2], f.g.type, needed[0] || needed[2], f.x2) &&
+           ((!needed[0] && !needed[1]) ||
+            (view_of(arguments[3], f.weight) && f.weight.type == f.g.type));
+}
+
 // gradients(g, x1, x2, weight, needed[, most threads]); for the tests: (…, inputs' algorithm,
 // weight's algorithm, threads)
 PyObject* gradients(PyObject*, PyObject* const* arguments, Py_ssize_t count) {
@@ -396,43 +542,25 @@ PyObject* gradients(PyObject*, PyObject* const* arguments, Py_ssize_t count) {
     Threads threads{count == 8};
     if (count > 5 && !threads_of(arguments[count - 1], threads)) return nullptr;
     Factors f;
-    if (!view_of(arguments[0], f.g) || !has_rows(f.g) ||
-        !input_of(arguments[1], f.g.type, needed[1] || needed[2], f.x1) ||
-        !input_of(arguments[2], f.g.type, needed[0] || needed[2], f.x2))
-        Py_RETURN_NONE;
-    if (f.g.axes != (f.x1.axes > f.x2.axes ? f.x1.axes : f.x2.axes)) Py_RETURN_NONE;
-    if ((needed[0] || needed[1]) &&
-        (!view_of(arguments[3], f.weight) || f.weight.type != f.g.type ||
-         !is_weight(f.weight, f.g.features(), f.x1.features(), f.x2.features())))
-        Py_RETURN_NONE;
-    if (!needed[1] && !needed[2]) f.x1.data = nullptr;
-    if (!needed[0] && !needed[2]) f.x2.data = nullptr;
-    const Sizes s{f.g.rows(), f.g.features(), f.x1.features(), f.x2.features()};
-    Group groups[3];
-    int group_count;
-    if (s.operations() == 0 || !groups_of(f, needed, threads.asked, groups, group_count))
-        Py_RETURN_NONE;
-    Algorithm inputs = Algorithm::chosen, of_weight = Algorithm::chosen;
-    const bool both = needed[0] == needed[1];  // or neither
-    if (count == 8 &&
-        (!algorithm_of(arguments[5], Operation::inputs, s, f.g.type, both, inputs) ||
-         !algorithm_of(arguments[6], Operation::weight, s, f.g.type, true, of_weight)))
-        return nullptr;
+    if (!factors_of(arguments, needed, f)) Py_RETURN_NONE;
+    const bool asked = count == 8;
+    return gradients_of(
+        arguments[0], f, needed, {}, threads,
+        {asked ? arguments[5] : Py_None, asked ? arguments[6] : Py_None});
+}
 
-    PyObject* results[3];
-    PyObject* found = results_of(arguments[0], needed, f.g.type, f.x1, f.x2, s.outputs, results);
-    if (!found) return nullptr;
-    double operations = 0;
-    for (int k = 0; k < group_count; ++k) operations += groups[k].operations;
-    const int many = threads.count(operations);
-    return released(operations, found, [&](GoOn go_on) {
-        bool done = true;
-        for (int k = 0; done && k < group_count; ++k)
-            done = f.g.type == NPY_FLOAT
-                ? gradients_in<float>(f, groups[k], results, many, inputs, of_weight, go_on)
-                : gradients_in<double>(f, groups[k], results, many, inputs, of_weight, go_on);
-        return done;
-    });
+// gradients_each(g, x1, x2, weight, needed, most threads): the first axes are the elements
+PyObject* gradients_each(PyObject*, PyObject* const* arguments, Py_ssize_t count) {
+    bool needed[3];
+    if (count != 6 || !flags_of(arguments[4], needed)) {
+        PyErr_SetString(PyExc_TypeError, "gradients_each: takes g, x1, x2, weight, three flags and a number");
+        return nullptr;
+    }
+    Threads threads;
+    if (!threads_of(arguments[5], threads)) return nullptr;
+    Factors f;
+    if (!factors_of(arguments, needed, f) || f.g.axes == 0 || f.g.sizes[0] < 1) Py_RETURN_NONE;
+    return gradients_of(arguments[0], f, needed, {f.g.sizes[0]}, threads, {Py_None, Py_None});
 }
 
 // Sizes from a tuple, for `plan`: of an array that could exist.
@@ -614,6 +742,8 @@ template <class Function> PyCFunction as_function(Function function) {
 PyMethodDef methods[] = {
     {"bilinear", as_function(bilinear), METH_FASTCALL, nullptr},
     {"gradients", as_function(gradients), METH_FASTCALL, nullptr},
+    {"bilinear_each", as_function(bilinear_each), METH_FASTCALL, nullptr},
+    {"gradients_each", as_function(gradients_each), METH_FASTCALL, nullptr},
     {"make_results_with", make_results_with, METH_O, nullptr},
     {"plan", as_function(plan), METH_FASTCALL, nullptr},
     {"algorithms", algorithms, METH_NOARGS, nullptr},

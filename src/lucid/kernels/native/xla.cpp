@@ -10,7 +10,7 @@
 //     Q(g, x1, W, x2) = Σ g[k, s, a, b, o] · x1[k, s, a, i] · W[k, o, i, j] · x2[k, s, b, j]
 //
 // have the numbers 0 (g, and the result), 1 (x1), 2 (x2) and 3 (W); k counts weights, each with rows
-// of its own, and only pairs have more than one a or b. A function computes its wanted factors,
+// of its own, and only pairs have more than one a or b: rows may come without these axes. A function computes its wanted factors,
 // from all those that they need, in this order.
 #include "xla.hpp"
 
@@ -18,7 +18,9 @@
 #include <cstdint>
 #include <type_traits>
 
+#include "halves.hpp"
 #include "pool.hpp"
+#include "scratch.hpp"
 #include "select.hpp"
 
 namespace {
@@ -94,7 +96,7 @@ struct Frame {
 };
 
 constexpr int is_question = 1, is_buffer = 1, in_execution = 3;
-constexpr int float32 = 11, float64 = 12;
+constexpr int float16 = 10, float32 = 11, float64 = 12, bfloat16 = 16;
 constexpr int invalid_argument = 3, resource_exhausted = 8;
 
 Error* error(const Frame* frame, int code, const char* message) {
@@ -128,21 +130,30 @@ constexpr bool is_needed(unsigned wanted, int factor) { return wanted & ~(1u << 
 struct Call {
     Index groups = -1, shared = -1, firsts = -1, seconds = -1;
     Index outputs = -1, features_1 = -1, features_2 = -1;
-    int dtype = -1;
-    void *given[factors] = {}, *found[factors] = {};
+    struct Place {
+        void* data = nullptr;
+        int dtype = 0;
+    };
+    Place given[factors], found[factors];
 
     // Takes the next buffer for a factor; false where it is not what the others say.
-    bool take(int factor, const Buffers& from, std::int64_t k, void** place) {
+    bool take(int factor, const Buffers& from, std::int64_t k, Place* places) {
         if (k >= from.count || from.kinds[k] != is_buffer) return false;
         const Buffer& buffer = *from.buffers[k];
-        if (buffer.size < sizeof(Buffer) || buffer.rank != (factor == result ? 5 : 4)) return false;
-        if (dtype < 0) dtype = buffer.dtype;
-        place[factor] = buffer.data;
+        if (buffer.size < sizeof(Buffer)) return false;
+        const bool are_rows = factor != weight && buffer.rank == 3;
+        if (!are_rows && buffer.rank != (factor == result ? 5 : 4)) return false;
+        const int dtype = buffer.dtype;
+        if (dtype != float16 && dtype != bfloat16 && dtype != float32 && dtype != float64) return false;
+        places[factor] = {buffer.data, dtype};
         const std::int64_t* sizes = buffer.sizes;
-        if (buffer.dtype != dtype || !is(groups, sizes[0])) return false;
+        if (!is(groups, sizes[0])) return false;
         if (factor == weight)
             return is(outputs, sizes[1]) && is(features_1, sizes[2]) && is(features_2, sizes[3]);
         if (!is(shared, sizes[1])) return false;
+        if (are_rows)
+            return is(firsts, 1) && is(seconds, 1) &&
+                   is(factor == first ? features_1 : factor == second ? features_2 : outputs, sizes[2]);
         if (factor == first) return is(firsts, sizes[2]) && is(features_1, sizes[3]);
         if (factor == second) return is(seconds, sizes[2]) && is(features_2, sizes[3]);
         return is(firsts, sizes[2]) && is(seconds, sizes[3]) && is(outputs, sizes[4]);
@@ -154,60 +165,175 @@ struct Call {
     }
 };
 
-template <class Real> bool compute(const Call& call, unsigned wanted) {
+// So many shared positions, and rows of x1 in each of them.
+struct Part {
+    Index shared, firsts;
+    Adds adds;
+};
+
+// A part of a call, with one weight, from `given` into `found`; `more` has room for a gradient of it.
+template <class Real>
+bool compute(
+    const Call& call, unsigned wanted, const Part& part, Real* const (&given)[factors],
+    Real* const (&found)[factors], Real* more) {
     const Operations<Real>& on = operations<Real>(kernel());
-    const Index rows_1 = call.shared * call.firsts, rows_2 = call.shared * call.seconds;
-    const Sizes s{call.shared, call.outputs, call.features_1, call.features_2};
-    const Index row = call.seconds * s.outputs, all = call.firsts * row;
+    const Sizes s{part.shared, call.outputs, call.features_1, call.features_2};
+    const Index row = call.seconds * s.outputs;
     const Pairs p{
-        call.shared, call.firsts, call.seconds, s.outputs, s.features_1, s.features_2,
-        {call.shared, 0, all}, row, s.outputs};
-    const bool pairs = call.firsts * call.seconds > 1;
-    const Index matrix = s.features_1 * s.features_2;
-    const Index steps[factors] = {
-        rows_1 * call.seconds * s.outputs, rows_1 * s.features_1, rows_2 * s.features_2,
-        s.outputs * matrix};
+        part.shared, part.firsts, call.seconds, s.outputs, s.features_1, s.features_2,
+        {part.shared, 0, part.firsts * row}, row, s.outputs};
     const int threads = is_worth_threads(p.operations()) ? get_threads() : 1;
-    const auto strided = [&](auto* data, Index rows, Index features) {
-        return Strided<std::remove_pointer_t<decltype(data)>>{
-            data, {call.shared, 0, rows * features}, features};
-    };
-    bool done = true;
-    for (Index k = 0; done && k < call.groups; ++k) {
-        const auto part = [&](void* const* data, int factor) {
-            return data[factor] ? static_cast<Real*>(data[factor]) + k * steps[factor] : nullptr;
+    if (call.firsts * call.seconds > 1) {
+        const auto strided = [&](auto* data, Index rows, Index features) {
+            return Strided<std::remove_pointer_t<decltype(data)>>{
+                data, {part.shared, 0, rows * features}, features};
         };
-        const Matrix<Real> g{part(call.given, result), s.outputs};
-        const Matrix<Real> x1{part(call.given, first), s.features_1};
-        const Matrix<Real> x2{part(call.given, second), s.features_2};
-        const Real* w = part(call.given, weight);
-        if (pairs) {
-            if (is_in(wanted, result))
-                done = on.pairs(
-                    p, strided(x1.data, call.firsts, s.features_1),
-                    strided(x2.data, call.seconds, s.features_2), w, nullptr,
-                    part(call.found, result), threads);
-            if (done && wanted >> first)
-                done = on.pair_gradients(
-                    p, g.data, strided(x1.data, call.firsts, s.features_1),
-                    strided(x2.data, call.seconds, s.features_2), w,
-                    strided(part(call.found, first), call.firsts, s.features_1),
-                    strided(part(call.found, second), call.seconds, s.features_2),
-                    part(call.found, weight), {}, threads);
-            continue;
-        }
-        if (is_in(wanted, result))
-            done = on.forward(
-                s, x1, x2, w, nullptr, part(call.found, result), threads, Algorithm::chosen);
-        if (done && (is_in(wanted, first) || is_in(wanted, second)))
-            done = on.input_gradients(
-                s, g, x1, x2, w, part(call.found, first), part(call.found, second), threads,
-                Algorithm::chosen);
-        if (done && is_in(wanted, weight))
-            done = on.weight_gradient(
-                s, g, x1, x2, part(call.found, weight), threads, Algorithm::chosen);
+        const auto x1 = strided(static_cast<const Real*>(given[first]), part.firsts, s.features_1);
+        const auto x2 = strided(static_cast<const Real*>(given[second]), call.seconds, s.features_2);
+        if (is_in(wanted, result) && !on.pairs(p, x1, x2, given[weight], nullptr, found[result], threads))
+            return false;
+        return !(wanted >> first) ||
+               on.pair_gradients(
+                   p, given[result], x1, x2, given[weight],
+                   strided(found[first], part.firsts, s.features_1),
+                   strided(found[second], call.seconds, s.features_2), found[weight], part.adds, threads);
     }
-    return done;
+    const Matrix<Real> g{given[result], s.outputs};
+    const Matrix<Real> x1{given[first], s.features_1}, x2{given[second], s.features_2};
+    if (is_in(wanted, result) &&
+        !on.forward(s, x1, x2, given[weight], nullptr, found[result], threads, Algorithm::chosen))
+        return false;
+    if ((is_in(wanted, first) || is_in(wanted, second)) &&
+        !on.input_gradients(
+            s, g, x1, x2, given[weight], found[first], found[second], threads, Algorithm::chosen))
+        return false;
+    if (!is_in(wanted, weight)) return true;
+    Real* const to = part.adds.weight ? more : found[weight];
+    if (!on.weight_gradient(s, g, x1, x2, to, threads, Algorithm::chosen)) return false;
+    const Index numbers = s.outputs * s.features_1 * s.features_2;
+    for (Index k = 0; part.adds.weight && k < numbers; ++k) found[weight][k] += more[k];
+    return true;
+}
+
+template <class Real> void read(int dtype, const void* from, Index start, Index count, Real* to) {
+    const auto halves = static_cast<const std::uint16_t*>(from) + start;
+    in_chunks(count, [&](Index at, Index length) {
+        if (dtype == float16) widen<Half>(halves + at, length, to + at);
+        else if (dtype == bfloat16) widen<Brain>(halves + at, length, to + at);
+        else if (dtype == float32) copy(static_cast<const float*>(from) + start + at, length, to + at);
+        else copy(static_cast<const double*>(from) + start + at, length, to + at);
+    });
+}
+
+template <class Real> void write(int dtype, const Real* from, Index count, void* to, Index start) {
+    const auto halves = static_cast<std::uint16_t*>(to) + start;
+    in_chunks(count, [&](Index at, Index length) {
+        if (dtype == float16) narrow<Half>(from + at, length, halves + at);
+        else if (dtype == bfloat16) narrow<Brain>(from + at, length, halves + at);
+        else if (dtype == float32) copy(from + at, length, static_cast<float*>(to) + start + at);
+        else copy(from + at, length, static_cast<double*>(to) + start + at);
+    });
+}
+
+constexpr Index converted_bytes = 8 << 20;  // of g, x1 and x2, as many of results, at a time
+
+// How a call is cut where a factor has another dtype than the kernel computes in: as many shared
+// positions at a time as there is room to convert, or rows of x1 where there is not room for one.
+template <class Real> class Parts {
+public:
+    Parts(const Call& call, unsigned wanted) : call_(call), most_{call.shared, call.firsts, {}} {
+        const Index matrix = call.features_1 * call.features_2;
+        const Index numbers[factors] = {
+            call.seconds * call.outputs, call.features_1, call.seconds * call.features_2,
+            call.outputs * matrix};
+        bool converts = false;
+        for (int k = 0; k < factors; ++k) {
+            of_row_[k] = numbers[k];
+            converts = converts || is_converted(call.given[k]) || is_converted(call.found[k]);
+        }
+        if (converts) {
+            const Index of_first = numbers[result] + numbers[first];
+            most_.shared = fitting(call.firsts * of_first + numbers[second], call.shared);
+            if (most_.shared == 1) most_.firsts = fitting(of_first, call.firsts);
+        }
+        const bool is_cut = most_.shared < call.shared || most_.firsts < call.firsts;
+        for (int k = 0; k < factors; ++k) {
+            given_[k] = take(is_converted(call.given[k]) ? size(k, most_) : 0);
+            found_[k] = take(is_converted(call.found[k]) ? size(k, most_) : 0);
+        }
+        more_ = take(is_cut && is_in(wanted, weight) ? numbers[weight] : 0);
+    }
+    Index scratch() const { return all_; }
+
+    // Everything, with so much scratch.
+    bool run(unsigned wanted, Real* scratch) const {
+        for (Index n = 0; n < call_.groups; ++n)
+            for (Index s = 0; s < call_.shared; s += most_.shared)
+                for (Index a = 0; a < call_.firsts; a += most_.firsts)
+                    if (!run(wanted, scratch, n, s, a)) return false;
+        return true;
+    }
+
+private:
+    static constexpr int own = sizeof(Real) == 8 ? float64 : float32;
+
+    static bool is_converted(const Call::Place& place) { return place.data && place.dtype != own; }
+    static Real* at(const Call::Place& place, Index start, Real* converted) {
+        if (!place.data || is_converted(place)) return place.data ? converted : nullptr;
+        return static_cast<Real*>(place.data) + start;
+    }
+    static Index fitting(Index one, Index all) {
+        const Index count = converted_bytes / Index(sizeof(Real)) / one;
+        return count < 1 ? 1 : count < all ? count : all;
+    }
+    Index size(int k, const Part& part) const {
+        return k == weight ? of_row_[k] : part.shared * (k == second ? 1 : part.firsts) * of_row_[k];
+    }
+    Index take(Index numbers) {
+        const Index begin = all_;
+        all_ += numbers;
+        return begin;
+    }
+
+    bool run(unsigned wanted, Real* scratch, Index n, Index s, Index a) const {
+        const Part part{
+            most_.shared < call_.shared - s ? most_.shared : call_.shared - s,
+            most_.firsts < call_.firsts - a ? most_.firsts : call_.firsts - a,
+            {false, a > 0, s > 0 || a > 0}};
+        const bool ends_row = a + part.firsts == call_.firsts;
+        const bool ends = ends_row && s + part.shared == call_.shared;
+        Index start[factors];
+        Real *given[factors] = {}, *found[factors] = {};
+        for (int k = 0; k < factors; ++k) {
+            const Index position = n * call_.shared + s;
+            start[k] = of_row_[k] *
+                       (k == weight ? n : k == second ? position : position * call_.firsts + a);
+            found[k] = at(call_.found[k], start[k], scratch + found_[k]);
+            given[k] = at(call_.given[k], start[k], scratch + given_[k]);
+            const bool is_read = k == weight ? s + a > 0 : k == second && a > 0;
+            if (is_converted(call_.given[k]) && !is_read)
+                read(call_.given[k].dtype, call_.given[k].data, start[k], size(k, part), given[k]);
+        }
+        if (!compute<Real>(call_, wanted, part, given, found, scratch + more_)) return false;
+        for (int k = 0; k < factors; ++k) {
+            const bool is_whole = k == weight ? ends : k == second ? ends_row : true;
+            if (is_converted(call_.found[k]) && is_whole)
+                write(call_.found[k].dtype, found[k], size(k, part), call_.found[k].data, start[k]);
+        }
+        return true;
+    }
+
+    const Call& call_;
+    Part most_;
+    Index of_row_[factors];  // numbers for each row of x1 in a shared position; of x2, for all of its
+    Index given_[factors], found_[factors], more_, all_ = 0;  // in the scratch
+};
+
+template <class Real> bool compute(const Call& call, unsigned wanted) {
+    const Parts<Real> parts(call, wanted);
+    if (parts.scratch() == 0) return parts.run(wanted, nullptr);
+    const Scratch<Real> scratch(parts.scratch());
+    return scratch && parts.run(wanted, scratch.get());
 }
 
 template <unsigned wanted> Error* contract(const Frame* frame) {
@@ -221,11 +347,12 @@ template <unsigned wanted> Error* contract(const Frame* frame) {
         if (fits && is_in(wanted, factor))
             fits = call.take(factor, frame->results, results++, call.found);
     }
-    if (!fits || arguments != frame->arguments.count || results != frame->results.count ||
-        (call.dtype != float32 && call.dtype != float64))
+    if (!fits || arguments != frame->arguments.count || results != frame->results.count)
         return error(frame, invalid_argument, "lucid: not what its kernel computes");
-    const bool done = call.dtype == float32 ? compute<float>(call, wanted)
-                                            : compute<double>(call, wanted);
+    bool is_double = false;
+    for (int k = 0; k < factors; ++k)
+        is_double = is_double || call.given[k].dtype == float64 || call.found[k].dtype == float64;
+    const bool done = is_double ? compute<double>(call, wanted) : compute<float>(call, wanted);
     return done ? nullptr : error(frame, resource_exhausted, "lucid: no memory for its scratch");
 }
 

@@ -27,8 +27,10 @@ def softmax(input: Array, axis: int = -1) -> Array:
     xp = namespace(input)
     if 0 in input.shape:
         return xp.zeros_like(input)
-    result = xp.exp(input - xp.max(input, axis=axis, keepdims=True))
-    return result / xp.sum(result, axis=axis, keepdims=True)
+    result = input - xp.max(input, axis=axis, keepdims=True)
+    result = xp.exp(result)
+    result /= xp.sum(result, axis=axis, keepdims=True)
+    return result
 
 
 def _softmax_gradient(g: Array, y: Array, axis: int) -> Array:

@@ -4,16 +4,14 @@ from __future__ import annotations
 
 from typing import Any
 
-import numpy as np
-
 from ..._arrays import Array, namespace
-from ..._errors import ArgumentError, ShapeError
+from ..._errors import ShapeError
 from ..._op import op
 from ..._shapes import Shape, broadcast_shapes
 from ..._wide import in_float32
 from .._movement import expand_dims, matrix_transpose, squeeze
 from .._products import matmul
-from ._checks import check_floating, check_square
+from ._checks import attempt, check_floating, check_square
 
 
 @op
@@ -37,13 +35,9 @@ def solve(x1: Array, x2: Array, /) -> Array:
     check_square("solve", x1=x1)
     check_floating("solve", x2=x2)
     _check_fits(tuple(x1.shape), tuple(x2.shape))
-    try:
-        return namespace(x1, x2).linalg.solve(x1, x2)
-    except Exception as error:
-        # NumPy's LinAlgError is a ValueError, PyTorch's a RuntimeError
-        if not type(error).__name__.endswith("LinAlgError"):
-            raise
-        raise _singular(x1) from None
+    linalg = namespace(x1, x2).linalg
+    why = "is singular: its rows depend on each other, and no y, or more than one, solves x1 · y = "
+    return attempt("solve", lambda x1: linalg.solve(x1, x2), f"{why}x2", linalg.inv, x1=x1)
 
 
 @solve.gradients(x1=("x1", "y", "x2_shape"), x2=("x1", "x2_shape"))
@@ -73,24 +67,3 @@ def _check_fits(shape_1: Shape, shape_2: Shape) -> None:
             f"{shape_2} do not broadcast; aligned at the right, each pair must be equal or "
             "contain a 1"
         ) from None
-
-
-def _singular(x1: Array) -> ArgumentError:
-    """The error that says which matrix is singular."""
-    shape = tuple(x1.shape)
-    which = next((index for index in np.ndindex(*shape[:-2]) if _is_singular(x1[index])), ())
-    told = f"x1{list(which)} of x1 {shape}" if which else f"x1 {shape}"
-    return ArgumentError(
-        f"solve: {told} is singular: its rows depend on each other, and no y, or more than one, "
-        "solves x1 · y = x2"
-    )
-
-
-def _is_singular(matrix: Array) -> bool:
-    try:
-        namespace(matrix).linalg.inv(matrix)
-    except Exception as error:
-        if not type(error).__name__.endswith("LinAlgError"):
-            raise
-        return True
-    return False

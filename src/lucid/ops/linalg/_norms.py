@@ -1,0 +1,141 @@
+"""Norms of vectors and of matrices."""
+
+from __future__ import annotations
+
+from math import inf
+from typing import Any
+
+from ..._arguments import ANY, TRUTH, check
+from ..._arrays import Array, is_complex, is_half, namespace
+from ..._errors import ArgumentError
+from ..._op import op
+from ..._tape import operand
+from ..._wide import in_float32, widened
+from .._arithmetic import abs, sign
+from .._axes import Axis, axes_of, kept
+from .._comparison import equal, where
+from .._complex import conj, real
+from .._like import astype, ones_like, zeros_like
+from .._movement import expand_dims
+from .._reduce import max, min, sum
+from ._checks import check_floating, check_matrix
+from ._singular_values import svdvals
+
+
+@op(holomorphic=False)
+@in_float32
+def vector_norm(x: Array, /, *, axis: Axis = None, keepdims: bool = False, ord: float = 2) -> Array:
+    """The norm of vectors along `axis` (an axis, several, or None for all).
+
+        out = (Σ |x|^ord)^(1 / ord);  ord = ∞: max |x|, -∞: min |x|, 0: how many x are not 0
+
+    The result is real. Where it is 0, the gradient is 0, as it is of an element that is 0 with
+    `ord` below 2; elements that tie for the maximum or minimum share the gradient evenly. Over no
+    elements the norm is 0, or ∞ for a negative `ord`.
+
+    Raises DTypeError unless x is floating point, ArgumentError for an `ord` that is no number.
+    Source: `linalg.vector_norm` of the array API standard.
+
+    >>> lucid.linalg.vector_norm(lucid.Tensor([[3.0, 4.0], [0.0, 0.0]]), axis=1)
+    Tensor([5.0, 0.0])
+    """
+    check_floating("vector_norm", x=x)
+    check("vector_norm", ANY, ord=ord)
+    check("vector_norm", TRUTH, keepdims=keepdims)
+    xp = namespace(x)
+
+    def total(terms: Array) -> Array:
+        return xp.sum(terms, axis=axis, keepdims=keepdims)
+
+    size = xp.abs(x)
+    if ord == 0:
+        return total(xp.astype(size != 0, size.dtype))
+    if ord == 1:
+        return total(size)
+    if ord == 2:
+        squares = xp.real(x) ** 2 + xp.imag(x) ** 2 if is_complex(x.dtype) else x * x
+        return xp.sqrt(total(squares))
+    if 0 in [x.shape[k] for k in axes_of(axis, len(x.shape))]:
+        return total(size) + (0 if ord > 0 else inf)
+    extreme = xp.max if ord > 0 else xp.min
+    if ord in (inf, -inf):
+        return extreme(size, axis=axis, keepdims=keepdims)
+    # in terms of the largest element (for a negative order, the smallest): nothing overflows
+    unit, one = extreme(size, axis=axis, keepdims=True), xp.ones_like(size)
+    unit = xp.where(xp.isfinite(unit) & (unit > 0), unit, xp.ones_like(unit))
+    zero = size == 0
+    at_zero = xp.zeros_like(size) + (0 if ord > 0 else inf)
+    terms = xp.where(zero, at_zero, xp.where(zero, one, size / unit) ** ord)
+    norm = unit * xp.sum(terms, axis=axis, keepdims=True) ** (1 / ord)
+    return norm if keepdims else xp.squeeze(norm, axis=axes_of(axis, len(x.shape)))
+
+
+def _vector_norm_gradient(
+    g: Array, y: Array, x: Array, axis: Axis, keepdims: bool, ord: float
+) -> Array:
+    # dx = g · sign(x) · (|x| / y)^(ord - 1), and 0 where y is 0
+    if ord == 0:
+        return zeros_like(x)
+    g, y = (kept(each, tuple(x.shape), axis, keepdims) for each in (g, y))
+    if ord == 1:
+        return g * sign(x)
+    if ord in (inf, -inf):
+        chosen = astype(equal(abs(x), y), y.dtype)
+        return g * sign(x) * chosen / sum(chosen, axis=axis, keepdims=True)
+    is_zero = equal(y, 0)
+    unit = x / where(is_zero, ones_like(y), y)
+    if ord > 0 and ord % 2 == 0:  # without |x|, which has no second derivative at 0
+        powers = real(unit * conj(unit)) ** (int(ord) // 2 - 1) if ord > 2 else ones_like(g)
+        return where(is_zero, zeros_like(x), g * unit * powers)
+    size = abs(unit)
+    powers = where(equal(size, 0), ones_like(size), size) ** (ord - 1)
+    return where(is_zero, zeros_like(x), g * sign(x) * powers)
+
+
+vector_norm.gradient(x=_vector_norm_gradient)
+
+_ORDERS = ("fro", "nuc", 1, -1, 2, -2, inf, -inf)
+
+
+def matrix_norm(x: Array, /, *, keepdims: bool = False, ord: Any = "fro") -> Any:
+    """The norm of a matrix, or of each in a stack.
+
+    `ord` is "fro" (Frobenius, the square root of Σ |x|²), "nuc" (the sum of the singular values),
+    2 or -2 (the largest or smallest singular value), 1 or -1 (the largest or smallest sum of |x|
+    over a column), or ∞ or -∞ (over a row).
+
+    Shapes: `x` (..., m, n), the result (...), or (..., 1, 1) with `keepdims`; it is real. What is
+    true of `vector_norm` where an element is 0 or elements tie is true here of columns, rows and
+    singular values. Of a matrix without elements the norms are 0; the smallest of none is ∞.
+
+    Raises ShapeError for an x without two axes, DTypeError unless it is floating point,
+    ArgumentError for another `ord`. Source: `linalg.matrix_norm` of the array API standard.
+
+    >>> lucid.linalg.matrix_norm(lucid.Tensor([[3.0, 0.0], [0.0, 4.0]]), ord=2)
+    Tensor(4.0)
+    """
+    x = operand(x)
+    check_matrix("matrix_norm", x)
+    check_floating("matrix_norm", x=x)
+    check("matrix_norm", TRUTH, keepdims=keepdims)
+    if ord is not None and ord not in _ORDERS:
+        raise ArgumentError(
+            f"matrix_norm: ord is {ord!r:.60}, expected 'fro', 'nuc', 1, -1, 2, -2, inf or -inf"
+        )
+    norm = _matrix_norm(widened(x), "fro" if ord is None else ord)
+    norm = astype(norm, x.dtype) if is_half(x.dtype) else norm
+    return expand_dims(expand_dims(norm, axis=-1), axis=-1) if keepdims else norm
+
+
+def _matrix_norm(x: Any, ord: Any) -> Any:
+    if ord == "fro":
+        return vector_norm(x, axis=(-2, -1))
+    if ord == "nuc":
+        return sum(svdvals(x), axis=-1)
+    if ord in (2, -2):
+        sizes = svdvals(x)
+    else:
+        sizes = sum(abs(x), axis=-2 if ord in (1, -1) else -1)
+    if not sizes.shape[-1]:
+        return sum(sizes, axis=-1) + (0 if ord > 0 else inf)
+    return max(sizes, axis=-1) if ord > 0 else min(sizes, axis=-1)
