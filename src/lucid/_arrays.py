@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable, Mapping
+from contextlib import suppress
 from enum import IntEnum
 from functools import cache, lru_cache
 from importlib import import_module
@@ -221,10 +222,10 @@ def plain_array(function: str, name: str, array: Array) -> Array:
     return np.asarray(array) if isinstance(array, np.ndarray) else array
 
 
-def asarray(value: Any, *, narrow: bool = True) -> Array:
+def asarray(value: Any, dtype: DType | None = None) -> Array:
     """Numbers and nested lists as a NumPy array: floats become float32, complex complex64.
 
-    With `narrow=False` they stay in double precision, for a dtype that is still to come.
+    For a `dtype` that is still to come they stay as exact as they are.
     """
     if is_array(value):
         _refuse_no_numbers(value, value.dtype)
@@ -234,8 +235,14 @@ def asarray(value: Any, *, narrow: bool = True) -> Array:
     except ValueError as error:
         raise ShapeError(f"nested lists of unequal lengths make no array: {error}") from None
     single = {"float64": np.float32, "complex128": np.complex64}.get(array.dtype.name)
-    if single is not None and narrow and not _holds_arrays(value):
+    if single is not None and dtype is None and not _holds_arrays(value):
         array = array.astype(single)
+    elif single is not None and dtype is not None:
+        # NumPy makes floats of integers that no one dtype holds, such as 0 and 2 ** 63
+        dtype = native_dtype(np, dtype)
+        if kind(dtype) is Numbers.INTEGER:
+            with suppress(OverflowError, ValueError):
+                array = np.asarray(value, dtype)
     _refuse_no_numbers(value, array.dtype)
     return array
 
