@@ -457,3 +457,10 @@ def test_dlpack_takes_the_standard_s_arguments() -> None:
         assert x.__dlpack__(**options) is not None
     copied = lucid.from_dlpack(x, copy=True, device="cpu")
     assert not np.shares_memory(copied.numpy(), x.numpy())
+
+
+@pytest.mark.parametrize("make", [lucid.asarray, Tensor])
+def test_integers_beyond_int64_are_exact(make: Callable[..., Tensor]) -> None:
+    numbers = [0, 2**63 + 1]  # of which NumPy makes floats
+    assert make(numbers, dtype=lucid.uint64).tolist() == numbers
+    assert make([[1.5, -2.5]], dtype=lucid.int64).tolist() == [[1, -2]]

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable, Mapping
+from contextlib import suppress
 from enum import IntEnum
 from functools import cache, lru_cache
 from importlib import import_module
@@ -221,10 +222,10 @@ def plain_array(function: str, name: str, array: Array) -> Array:
     return np.asarray(array) if isinstance(array, np.ndarray) else array
 
 
-def asarray(value: Any, *, dtype: DType | None = None) -> Array:
+def asarray(value: Any, dtype: DType | None = None) -> Array:
     """Numbers and nested lists as a NumPy array: floats become float32, complex complex64.
 
-    For a dtype that they are to have they stay in double precision, and integers as they are.
+    For a `dtype` that is still to come they stay as exact as they are.
     """
     if is_array(value):
         _refuse_no_numbers(value, value.dtype)
@@ -233,11 +234,15 @@ def asarray(value: Any, *, dtype: DType | None = None) -> Array:
         array = np.asarray(value)
     except ValueError as error:
         raise ShapeError(f"nested lists of unequal lengths make no array: {error}") from None
-    if array.dtype.kind == "f" and dtype is not None and _holds_integers(value):
-        return np.asarray(value, dtype=native_dtype(np, dtype))  # of int64 and of uint64
     single = {"float64": np.float32, "complex128": np.complex64}.get(array.dtype.name)
     if single is not None and dtype is None and not _holds_arrays(value):
         array = array.astype(single)
+    elif single is not None and dtype is not None:
+        # NumPy makes floats of integers that no one dtype holds, such as 0 and 2 ** 63
+        dtype = native_dtype(np, dtype)
+        if kind(dtype) is Numbers.INTEGER:
+            with suppress(OverflowError, ValueError):
+                array = np.asarray(value, dtype)
     _refuse_no_numbers(value, array.dtype)
     return array
 
@@ -255,12 +260,6 @@ def asarray_like(like: Array | None, value: Any) -> Array:
     array = asarray(value)
     xp = np if like is None else namespace(like)
     return array if xp is np else xp.asarray(array, device=device_of(like))
-
-
-def _holds_integers(value: Any) -> bool:
-    if isinstance(value, (list, tuple)):
-        return bool(value) and all(map(_holds_integers, value))
-    return type(value) is int
 
 
 def _holds_arrays(value: Any) -> bool:

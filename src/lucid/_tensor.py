@@ -79,7 +79,7 @@ class Tensor(Tracked):
         dtype: DType | None = None,
         device: Device | None = None,
     ) -> None:
-        array = data._array if isinstance(data, Tracked) else _arrays.asarray(data, dtype=dtype)
+        array = data._array if isinstance(data, Tracked) else _arrays.asarray(data, dtype)
         xp = namespace(array)
         dtype = native_dtype(xp, dtype)
         keep_imaginary("Tensor", "data", array.dtype, dtype)

@@ -180,7 +180,7 @@ def asarray(
         return cast(Tensor, obj)
     if not _arrays.is_array(obj):
         _refuse_copy(copy, f"a {type(obj).__name__} is no array")
-        obj = _arrays.asarray(obj, dtype=dtype)
+        obj = _arrays.asarray(obj, dtype)
     xp = namespace(obj)
     dtype = native_dtype(xp, dtype)
     keep_imaginary("asarray", "obj", obj.dtype, dtype)
