@@ -312,6 +312,15 @@ def test_linspace_of_complex_numbers() -> None:
         lucid.linspace(0, complex(inf, 0), 3)
 
 
+def test_large_integers_stay_what_they_are() -> None:
+    large = 2**63 + 1  # NumPy makes floats of it and of 5
+    for make in (lucid.asarray, Tensor):
+        x = make([[large, 5]], dtype=lucid.uint64)
+        assert (x.dtype, x.tolist()) == (lucid.uint64, [[large, 5]])
+    assert lucid.asarray([large, 5], dtype=lucid.float64).tolist() == [float(large), 5.0]
+    assert lucid.asarray([], dtype=lucid.int8).shape == (0,)
+
+
 @pytest.mark.parametrize("indexing", ["xy", "ij"])
 @pytest.mark.parametrize("count", [0, 1, 2, 3])
 def test_a_grid_is_that_of_numpy(indexing: Any, count: int) -> None:
