@@ -1,4 +1,4 @@
-"""Whole numbers near others, and division with a remainder."""
+"""Whole numbers near others, and division with a remainder; steps have the gradient 0."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from .._op import op
 from ._like import zeros_like
 
 
-@op(gradient=None)
+@op(gradient=lambda g: zeros_like(g))
 def floor(x: Array, /) -> Array:
     """The largest whole number that is not above each element.
 
@@ -17,7 +17,7 @@ def floor(x: Array, /) -> Array:
     return namespace(x).floor(x) if is_differentiable(x.dtype) else x
 
 
-@op(gradient=None)
+@op(gradient=lambda g: zeros_like(g))
 def ceil(x: Array, /) -> Array:
     """The smallest whole number that is not below each element.
 
@@ -27,7 +27,7 @@ def ceil(x: Array, /) -> Array:
     return namespace(x).ceil(x) if is_differentiable(x.dtype) else x
 
 
-@op(gradient=None)
+@op(gradient=lambda g: zeros_like(g))
 def trunc(x: Array, /) -> Array:
     """Each element without what stands behind its point: the whole number next to it towards 0.
 
@@ -37,7 +37,7 @@ def trunc(x: Array, /) -> Array:
     return namespace(x).trunc(x) if is_differentiable(x.dtype) else x
 
 
-@op(gradient=None)
+@op(gradient=lambda g: zeros_like(g))
 def round(x: Array, /) -> Array:
     """The nearest whole number, of two the even one; of a complex number both parts.
 
@@ -47,7 +47,7 @@ def round(x: Array, /) -> Array:
     return namespace(x).round(x) if is_differentiable(x.dtype) else x
 
 
-@op(gradient=None)
+@op
 def floor_divide(x1: Array, x2: Array, /) -> Array:
     """⌊x1 / x2⌋, the largest whole number that is not above the quotient: the operator `//`.
 
@@ -62,6 +62,9 @@ def floor_divide(x1: Array, x2: Array, /) -> Array:
     quotient = x1 / x2
     limit = xp.logical_or(xp.isinf(quotient), quotient == 0)
     return xp.where(limit, quotient, y)
+
+
+floor_divide.gradient(x1=lambda g: zeros_like(g), x2=lambda g: zeros_like(g))
 
 
 @op
