@@ -46,6 +46,8 @@ except ModuleNotFoundError as missing:
     print(f"kinship: {missing.name} is not installed; {INSTALL}", file=sys.stderr)
     raise SystemExit(2) from None
 
+tqdm.get_lock()  # which imports more: from the first line on nothing is, for imports lose a Ctrl-C
+
 BATCH, LEARNING_RATE, WEIGHT_DECAY, DROPOUT = 256, 1e-2, 1e-4, 0.2
 
 
@@ -181,7 +183,7 @@ def learned(data: Data, options: argparse.Namespace) -> BilinearKinship:
     lucid.manual_seed(options.seed)
     bilinear, linear = BilinearKinship(*sizes), LinearKinship(*sizes)
     models = {"bilinear": bilinear, "linear": linear}
-    # Only now: the random numbers' module loses a Ctrl-C that comes while NumPy loads it.
+    # Only now: what initialises them imports more.
     print(printable(f"{things}, {links}; triples: {counts}{data.noticed}"), flush=True)
     trainings = {name: train(name, model, data, options.epochs) for name, model in models.items()}
     report(data, models, trainings)

@@ -27,6 +27,15 @@ NAN = np.array([[1.0, np.nan, 2.0], [np.nan, 3.0, 4.0]])
 
 # Written with NumPy alone, of x (3, 4), s (3, 3) and v (3,)
 CALLS = """
+np.floor_divide(x, A)
+A // x
+np.floor(x)
+np.ceil(x)
+np.fix(x)
+np.rint(x)
+np.round(x)
+np.round(x, 1)
+np.around(100 * x, -1)
 np.exp(x)
 np.sqrt(x)
 np.square(x)
@@ -330,8 +339,7 @@ def test_a_function_is_found_as_soon_as_lucid_has_it(call: str) -> None:
         "A == x", "np.equal(x, A)", "np.logical_not(x > 0.5)", "np.logical_or.reduce(x > 0.5)",
         "np.any(x > 0.5, axis=0)", "np.all(x > 0.5)", "np.nonzero(x > 0.5)", "np.where(x > 0.5)",
         "np.searchsorted(A[0], x)", "np.isclose(x, A)", "np.count_nonzero(x > 0.5, axis=0)",
-        "np.floor_divide(x, A)", "A // x", "np.floor(x)", "np.ceil(x)", "np.fix(x)", "np.rint(x)",
-        "np.round(x)", "np.round(x, 1)", "np.around(100 * x, -1)", "np.signbit(x)",
+        "np.signbit(x)",
         "np.zeros_like(x)", "np.ones_like(x)",
         "np.full_like(x, 2.0)", "np.argwhere(x > 0.5)", "np.digitize(x, [0.2, 0.4])",
         "np.isin(x, A)", "np.isin(x, A, invert=True)", "np.searchsorted(A[0], x, side='right')",
