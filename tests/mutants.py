@@ -62,12 +62,13 @@ class Mutant:
         path.write_text(source[:place] + self.new + source[place + len(self.old) :])
 
 
-FORWARD, INPUTS, WEIGHT, PAIRS, LEADING, EXPANDED, LARGE = (
+FORWARD, INPUTS, WEIGHT, PAIRS, LEADING, EXPANDED, LARGE, ELEMENTS = (
     f"tests/test_native{name}"
     for name in (
         ".py::test_forward", ".py::test_gradients_of_inputs", ".py::test_gradient_of_the_weight",
         "_pairs.py::test_pairs_at_odd_sizes", "_pairs.py::test_leading_axes_that_broadcast",
         "_pairs.py::test_expanded_views", ".py::test_gradients_of_large_inputs",
+        "_calls.py::test_a_weight_for_each_element",
     )
 )  # fmt: skip
 
@@ -264,6 +265,17 @@ MUTANTS = [
            "{0, s.features_2}", by(INPUTS, "in_registers")),
     Mutant("large weights: a chunk packs too few tiles", "input_gradients.hpp",
            "bool gradients_by_feature(", "tile + tiles_at_once)}", "tile + 1)}", (LARGE,)),
+    # a weight for each element
+    Mutant("elements: the first one again and again", "module.cpp", "void advance(",
+           "numbers * (", "0 * (", (ELEMENTS,)),
+    Mutant("elements: as far apart in float64 as in float32", "module.cpp", "void advance(",
+           "? 4 : 8", "? 4 : 4", (ELEMENTS,)),
+    Mutant("elements: steps of the axes before", "module.cpp", "struct Elements {",
+           "view.steps[axis] = view.steps[axis + 1];", "view.steps[axis] = view.steps[axis];",
+           (ELEMENTS,)),
+    Mutant("elements: results of the size of one", "module.cpp", "struct Elements {",
+           "shape.sizes[axis + 1] = one.sizes[axis];", "shape.sizes[axis] = one.sizes[axis];",
+           (ELEMENTS,)),
 ]  # fmt: skip
 
 
