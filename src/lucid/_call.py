@@ -197,7 +197,7 @@ def write_out(operation: Operation) -> Callable[..., Any]:
             for name, each in parameters.items()
         )
     )
-    return _with_own_code(build)(
+    function: Callable[..., Any] = _with_own_code(build)(
         operation.function,
         {name: parameter.default for name, parameter in parameters.items()},
         operation.rules.savings,
@@ -207,6 +207,7 @@ def write_out(operation: Operation) -> Callable[..., Any]:
         operation.explain,
         operation.finish,
     )
+    return function
 
 
 def _with_own_code(build: Callable[..., Any]) -> Callable[..., Any]:

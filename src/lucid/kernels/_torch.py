@@ -13,8 +13,10 @@ Nothing here is recorded by any autograd; `lucid.torch` is.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from functools import cache, reduce
+from itertools import compress
+from math import prod
 from typing import Any
 
 import numpy as np
@@ -23,7 +25,7 @@ from torch import Tensor
 from torch.utils.dlpack import to_dlpack  # type: ignore[attr-defined]
 
 from .._arrays import Array, DType
-from .._shapes import Shape
+from .._shapes import Shape, broadcast_shapes
 from . import _cpu, _native, _portable
 from ._arguments import ALL, Gradients, Needed, factors_of, shape_of
 
@@ -32,6 +34,9 @@ _WORKING = {torch.float16: np.dtype(np.float32), torch.bfloat16: np.dtype(np.flo
 _TORCH = {dtype: own for own, dtype in _COMPILED.items()}
 
 _lucid_threads: Any = _native.compiled.get_num_threads if _native.compiled else (lambda: 1)
+
+MOST_COPIED = 16 << 20
+"""Bytes of results that are computed in NumPy's memory and copied into PyTorch's."""
 
 _contiguous_gradient = 1 << 16
 """Numbers of a gradient that is no matrix, up to which a copy is cheaper than preparing."""
@@ -110,7 +115,8 @@ def otherwise(x1: Tensor, x2: Tensor, weight: Tensor, bias: Tensor | None) -> Te
     dtype, library = promoted(factors), Tensors()
     x1, x2 = _cpu.distinct(library, x1, x2)
     out = _cpu.prepared(library, x1, x2, weight, bias, dtype, _WORKING.get(dtype))
-    if out is None and _are_numpys(factors):
+    result = (*broadcast_shapes(tuple(x1.shape[:-1]), tuple(x2.shape[:-1])), weight.shape[0])
+    if out is None and _are_numpys(factors, [result]):
         arrays = map(_array, (x1, x2, weight, bias))
         out = _tensor(_portable.bilinear(*arrays))
     return _portable.bilinear(x1, x2, weight, bias) if out is None else out
@@ -144,7 +150,9 @@ def gradients_otherwise(
         given = g, x1, x2, weight
         working = _WORKING.get(dtype)
         found = _cpu.prepared_gradients(library, *given, needed, dtypes, working)
-        if found is None and _are_numpys(factors):
+        weight_shape = (g.shape[-1], shape_of(x1)[-1], shape_of(x2)[-1])
+        results = compress((shape_of(x1), shape_of(x2), weight_shape), needed)
+        if found is None and _are_numpys(factors, results):
             start, first, second, matrices = map(_array, given)
             found = _tensors(_portable.gradients(start, first, second, matrices, needed))
         return _portable.gradients(*given, needed) if found is None else found
@@ -221,11 +229,15 @@ class Tensors(_cpu.Arrays):
         return x.to(dtype)
 
 
-def _are_numpys(factors: Sequence[Tensor]) -> bool:
-    """Whether products of NumPy do: it has these numbers, and as many threads as PyTorch."""
+def _are_numpys(factors: Sequence[Tensor], results: Iterable[Shape]) -> bool:
+    """Whether products of NumPy do: it has these numbers, and as many threads as PyTorch.
+
+    Their results are copied, so these are not large.
+    """
     dtype = factors[0].dtype
     return (
-        dtype not in (torch.float16, torch.bfloat16, torch.complex32)
+        sum(map(prod, results)) * dtype.itemsize <= MOST_COPIED
+        and dtype not in (torch.float16, torch.bfloat16, torch.complex32)
         and all(each.dtype is dtype for each in factors)
         and torch.get_num_threads() >= _lucid_threads()
     )
