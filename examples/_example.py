@@ -5,7 +5,9 @@ from __future__ import annotations
 import argparse
 import importlib.util
 import os
+import signal
 import sys
+import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -21,7 +23,8 @@ class ExampleError(Exception):
 def exit_code(name: str, work: Callable[[], None]) -> int:
     """Run an example: 0, 2 for what the user can put right, 130 after Ctrl-C."""
     try:
-        work()
+        with _insistent():
+            work()
     except ExampleError as problem:
         print(f"{name}: {printable(str(problem))}", file=sys.stderr)
         return 2
@@ -35,6 +38,27 @@ def exit_code(name: str, work: Callable[[], None]) -> int:
         print(f"{name}: standard output: {error.strerror}", file=sys.stderr)
         return 2
     return 0
+
+
+@contextmanager
+def _insistent() -> Iterator[None]:
+    """Ctrl-C is raised again after a second: what is imported at that moment may lose it."""
+    if not hasattr(signal, "setitimer") or threading.current_thread() != threading.main_thread():
+        yield
+        return
+
+    def interrupt(*_: object) -> NoReturn:
+        signal.setitimer(signal.ITIMER_REAL, 1.0)
+        raise KeyboardInterrupt
+
+    kinds = signal.SIGINT, signal.SIGALRM
+    before = [signal.signal(kind, interrupt) for kind in kinds]
+    try:
+        yield
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        for kind, handler in zip(kinds, before, strict=True):
+            signal.signal(kind, handler or signal.SIG_DFL)
 
 
 def printable(text: str) -> str:

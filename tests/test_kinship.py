@@ -8,8 +8,10 @@ import re
 import signal
 import subprocess
 import sys
+import time
 import unicodedata
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, Literal
 from unittest.mock import patch
@@ -598,6 +600,19 @@ def test_a_package_that_is_missing(package: str) -> None:
 
 
 # Nothing half-written
+
+
+@pytest.mark.skipif(not hasattr(signal, "setitimer"), reason="this system has no timer for it")
+def test_a_ctrl_c_that_is_lost_comes_again(capsys: pytest.CaptureFixture[str]) -> None:
+    def work() -> None:
+        with suppress(KeyboardInterrupt):  # as an import may do
+            signal.raise_signal(signal.SIGINT)
+        time.sleep(20)
+
+    before = signal.getsignal(signal.SIGINT)
+    assert kinship.exit_code("kinship", work) == 130
+    assert capsys.readouterr().err == "kinship: interrupted\n"
+    assert signal.getsignal(signal.SIGINT) == before
 
 
 def test_ctrl_c_leaves_nothing() -> None:
