@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import importlib.util
+import logging
 import os
 import signal
 import sys
@@ -13,6 +14,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NoReturn
 
+FORMATS = (".png", ".pdf", ".svg")  # of pictures
 INSTALL = 'install it with: pip install -e ".[examples]"'
 
 
@@ -105,6 +107,16 @@ def check_writable(path: Path) -> None:
         _part(path).unlink()
     except OSError as error:
         raise ExampleError(f"{path}: {error.strerror}") from None
+
+
+def drawing(module: str, picture: Path) -> Any:
+    """The function of a module that draws a picture; whether it can be had is found before."""
+    need("matplotlib")
+    logging.getLogger("matplotlib").setLevel(logging.ERROR)  # it would tell of its font cache
+    if picture.suffix not in FORMATS:
+        raise ExampleError(f"{picture}: the name of a picture ends in {', '.join(FORMATS)}")
+    check_writable(picture)
+    return importlib.import_module(module).draw
 
 
 @contextmanager

@@ -26,7 +26,6 @@ import lucid.nn.functional as F  # noqa: N812 (as everybody calls it)
 MOST_PEOPLE, MOST_TERMS = 150, 10  # in the picture: people in all, terms of a family
 MOST_NAMED = 40  # people that are shown with their names
 FEWEST_COLUMNS = 4  # of tiles, so that few terms do not fill the picture
-FORMATS = (".png", ".pdf", ".svg")
 GROUPS = "ABCD"
 FAMILIES = (
     "each group\nwith itself",

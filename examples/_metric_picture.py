@@ -12,7 +12,6 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.offsetbox import AnnotationBbox, OffsetImage
 
-FORMATS = (".png", ".pdf", ".svg")
 STYLE = {"font.size": 11, "axes.titlesize": 13, "axes.titlelocation": "left"}
 COLOURS = [
     "#1f77b4", "#d95f02", "#1b9e77", "#e6007e", "#7570b3",

@@ -14,7 +14,6 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 
-FORMATS = (".png", ".pdf", ".svg")
 RIGHT, WRONG, GOLD, FRAME = "#08519c", "#e6007e", "#666666", "#d95f02"
 STYLE = {
     "font.size": 11,

@@ -18,7 +18,6 @@ or text. What it calls them comes from the names of the columns, or from --entit
 from __future__ import annotations
 
 import argparse
-import logging
 import os
 import sys
 import textwrap
@@ -28,7 +27,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from _example import INSTALL, ExampleError, check_writable, exit_code, need, printable, whole
+from _example import INSTALL, check_writable, drawing, exit_code, printable, whole
 from _kinship_options import parsed
 
 # Small matrices gain little from a second thread, and waiting for it on a busy machine costs a lot
@@ -164,13 +163,7 @@ def learned(data: Data, options: argparse.Namespace) -> BilinearKinship:
     """Train both models, print how good they are, draw and save what the options ask for."""
     picture, file = Path(options.output), Path(options.save)
     if options.output:
-        need("matplotlib")
-        logging.getLogger("matplotlib").setLevel(logging.ERROR)  # it would tell of its font cache
-        from _kinship_picture import FORMATS, draw
-
-        if picture.suffix not in FORMATS:
-            raise ExampleError(f"{picture}: the name of a picture ends in {', '.join(FORMATS)}")
-        check_writable(picture)
+        draw = drawing("_kinship_picture", picture)
     if options.save:
         check_writable(file)
 

@@ -22,7 +22,6 @@ digits that were not learned from, and draws these: metric.png.
 from __future__ import annotations
 
 import argparse
-import logging
 import os
 import sys
 import time
@@ -33,11 +32,9 @@ from typing import Any
 
 from _example import (
     INSTALL,
-    ExampleError,
     Parser,
-    check_writable,
+    drawing,
     exit_code,
-    need,
     whole,
     whole_number,
 )
@@ -185,13 +182,7 @@ def follow(options: argparse.Namespace) -> None:
     """Learn, print how good the neighbours are, and draw."""
     picture = Path(options.picture)
     if options.picture:
-        need("matplotlib")
-        logging.getLogger("matplotlib").setLevel(logging.ERROR)  # it would tell of its font cache
-        from _metric_picture import FORMATS, draw
-
-        if picture.suffix not in FORMATS:
-            raise ExampleError(f"{picture}: the name of a picture ends in {', '.join(FORMATS)}")
-        check_writable(picture)
+        draw = drawing("_metric_picture", picture)
     train, test = digits(6 if options.quick else 1)
     print(
         f"{len(train.labels)} digits to learn from, {len(test.labels)} to test; right draws, and "

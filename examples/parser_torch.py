@@ -16,7 +16,6 @@ the last lines of both runs compare time and memory on your machine.
 from __future__ import annotations
 
 import argparse
-import logging
 import os
 import sys
 import time
@@ -28,11 +27,9 @@ from typing import Any
 
 from _example import (
     INSTALL,
-    ExampleError,
     Parser,
-    check_writable,
+    drawing,
     exit_code,
-    need,
     whole,
     whole_number,
 )
@@ -302,13 +299,7 @@ def follow(options: argparse.Namespace) -> None:
     """Train, print how good the parser is and what it cost, and draw."""
     picture = Path(options.picture)
     if options.picture:
-        need("matplotlib")
-        logging.getLogger("matplotlib").setLevel(logging.ERROR)  # it would tell of its font cache
-        from _parser_picture import FORMATS, draw
-
-        if picture.suffix not in FORMATS:
-            raise ExampleError(f"{picture}: the name of a picture ends in {', '.join(FORMATS)}")
-        check_writable(picture)
+        draw = drawing("_parser_picture", picture)
     if options.threads:
         torch.set_num_threads(options.threads)
         lucid.set_num_threads(options.threads)

@@ -712,7 +712,7 @@ OPERATIONS: list[tuple[Callable[[], Any], type[Exception], str]] = [
         (
             lambda call=call: call(lucid.Tensor([1j]), dtype=lucid.float32),
             lucid.DTypeError,
-            f"{call.__name__}: dtype float32 has no imaginary part, but x is complex64; give lucid.real(x)",
+            f"{call.__name__}: x is complex64, and float32 has no imaginary part; convert lucid.real(x), lucid.imag(x) or lucid.abs(x)",
         )
         for call in (lucid.sum, lucid.prod, lucid.cumulative_sum, lucid.cumulative_prod)
     ),

@@ -456,8 +456,11 @@ def test_numbers_of_one_element() -> None:
 def test_dlpack_takes_the_standard_s_arguments() -> None:
     x = lucid.asarray([1.0, 2.0])
     for options in ({}, {"copy": True}, {"max_version": (1, 0)}, {"dl_device": (1, 0)}):
-        assert x.__dlpack__(**options) is not None
+        assert type(x.__dlpack__(**options)).__name__ == "PyCapsule"
+    shared = lucid.from_dlpack(x)
     copied = lucid.from_dlpack(x, copy=True, device="cpu")
+    assert copied.tolist() == shared.tolist() == [1.0, 2.0]
+    assert np.shares_memory(shared.numpy(), x.numpy())
     assert not np.shares_memory(copied.numpy(), x.numpy())
 
 

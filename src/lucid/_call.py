@@ -59,7 +59,6 @@ import inspect
 import linecache
 from collections.abc import Callable
 from functools import cache
-from types import CodeType, FunctionType
 from typing import Any, Protocol
 
 from . import _anomaly
@@ -197,7 +196,7 @@ def write_out(operation: Operation) -> Callable[..., Any]:
             for name, each in parameters.items()
         )
     )
-    function: Callable[..., Any] = _with_own_code(build)(
+    return build(
         operation.function,
         {name: parameter.default for name, parameter in parameters.items()},
         operation.rules.savings,
@@ -207,17 +206,6 @@ def write_out(operation: Operation) -> Callable[..., Any]:
         operation.explain,
         operation.finish,
     )
-    return function
-
-
-def _with_own_code(build: Callable[..., Any]) -> Callable[..., Any]:
-    """The same builder, for a function that Python adapts to one operation alone.
-
-    What it has learned of a call, such as which function comes next, it keeps in the code.
-    """
-    code = build.__code__
-    consts = (each.replace() if isinstance(each, CodeType) else each for each in code.co_consts)
-    return FunctionType(code.replace(co_consts=tuple(consts)), build.__globals__)
 
 
 @cache

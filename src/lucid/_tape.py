@@ -205,7 +205,7 @@ def _propagate(
             continue
         dtype = place.dtype
         if dtype is not _FLOAT32 and dtype is not _FLOAT64 and type(g) is not list:
-            g = g if g.dtype == dtype else converted(g, dtype)  # it was added up in a wider one
+            g = converted(g, dtype)  # it may have been added up in a wider one
         if place.hooks is not None:
             g = _run_hooks(place, place.hooks, g)
         if targets is not None and place in targets:
@@ -448,8 +448,7 @@ def _wide_total(before: Tracked | None, gradient: Any, keeper: Any) -> Any:
     if rounded is not before._array:  # there is none yet, or `.grad` was set or changed
         total = before
     total = _sum(total if isinstance(gradient, Tracked) else plain(total), gradient)
-    dtype = before._array.dtype
-    result = total if total.dtype == dtype else converted(total, dtype)
+    result = converted(total, before._array.dtype)
     keeper.total = plain(result), total
     return result
 

@@ -22,17 +22,15 @@ from ._arrays import (
     Array,
     DType,
     Numbers,
-    dtype_name,
     is_array,
-    is_complex,
     is_differentiable,
     is_half,
+    keep_imaginary,
     kind,
     like_tuple,
     namespace,
     native_dtype,
 )
-from ._errors import DTypeError
 
 P = ParamSpec("P")
 
@@ -49,7 +47,9 @@ def widened(value: Any) -> Any:
 
 
 def converted(x: Array, dtype: DType) -> Array:
-    """An array (or Tensor) in another dtype; what was broadcast is converted before it."""
+    """An array (or Tensor) in a dtype; what was broadcast is converted before it."""
+    if x.dtype == dtype:
+        return x
     if type(x) is np.ndarray and 0 in x.strides:
         once = x[tuple(slice(None if stride else 1) for stride in x.strides)]
         return np.broadcast_to(once.astype(dtype), x.shape)
@@ -66,11 +66,7 @@ def reduced(name: str, x: Array, *, dtype: DType | None = None, **options: Any) 
     result = x.dtype
     if dtype is not None:
         result = native_dtype(xp, dtype)
-        if is_complex(x.dtype) and not is_complex(result):
-            raise DTypeError(
-                f"{name}: dtype {dtype_name(result)} has no imaginary part, but x is "
-                f"{dtype_name(x.dtype)}; give lucid.real(x)"
-            )
+        keep_imaginary(name, "x", x.dtype, result)
     if xp is np:
         result = np.dtype(result).newbyteorder("=")  # NumPy's sums have no other
     if is_half(result):

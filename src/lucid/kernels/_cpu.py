@@ -61,8 +61,7 @@ def bilinear(x1: Array, x2: Array, weight: Array, bias: Array | None) -> Array:
     """The contraction of NumPy arrays."""
     x1, x2, weight, bias = _plain("bilinear", x1=x1, x2=x2, weight=weight, bias=bias)
     dtype = promoted(np, (x1, x2, weight, bias))
-    if 0 in x1.strides or 0 in x2.strides:
-        x1, x2 = distinct(NUMPY, x1, x2)
+    x1, x2 = distinct(NUMPY, x1, x2)
     out = prepared(NUMPY, x1, x2, weight, bias, dtype, _working(dtype))
     return _portable.bilinear(x1, x2, weight, bias) if out is None else out
 
@@ -83,15 +82,6 @@ def gradients(
         found = prepared_gradients(NUMPY, *given, dtypes, _working(dtype))
         return _portable.gradients(*given) if found is None else found
 
-    _, first, second, matrices = factors
-    if not (first is not None and 0 in first.strides) and not (
-        second is not None and 0 in second.strides
-    ):
-        first, second = (
-            shapes[0] if first is None else first,
-            shapes[1] if second is None else second,
-        )
-        return run(g, first, second, matrices, needed)
     return apart(NUMPY, run, *factors, *shapes, needed)
 
 
@@ -154,13 +144,10 @@ def apart(
     A gradient has a row for each that its input has in its shape, also for those repeated; of the
     other input each row is needed once.
     """
-    first, second = (
-        None if x is None else _once(library, x, other)
-        for x, other in ((x1, shape_2), (x2, shape_1))
-    )
+    first = None if x1 is None else _once(library, x1, shape_2)
+    second = None if x2 is None else _once(library, x2, shape_1)
     if first is x1 and second is x2:
-        x1, x2 = (shape if x is None else x for x, shape in ((x1, shape_1), (x2, shape_2)))
-        return run(g, x1, x2, weight, needed)
+        return run(g, shape_1 if x1 is None else x1, shape_2 if x2 is None else x2, weight, needed)
     d_1 = d_2 = d_weight = None
     if needed[0]:
         d_1 = run(g, shape_1, second, weight, (True, False, False))[0]

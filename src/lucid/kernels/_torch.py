@@ -115,11 +115,12 @@ def otherwise(x1: Tensor, x2: Tensor, weight: Tensor, bias: Tensor | None) -> Te
     dtype, library = promoted(factors), Tensors()
     x1, x2 = _cpu.distinct(library, x1, x2)
     out = _cpu.prepared(library, x1, x2, weight, bias, dtype, _WORKING.get(dtype))
-    result = (*broadcast_shapes(tuple(x1.shape[:-1]), tuple(x2.shape[:-1])), weight.shape[0])
-    if out is None and _are_numpys(factors, [result]):
-        arrays = map(_array, (x1, x2, weight, bias))
-        out = _tensor(_portable.bilinear(*arrays))
-    return _portable.bilinear(x1, x2, weight, bias) if out is None else out
+    if out is not None:
+        return out
+    leading = broadcast_shapes(tuple(x1.shape[:-1]), tuple(x2.shape[:-1]))
+    if _are_numpys(factors, [(*leading, weight.shape[0])]):
+        return _tensor(_portable.bilinear(*map(_array, (x1, x2, weight, bias))))
+    return _portable.bilinear(x1, x2, weight, bias)
 
 
 def gradients(
@@ -150,12 +151,14 @@ def gradients_otherwise(
         given = g, x1, x2, weight
         working = _WORKING.get(dtype)
         found = _cpu.prepared_gradients(library, *given, needed, dtypes, working)
-        weight_shape = (g.shape[-1], shape_of(x1)[-1], shape_of(x2)[-1])
-        results = compress((shape_of(x1), shape_of(x2), weight_shape), needed)
-        if found is None and _are_numpys(factors, results):
+        if found is not None:
+            return found
+        shapes = shape_of(x1), shape_of(x2)
+        results = compress((*shapes, (g.shape[-1], *(shape[-1] for shape in shapes))), needed)
+        if _are_numpys(factors, results):
             start, first, second, matrices = map(_array, given)
-            found = _tensors(_portable.gradients(start, first, second, matrices, needed))
-        return _portable.gradients(*given, needed) if found is None else found
+            return _tensors(_portable.gradients(start, first, second, matrices, needed))
+        return _portable.gradients(*given, needed)
 
     return _cpu.apart(library, run, *every, shape_of(x1), shape_of(x2), needed)
 

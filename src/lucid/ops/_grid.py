@@ -10,6 +10,7 @@ from .._errors import ArgumentError, ShapeError
 from .._op import op
 from .._tape import operand
 from ._movement import broadcast_to, reshape
+from .linalg._checks import check_matrix
 
 
 def meshgrid(*arrays: Any, indexing: str = "xy") -> tuple[Any, ...]:
@@ -72,8 +73,4 @@ triu.gradient(x=lambda g, k: triu(g, k=k))
 
 def _check_matrices(function: str, x: Array, k: int) -> None:
     check(function, WHOLE, k=k)
-    if len(x.shape) < 2:
-        raise ShapeError(
-            f"{function}: x has shape {tuple(x.shape)}, expected (..., m, n): a matrix, or a stack "
-            "of them in its last two axes"
-        )
+    check_matrix(function, x)

@@ -100,14 +100,16 @@ def logsumexp(x: Array, /, *, axis: Axis = None, keepdims: bool = False) -> Arra
         return xp.full_like(xp.sum(x, axis=axis, keepdims=keepdims), -inf)
     top = xp.max(x, axis=axis, keepdims=True)
     finite = xp.isfinite(top)  # otherwise it is the result, and x - top may be ∞ - ∞
-    below = xp.where(finite, x, xp.zeros_like(x)) - xp.where(finite, top, xp.zeros_like(top))
+    terms = xp.where(finite, x, xp.zeros_like(x)) - xp.where(finite, top, xp.zeros_like(top))
     # log Σ eˣ = top + log(n + Σ e^(x - top)), the sum over those below the n largest: beside a 1
-    # in the same sum they would lose their digits
-    largest = below == 0
-    rest = xp.exp(xp.where(largest, xp.full_like(below, -inf), below))
-    ties = xp.astype(largest, x.dtype)
-    ties, rest = (xp.sum(each, axis=axis, keepdims=True) for each in (ties, rest))
-    result = xp.where(finite, xp.log1p(ties - 1 + rest) + top, top)
+    # in the same sum they would lose their digits. Of the largest e^(x - top) - 1 is 0.
+    largest = terms == 0
+    ties = xp.count_nonzero(largest, axis=axis, keepdims=True)
+    terms = xp.exp(terms)
+    terms -= xp.astype(largest, terms.dtype)
+    rest = xp.sum(terms, axis=axis, keepdims=True)
+    rest += xp.astype(xp.asarray(ties - 1), rest.dtype)
+    result = xp.where(finite, xp.log1p(rest) + top, top)
     return result if keepdims else xp.squeeze(result, axis=axes_of(axis, len(x.shape)))
 
 

@@ -191,19 +191,20 @@ def _gradients_each(
     def of(at: Any) -> Any:
         return [each if each is None else each[at] for each in (g, x1, x2, weight)]
 
+    def put(at: Any, each: Gradients) -> None:
+        for result, gradient in zip(results, each, strict=True):
+            if result is not None:
+                result[at] = gradient
+
     for part, fits in _groups(tuple(leading), shapes[2], working, g):
         own = [(part.stop - part.start, *shape[1:]) for shape in (shape_1, shape_2)]
         found = together(*of(part), *own, needed, working) if fits else None
-        places: Any = range(part.start, part.stop) if found is None else [part]
-        for at in places:
-            of_place: Any = found
-            if found is None:
-                start, first, second, matrix = of(at)
-                one = shape_1[1:], shape_2[1:]
-                of_place = gradients(start, first, second, matrix, *one, needed)
-            for result, gradient in zip(results, of_place, strict=True):
-                if result is not None:
-                    result[at] = gradient
+        if found is not None:
+            put(part, found)
+            continue
+        for k in range(part.start, part.stop):
+            start, first, second, matrix = of(k)
+            put(k, gradients(start, first, second, matrix, shape_1[1:], shape_2[1:], needed))
     d_1, d_2, d_weight = results
     return d_1, d_2, d_weight
 

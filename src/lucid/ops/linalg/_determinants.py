@@ -6,6 +6,7 @@ from math import cos, inf, pi, prod
 from typing import Any, NamedTuple
 
 from ..._arrays import Array, is_complex, is_traced_by_jax, namespace
+from ..._dtypes import finfo
 from ..._errors import ArgumentError
 from ..._op import op
 from ..._tape import Tracked, plain
@@ -15,7 +16,7 @@ from .._like import zeros_like
 from .._movement import expand_dims, matrix_transpose
 from ._checks import check_square, is_refusal
 from ._inverses import inv
-from ._parts import adjoint, epsilon
+from ._parts import adjoint
 
 
 class SlogdetResult(NamedTuple):
@@ -55,7 +56,7 @@ def _det_gradient(g: Array, x: Array, y: Array) -> Array:
     if x.shape[-1] == 1:
         return _over_matrices(g)
     # the k-th derivative is off by ε · condition^k: for a second one x counts as singular earlier
-    around = _around(plain(x), epsilon(x.dtype) ** (0.25 if isinstance(x, Tracked) else 0.5))
+    around = _around(plain(x), finfo(x.dtype).eps ** (0.25 if isinstance(x, Tracked) else 0.5))
     if around is None:
         return _over_matrices(g * y) * matrix_transpose(inv(x))
     direction, nodes = around

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from math import sqrt
 
-import numpy as np
-
-from ..._arrays import Array, DType, dtype_name, namespace
+from ..._arrays import Array, DType, namespace
+from ..._dtypes import finfo
 from ..._op import op
 from .._comparison import where
 from .._complex import conj
@@ -51,10 +50,4 @@ def reciprocal(x: Array, is_zero: Array) -> Array:
 
 def rounding(size: int, dtype: DType) -> float:
     """How far apart equal eigenvalues of a matrix of this size may come out, beside the largest."""
-    return 32 * sqrt(size) * epsilon(dtype)
-
-
-def epsilon(dtype: DType) -> float:
-    """The distance from 1 to the next number of a dtype, real or complex."""
-    name = dtype_name(dtype)
-    return 2.0**-7 if name == "bfloat16" else float(np.finfo(name).eps)
+    return 32 * sqrt(size) * finfo(dtype).eps

@@ -6,6 +6,7 @@ from typing import Any, NamedTuple
 
 from ..._arguments import TRUTH, check
 from ..._arrays import Array, DType, device_of, namespace
+from ..._dtypes import finfo
 from ..._op import op
 from ..._shapes import Shape, size_of
 from ..._tape import plain
@@ -15,7 +16,7 @@ from .._movement import expand_dims, reshape
 from .._products import matmul
 from ._checks import NOT_COMPUTED, attempt, check_floating, check_matrix
 from ._diagonal import on_diagonal
-from ._parts import adjoint, epsilon, reciprocal, rounding, skew
+from ._parts import adjoint, reciprocal, rounding, skew
 
 
 class SVDResult(NamedTuple):
@@ -175,7 +176,7 @@ def is_negligible(s: Array, rtol: Array | float | None, x: Array) -> Array:
     """Which singular values s of x count as 0."""
     xp = namespace(s)
     if rtol is None:
-        rtol = max(x.shape[-2:]) * epsilon(x.dtype)
+        rtol = max(x.shape[-2:]) * finfo(x.dtype).eps
     elif hasattr(rtol, "shape"):
         rtol = xp.astype(rtol, s.dtype)[..., None]
     return s <= rtol * xp.max(s, axis=-1, keepdims=True)
