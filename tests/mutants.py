@@ -62,13 +62,14 @@ class Mutant:
         path.write_text(source[:place] + self.new + source[place + len(self.old) :])
 
 
-FORWARD, INPUTS, WEIGHT, PAIRS, LEADING, EXPANDED, LARGE, ELEMENTS = (
+FORWARD, INPUTS, WEIGHT, PAIRS, LEADING, EXPANDED, LARGE, ELEMENTS, BEYOND = (
     f"tests/test_native{name}"
     for name in (
         ".py::test_forward", ".py::test_gradients_of_inputs", ".py::test_gradient_of_the_weight",
         "_pairs.py::test_pairs_at_odd_sizes", "_pairs.py::test_leading_axes_that_broadcast",
         "_pairs.py::test_expanded_views", ".py::test_gradients_of_large_inputs",
         "_calls.py::test_a_weight_for_each_element",
+        "_limits.py::test_nothing_is_read_beyond_the_arguments",
     )
 )  # fmt: skip
 
@@ -265,6 +266,8 @@ MUTANTS = [
            "{0, s.features_2}", by(INPUTS, "in_registers")),
     Mutant("large weights: a chunk packs too few tiles", "input_gradients.hpp",
            "bool gradients_by_feature(", "tile + tiles_at_once)}", "tile + 1)}", (LARGE,)),
+    Mutant("gradients: an input that is not read is read", "module.cpp", "bool gradients_in(",
+           "if (!reads) factor.data = nullptr;", "", (BEYOND,)),
     # a weight for each element
     Mutant("elements: the first one again and again", "module.cpp", "void advance(",
            "numbers * (", "0 * (", (ELEMENTS,)),

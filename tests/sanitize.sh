@@ -36,8 +36,9 @@ for sanitizer in "${@:-address undefined thread}"; do
     files=$(cd "$root" && ls tests/test_native*.py | grep -v limits)
     skip="threads_that_cannot_be_made or test_without_the_kernel"
     [ "$each" != thread ] || skip="$skip or forked"
+    # -s, or pytest keeps the report of a process that the sanitizer ends.
     (cd "$work/$each/source" &&
       PYTHONPATH=src LUCID_REQUIRE_NATIVE=1 LD_PRELOAD="$("$compiler" -print-file-name=$library.so)" \
-        "$python" -m pytest -q -p no:cacheprovider -c /dev/null --rootdir . $files -k "not ($skip)")
+        "$python" -m pytest -q -s -p no:cacheprovider -c /dev/null --rootdir . $files -k "not ($skip)")
   done
 done

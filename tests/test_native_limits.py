@@ -162,3 +162,49 @@ def test_workers_receive_no_signals() -> None:
     if sys.platform != "linux":
         pytest.skip("signal masks are read from /proc")
     assert int(run(script)) >= 3
+
+
+@linux
+def test_nothing_is_read_beyond_the_arguments() -> None:
+    # Each argument ends where a page ends that nobody may read beyond. Views that repeat rows have
+    # fewer numbers than their shape says.
+    script = """
+    import ctypes, itertools, mmap
+    kept = []
+
+    def at_the_end(x):
+        size = -(-x.nbytes // mmap.PAGESIZE) * mmap.PAGESIZE
+        memory = mmap.mmap(-1, size + mmap.PAGESIZE)
+        kept.append(memory)
+        start = ctypes.addressof(ctypes.c_char.from_buffer(memory))
+        beyond = ctypes.c_void_p(start + size)
+        assert ctypes.CDLL(None).mprotect(beyond, mmap.PAGESIZE, 0) == 0
+        last = np.frombuffer(memory, x.dtype, x.size, size - x.nbytes).reshape(x.shape)
+        last[...] = x
+        return last
+
+    random = np.random.default_rng(0)
+    leads = [((40,), (40,)), ((1,), (40,)), ((40,), (1,)), ((3, 5, 1), (3, 1, 4)),
+             ((1, 5), (7, 5)), ((6, 1), (6, 9)), ((1, 1), (4, 8))]
+    for (lead_1, lead_2), (i, j, o), expands, dtype in itertools.product(
+        leads, [(13, 18, 5), (3, 70, 2), (33, 1, 1)],
+        itertools.product((False, True), repeat=2), (np.float32, np.float64),
+    ):
+        whole = np.broadcast_shapes(lead_1, lead_2)
+        shapes = ((*lead_1, i), (*lead_2, j), (o, i, j), (*whole, o))
+        x1, x2, w, g = (at_the_end(random.standard_normal(s).astype(dtype)) for s in shapes)
+        x1, x2 = (
+            np.broadcast_to(x, (*whole, x.shape[-1])) if expand else x
+            for x, expand in zip((x1, x2), expands)
+        )
+        for threads in (1, 3):
+            out = compiled.bilinear(x1, x2, w, None, None, threads)
+            right = np.einsum("...i,oij,...j->...o", x1, w, x2)
+            assert np.allclose(out, right, 1e-3, 1e-3)
+            for needed in itertools.product((False, True), repeat=3):
+                if any(needed):
+                    found = compiled.gradients(g, x1, x2, w, needed, None, None, threads)
+                    assert [each is not None for each in found] == list(needed)
+    print("well")
+    """
+    assert run(script) == "well"

@@ -39,9 +39,11 @@ template <class Real> struct GradientPanels {
         d1 = x2 + s.features_2 * panel<Real>;
         d2 = d1 + s.features_1 * panel<Real>;
     }
-    static Index size(const Sizes& s) {
-        return (s.outputs + 2 * s.features_1 + 2 * s.features_2) * panel<Real>;
+    // In double, where no sum is too large: sizes may be anybody's.
+    static double numbers(const Sizes& s) {
+        return (double(s.outputs) + 2.0 * double(s.features_1) + 2.0 * double(s.features_2)) * panel<Real>;
     }
+    static Index size(const Sizes& s) { return Index(numbers(s)); }
     void fetch(const InputGradients<Real>& c, Index sample, Index used) {
         const Sizes& s = c.sizes;
         pack_samples(c.g, sample, used, s.outputs, g);
@@ -81,7 +83,7 @@ void contract_feature(
 }
 
 template <class Real> Index most_panels(const Sizes& s, Index bytes) {
-    return larger<Index>(1, bytes / Index(sizeof(Real)) / GradientPanels<Real>::size(s));
+    return larger<Index>(1, Index(double(bytes) / sizeof(Real) / GradientPanels<Real>::numbers(s)));
 }
 
 template <class Real> Index panels_in_block(const Sizes& s) {

@@ -423,9 +423,16 @@ bool gradients_in(
     Real* const d1 = result(0, f.x1.rows() * f.x1.features());
     Real* const d2 = result(1, f.x2.rows() * f.x2.features());
     Real* const d_weight = result(2, f.g.features() * f.x1.features() * f.x2.features());
+    // What this group does not read has the steps of its shape, not those in memory.
+    const auto read = [](auto factor, bool reads) {
+        if (!reads) factor.data = nullptr;
+        return factor;
+    };
+    const bool reads_1 = group.needed[1] || group.needed[2], reads_2 = group.needed[0] || group.needed[2];
     const Pairs p = pairs_of(layout, f.g.features(), f.x1.features(), f.x2.features());
     if (!group.is_rows) {
-        const auto x1 = strided<Real>(layout, f.x1, Layout::x1), x2 = strided<Real>(layout, f.x2, Layout::x2);
+        const auto x1 = read(strided<Real>(layout, f.x1, Layout::x1), reads_1);
+        const auto x2 = read(strided<Real>(layout, f.x2, Layout::x2), reads_2);
         const auto to_1 = strided<Real>(layout, d1, Layout::d1), to_2 = strided<Real>(layout, d2, Layout::d2);
         bool started = false;
         return pairs_in_parts(
@@ -441,8 +448,8 @@ bool gradients_in(
     }
     const Sizes s{p.shared, p.outputs, p.features_1, p.features_2};
     const auto rows = matrix<Real>(layout, f.g, Layout::out);
-    const auto first = matrix<Real>(layout, f.x1, Layout::x1);
-    const auto second = matrix<Real>(layout, f.x2, Layout::x2);
+    const auto first = read(matrix<Real>(layout, f.x1, Layout::x1), reads_1);
+    const auto second = read(matrix<Real>(layout, f.x2, Layout::x2), reads_2);
     bool done = true;
     if (d1 || d2)
         done = inputs_in_parts<Real>(
