@@ -262,10 +262,11 @@ PyObject* new_result(PyObject* like, Shape& shape, int type, const Elements& eac
     return array;
 }
 
-// Three truth values; false where the object is something else.
-bool flags_of(PyObject* tuple, bool (&needed)[3]) {
-    if (!PyTuple_Check(tuple) || PyTuple_GET_SIZE(tuple) != 3) return false;
-    for (int k = 0; k < 3; ++k) {
+// Truth values, three or as many as there is room for; false where the object is something else.
+template <int Most> bool flags_of(PyObject* tuple, bool (&needed)[Most]) {
+    const Py_ssize_t count = PyTuple_Check(tuple) ? PyTuple_GET_SIZE(tuple) : 0;
+    if (count != 3 && count != Most) return false;
+    for (int k = 0; k < count; ++k) {
         PyObject* flag = PyTuple_GET_ITEM(tuple, k);
         if (!PyBool_Check(flag)) return false;
         needed[k] = flag == Py_True;
@@ -409,11 +410,11 @@ bool input_of(PyObject* object, int type, bool needed, View& input) {
 
 // A tuple of new arrays for the gradients that are needed, None for the others.
 PyObject* results_of(
-    PyObject* like, const bool (&needed)[3], int type, Shape* const (&shapes)[3], const Elements& each,
-    PyObject* (&results)[3]) {
-    PyObject* found = PyTuple_New(3);
+    PyObject* like, const bool (&needed)[4], int count, int type, Shape* const (&shapes)[4],
+    const Elements& each, PyObject* (&results)[4]) {
+    PyObject* found = PyTuple_New(count);
     if (!found) return nullptr;
-    for (int k = 0; k < 3; ++k) {
+    for (int k = 0; k < count; ++k) {
         results[k] = nullptr;
         if (needed[k]) {
             results[k] = new_result(like, *shapes[k], type, each);
@@ -527,14 +528,15 @@ bool gradients_in(
 // Together where they see the same axes; where a row of an input is there again and again, each
 // gradient by itself. False where the kernel cannot walk over them, or had better not.
 bool groups_of(
-    const Factors& f, const bool (&needed)[3], bool asked, bool kept, Group (&groups)[3], int& count) {
+    const Factors& f, const bool (&needed)[4], bool asked, bool kept, Group (&groups)[3], int& count) {
     const bool apart = (f.x1.data && is_expanded(f.x1)) || (f.x2.data && is_expanded(f.x2));
     count = 0;
     for (int k = 0; k < (apart ? 3 : 1); ++k) {
         if (apart && !needed[k]) continue;
         Group& group = groups[count++];
         const bool alone[3] = {k == 0, k == 1, k == 2};
-        if (!group_of(f, apart ? alone : needed, group)) return false;
+        const bool together[3] = {needed[0], needed[1], needed[2]};
+        if (!group_of(f, apart ? alone : together, group)) return false;
         const Pairs p = pairs_of(group.layout, f.g.features(), f.x1.features(), f.x2.features());
         if (!group.is_rows && !asked && !takes(p, f.g.type, group.needed, kept)) return false;
     }
@@ -548,10 +550,16 @@ bool is_kept(PyObject* object, int type, Index size) {
     return PyArray_TYPE(array) == type && PyArray_NDIM(array) == 1 && PyArray_DIM(array, 0) == size;
 }
 
+template <class Real> bool sum_in(const View& g, PyObject* result, int threads) {
+    return operations<Real>(kernel()).sum_rows(
+        data<Real>(g), g.rows(), g.features(), data<Real>(result), threads);
+}
+
 // The gradients for factors as they are seen, or None; for each of the elements, if there are any.
 // `asked` names the algorithms for the inputs' and for the weight's; `kept` is what the forward kept.
+// With `count` 4 the last result is the bias', where it is needed and g is dense.
 PyObject* gradients_of(
-    PyObject* like, Factors& f, const bool (&needed)[3], Elements each, const Threads& threads,
+    PyObject* like, Factors& f, bool (&needed)[4], int count, Elements each, const Threads& threads,
     PyObject* const (&asked)[2], PyObject* kept = nullptr) {
     const bool of_inputs = needed[0] || needed[1];
     Index next[4] = {};
@@ -576,11 +584,13 @@ PyObject* gradients_of(
         !algorithm_of(asked[1], Operation::weight, s, type, true, of_weight))
         return nullptr;
 
-    Shape weight;
-    weight.axes = 3;
+    Shape weight, bias;
+    weight.axes = 3, bias.axes = 1;
     weight.sizes[0] = s.outputs, weight.sizes[1] = s.features_1, weight.sizes[2] = s.features_2;
-    PyObject* results[3];
-    PyObject* found = results_of(like, needed, type, {&f.x1, &f.x2, &weight}, each, results);
+    bias.sizes[0] = s.outputs;
+    needed[3] = needed[3] && f.g.is_contiguous();
+    PyObject* results[4];
+    PyObject* found = results_of(like, needed, count, type, {&f.x1, &f.x2, &weight, &bias}, each, results);
     if (!found) return nullptr;
     double operations = 0;
     for (int k = 0; k < group_count; ++k) operations += groups[k].operations;
@@ -598,6 +608,8 @@ PyObject* gradients_of(
                 advance(f.weight, next[3]);
             }
             bool done = true;
+            if (needed[3])
+                done = type == NPY_FLOAT ? sum_in<float>(f.g, results[3], many) : sum_in<double>(f.g, results[3], many);
             for (int n = 0; done && n < group_count; ++n)
                 done = type == NPY_FLOAT
                     ? gradients_in<float>(f, groups[n], results, k, kept, many, inputs, of_weight, go_on)
@@ -608,17 +620,17 @@ PyObject* gradients_of(
 }
 
 // The arguments g, x1, x2, weight and needed, as they are seen; false where one is none.
-bool factors_of(PyObject* const* arguments, const bool (&needed)[3], Factors& f) {
+bool factors_of(PyObject* const* arguments, const bool (&needed)[4], Factors& f) {
     return view_of(arguments[0], f.g) && input_of(arguments[1], f.g.type, needed[1] || needed[2], f.x1) &&
            input_of(arguments[2], f.g.type, needed[0] || needed[2], f.x2) &&
            ((!needed[0] && !needed[1]) ||
             (view_of(arguments[3], f.weight) && f.weight.type == f.g.type));
 }
 
-// gradients(g, x1, x2, weight, needed[, most threads]); for the tests: (…, inputs' algorithm,
+// gradients(g, x1, x2, weight, needed[, most threads]): three, or with a fourth flag the bias' too; for the tests: (…, inputs' algorithm,
 // weight's algorithm, threads)
 PyObject* gradients(PyObject*, PyObject* const* arguments, Py_ssize_t count) {
-    bool needed[3];
+    bool needed[4] = {};
     if ((count != 5 && count != 6 && count != 8) || !flags_of(arguments[4], needed)) {
         PyErr_SetString(PyExc_TypeError, "gradients: takes g, x1, x2, weight and three flags");
         return nullptr;
@@ -629,13 +641,13 @@ PyObject* gradients(PyObject*, PyObject* const* arguments, Py_ssize_t count) {
     if (!factors_of(arguments, needed, f)) Py_RETURN_NONE;
     const bool asked = count == 8;
     return gradients_of(
-        arguments[0], f, needed, {}, threads,
+        arguments[0], f, needed, int(PyTuple_GET_SIZE(arguments[4])), {}, threads,
         {asked ? arguments[5] : Py_None, asked ? arguments[6] : Py_None});
 }
 
 // gradients_kept(g, x1, x2, weight, needed, kept[, most threads]): with what bilinear_keeping gave
 PyObject* gradients_kept(PyObject*, PyObject* const* arguments, Py_ssize_t count) {
-    bool needed[3];
+    bool needed[4] = {};
     if ((count != 6 && count != 7) || !flags_of(arguments[4], needed)) {
         PyErr_SetString(PyExc_TypeError, "gradients_kept: takes g, x1, x2, weight, three flags and what was kept");
         return nullptr;
@@ -644,13 +656,15 @@ PyObject* gradients_kept(PyObject*, PyObject* const* arguments, Py_ssize_t count
     if (count > 6 && !threads_of(arguments[6], threads)) return nullptr;
     Factors f;
     if (!factors_of(arguments, needed, f)) Py_RETURN_NONE;
-    return gradients_of(arguments[0], f, needed, {}, threads, {Py_None, Py_None}, arguments[5]);
+    return gradients_of(
+        arguments[0], f, needed, int(PyTuple_GET_SIZE(arguments[4])), {}, threads, {Py_None, Py_None},
+        arguments[5]);
 }
 
 // gradients_each(g, x1, x2, weight, needed, most threads): the first axes are the elements
 PyObject* gradients_each(PyObject*, PyObject* const* arguments, Py_ssize_t count) {
-    bool needed[3];
-    if (count != 6 || !flags_of(arguments[4], needed)) {
+    bool needed[4] = {};
+    if (count != 6 || !flags_of(arguments[4], needed) || PyTuple_GET_SIZE(arguments[4]) != 3) {
         PyErr_SetString(PyExc_TypeError, "gradients_each: takes g, x1, x2, weight, three flags and a number");
         return nullptr;
     }
@@ -658,7 +672,7 @@ PyObject* gradients_each(PyObject*, PyObject* const* arguments, Py_ssize_t count
     if (!threads_of(arguments[5], threads)) return nullptr;
     Factors f;
     if (!factors_of(arguments, needed, f) || f.g.axes == 0 || f.g.sizes[0] < 1) Py_RETURN_NONE;
-    return gradients_of(arguments[0], f, needed, {f.g.sizes[0]}, threads, {Py_None, Py_None});
+    return gradients_of(arguments[0], f, needed, 3, {f.g.sizes[0]}, threads, {Py_None, Py_None});
 }
 
 // Sizes from a tuple, for `plan`: of an array that could exist.
