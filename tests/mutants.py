@@ -62,14 +62,14 @@ class Mutant:
         path.write_text(source[:place] + self.new + source[place + len(self.old) :])
 
 
-FORWARD, INPUTS, WEIGHT, PAIRS, LEADING, EXPANDED, LARGE, ELEMENTS, BEYOND = (
+FORWARD, INPUTS, WEIGHT, PAIRS, LEADING, EXPANDED, LARGE, ELEMENTS, BEYOND, HALVES = (
     f"tests/test_native{name}"
     for name in (
         ".py::test_forward", ".py::test_gradients_of_inputs", ".py::test_gradient_of_the_weight",
         "_pairs.py::test_pairs_at_odd_sizes", "_pairs.py::test_leading_axes_that_broadcast",
         "_pairs.py::test_expanded_views", ".py::test_gradients_of_large_inputs",
         "_calls.py::test_a_weight_for_each_element",
-        "_limits.py::test_nothing_is_read_beyond_the_arguments",
+        "_limits.py::test_nothing_is_read_beyond_the_arguments", "_bfloat16.py",
     )
 )  # fmt: skip
 
@@ -236,6 +236,22 @@ MUTANTS = [
            "turned = d_weight && c.is_exchanged;", "turned = false;", (PAIRS,)),
     Mutant("pairs: copies of the second gradient are not added up", "pairs.hpp", "",
            "row = 0; second_copies && row <", "row = 0; false && row <", (PAIRS,)),
+    # bfloat16
+    Mutant("pairs of bfloat16: only the first of both is multiplied", "vector.hpp",
+           "takes denormal numbers", "d += from_bits(both & 0xffff0000)",
+           "if (false) d += from_bits(both & 0xffff0000)", by(HALVES, "forward")),
+    Mutant("pairs of bfloat16: the row after the last one", "pack.hpp", "struct Rows<BFloat16>",
+           "has_next ? low |", "true ? low |", by(HALVES, "forward")),
+    Mutant("pairs of bfloat16: rows of W beside each other", "pack.hpp", "void pack_by_feature(",
+           "features_1 * features_2, o + 1", "features_2, o + 1", by(HALVES, "inputs")),
+    Mutant("pairs of products: the second has the first one's g", "pack.hpp", "The same in pairs",
+           "g[n + 1] * load(", "g[n] * load(", by(HALVES, "weight")),
+    Mutant("pairs of products: cut off, not rounded", "vector.hpp", "Vector<Pair> rounded(",
+           "bits + 0x7fff + (bits >> 16 & 1)", "bits", by(HALVES, "roundings")),
+    Mutant("bfloat16: all blocks of gradients are the first", "bfloat16.cpp", "",
+           "from(x2, n), weight", "from(x2, 0), weight", by(HALVES, "inputs")),
+    Mutant("bfloat16: every range of outputs has the first g", "weight_gradient.hpp", "",
+           "part.g.data += some.begin;", "", by(HALVES, "weight")),
     # bias
     Mutant("contract: the first output's bias for all", "contract.hpp", "bool contract_part(",
            "c.bias[o]", "c.bias[begin]", by(FORWARD, "samples_on")),
