@@ -164,25 +164,31 @@ def hips_autograd() -> Numbers:
 CONTENDERS = {"lucid": lucid, "PyTorch": pytorch, "HIPS autograd": hips_autograd}
 
 
-def rows(found: dict[str, Numbers]) -> Iterator[tuple[str, ...]]:
+def rows(found: dict[str, Numbers], cell: Callable[[str, float, float], str]) -> Iterator[Any]:
+    """A row for each function, with a cell of each library at each size."""
     for name in dict.fromkeys(key.partition("/")[0] for key in found["lucid"]):
-        cells = [name]
-        for size in SIZES:
-            for numbers in found.values():
-                forward, both = (numbers[f"{name}/{size}/{what}"] for what in ("forward", "both"))
-                cells.append("–" if both == float("inf") else f"{both / forward:.1f}")
-            for numbers in found.values():
-                both = numbers[f"{name}/{size}/both"]
-                unit, digits = (1e3, 2) if size == "large" else (1e6, 0)
-                cells.append("–" if both == float("inf") else f"{both * unit:.{digits}f}")
-        yield tuple(cells)
+        pairs = [
+            (size, numbers[f"{name}/{size}/forward"], numbers[f"{name}/{size}/both"])
+            for size in SIZES
+            for numbers in found.values()
+        ]
+        yield name, *("–" if pair[2] == float("inf") else cell(*pair) for pair in pairs)
+
+
+def ratio(_size: str, forward: float, both: float) -> str:
+    return f"{both / forward:.1f}"
+
+
+def taken(size: str, _forward: float, both: float) -> str:
+    return f"{both * 1e3:.2f} ms" if size == "large" else f"{both * 1e6:.0f} µs"
 
 
 if __name__ == "__main__":
     # freed memory is kept: fresh pages cost more than the arithmetic, in all three alike
     os.environ |= {f"MALLOC_{what}_THRESHOLD_": str(2**30) for what in ("TRIM", "MMAP")}
     results = main(CONTENDERS, threads=1, rounds=2)
-    header = ["function"]
-    for size, unit in (("large", "ms"), ("small", "µs")):
-        header += [f"{size}: {name}" for name in results] + [f"{unit}: {name}" for name in results]
-    print(table(header, rows(results)))
+    columns = [f"{size}: {name}" for size in SIZES for name in results]
+    print("Forward and backward, over forward:\n")
+    print(table(("function", *columns), rows(results, ratio)))
+    print("\nForward and backward:\n")
+    print(table(("function", *columns), rows(results, taken)))

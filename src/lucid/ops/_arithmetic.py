@@ -161,6 +161,16 @@ copysign.gradient(
 )
 
 
+@op(gradient=None)
+def _share(wins: Array, loses_not: Array, like: Array, /) -> Array:
+    """1 where an argument wins, ½ where it ties: twenty times faster than `where` of numbers."""
+    xp = namespace(like)
+    share = xp.astype(wins, like.dtype)
+    share += xp.astype(loses_not, like.dtype)
+    share /= 2
+    return share
+
+
 @op
 def maximum(x1: Array, x2: Array, /) -> Array:
     """The larger of x1 and x2, element by element; where they tie each gets half the gradient.
@@ -191,16 +201,6 @@ minimum.gradient(
     x1=lambda g, x1, x2: g * _share(less(x1, x2), less_equal(x1, x2), g),
     x2=lambda g, x1, x2: g * _share(greater(x1, x2), greater_equal(x1, x2), g),
 )
-
-
-@op(gradient=None)
-def _share(wins: Array, loses_not: Array, like: Array, /) -> Array:
-    """1 where an argument wins, ½ where it ties: twenty times faster than `where` of numbers."""
-    xp = namespace(like)
-    share = xp.astype(wins, like.dtype)
-    share += xp.astype(loses_not, like.dtype)
-    share /= 2
-    return share
 
 
 @op
