@@ -14,8 +14,9 @@ from dataclasses import dataclass, field
 from math import prod
 from typing import Any
 
-from .._arrays import Array, Numbers, dtype_name, is_traced_by_jax, kind, namespace
-from .._errors import DTypeError, OutOfRangeError, ShapeError
+from .._arguments import COUNT, SHARE, WHOLE, check
+from .._arrays import Array, Numbers, dtype_name, is_half, is_traced_by_jax, kind, namespace
+from .._errors import ArgumentError, DTypeError, OutOfRangeError, ShapeError
 from .._shapes import Shape, bind_axes, broadcast_shapes
 from ._arguments import promoted
 from ._layout import boxes, slices
@@ -160,7 +161,7 @@ def check_pairs(
 def check_target(function: str, pairs: Pairs, target: Array, ignore_index: int | None) -> Array:
     """The target with the axes (..., N, O or 1, K): K partners for each row."""
     _check_integers(function, "target", target)
-    *leading, rows, outputs = pairs.shape
+    *leading, rows, _ = pairs.shape
     given = tuple(target.shape)
     rank = len(pairs.shape)
     if len(given) == rank - 1:
@@ -214,9 +215,7 @@ def _with_rank(array: Array, rank: int) -> Array:
     return namespace(array).reshape(array, (*ones, *array.shape)) if ones else array
 
 
-def _check_broadcasts(
-    function: str, name: str, array: Array, whole: Shape, meaning: str
-) -> None:
+def _check_broadcasts(function: str, name: str, array: Array, whole: Shape, meaning: str) -> None:
     given = tuple(array.shape)
     pairs = zip(reversed(given), reversed(whole), strict=False)
     if len(given) > len(whole) or any(size not in (1, full) for size, full in pairs):
@@ -241,6 +240,37 @@ def _check_integers(function: str, name: str, array: Array) -> None:
         )
 
 
-def size_of(shape: Shape) -> int:
-    """How many elements a shape has."""
-    return prod(shape)
+def check_k(function: str, pairs: Pairs, k: int) -> None:
+    """Raise ArgumentError unless there are k partners."""
+    check(function, COUNT, k=k)
+    if k > pairs.partners:
+        raise ArgumentError(
+            f"{function}: k is {k}, but input_2 {tuple(pairs.x2.shape)} has {pairs.partners} "
+            f"partners; take at most that many"
+        )
+
+
+REDUCTIONS = ("mean", "sum", "none")
+
+
+def check_loss(function: str, *, ignore_index: int, label_smoothing: float, reduction: str) -> None:
+    """Raise ArgumentError for an option of a loss that there is not."""
+    check(function, WHOLE, ignore_index=ignore_index)
+    check(function, SHARE, label_smoothing=label_smoothing)
+    if not isinstance(reduction, str) or reduction not in REDUCTIONS:
+        raise ArgumentError(
+            f"{function}: reduction is {reduction!r}, expected 'mean', 'sum' or 'none'"
+        )
+
+
+def with_shares(pairs: Pairs, target: Array, ignore_index: int) -> tuple[Array, Array, Any]:
+    """The places of the target, -1 where ignored, the share of each, and how many losses count."""
+    xp = namespace(target)
+    kept = target != ignore_index
+    places = xp.where(kept, xp.astype(target, xp.int64), xp.asarray(-1, dtype=xp.int64))
+    count = xp.sum(xp.astype(kept, xp.int64), axis=-1, keepdims=True)
+    shares = xp.astype(kept, xp.float64) / xp.astype(xp.where(count > 0, count, 1), xp.float64)
+    wide = xp.float32 if is_half(pairs.dtype) else pairs.dtype
+    rows = prod(pairs.shape) // max(prod(target.shape[:-1]), 1)  # for each row of the target
+    losses = xp.sum(xp.astype(count > 0, xp.int64)) * rows
+    return places, xp.astype(shares, wide), losses if is_traced_by_jax(losses) else int(losses)

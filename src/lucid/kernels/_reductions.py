@@ -3,11 +3,11 @@ is ever held, and for gradients each tile is computed again.
 
     s[n, m] = q[n] · x2[m] + b,    q = x1 · W
     lse[n]  = log Σ_m exp(s[n, m])
-    C[n, m] = a[n] · exp(s[n, m] - lse[n]) + Σ_k b[n, k] · [m = t[n, k]] + c[n] · [m is not left out]
+    C[n, m] = a[n] · exp(s[n, m] - lse[n]) + Σ_k b[n, k] · [m = t[n, k]] + c[n]
     dq[n]   = Σ_m C[n, m] · x2[m],    dx2[m] = Σ_n C[n, m] · q[n]
     dx1     = dq · W,    dW = x1 · dq
 
-C is the gradient of the scores: of logsumexp with a alone; of cross-entropy with b for the targets
+C is the gradient of the scores, 0 for those that are left out: of logsumexp with a alone; of cross-entropy with b for the targets
 and c for label smoothing; of chosen scores (`topk`) with b alone.
 """
 
@@ -22,7 +22,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from .._arrays import Array, device_of, library, namespace, set_item
-from .._shapes import Shape, broadcast_shapes, unbroadcast
+from .._shapes import Shape, unbroadcast
 from ._layout import slices
 from ._pairs import Pairs, part_of
 from ._plan import BLOCK
@@ -101,7 +101,7 @@ class Block:
         return self.of_rows(self.work.wide(self.pairs.bias[self.outs]))
 
     def of_rows(self, array: Array, more: int = 0) -> Array:
-        """The part of an array (..., N, O or 1) for the rows of a tile; it may have further axes."""
+        """The part of an array (..., N, O or 1) for a tile's rows; it may have further axes."""
         xp = self.work.xp
         if len(array.shape) > more + 1:
             last = tuple(slice(0, size) for size in array.shape[len(array.shape) - more :])
@@ -155,9 +155,7 @@ class Block:
         return None if exclude is None else self.of_rows(exclude, 1)
 
 
-def with_weight(
-    work: Tiles, x1: Array, weight: Array, group: Array | None, outs: slice
-) -> Array:
+def with_weight(work: Tiles, x1: Array, weight: Array, group: Array | None, outs: slice) -> Array:
     """q[..., n, o, j] = Σ_i x1[..., n, i] · W[o, i, j], or W[group[n], o, i, j], as (rows, O · J).
 
     With groups the rows of each are brought together: one product a group, nothing gathered but
@@ -261,7 +259,10 @@ def _reduced_block(block: Block, target: Target | None) -> tuple[Array, Array, A
         tile = block.scores(x2)
         if target is not None and target.smoothing:
             kept = block.leave_out(xp.ones_like(tile), part, 0.0)
-            mean, left = mean + xp.sum(xp.where(kept > 0, tile, kept), axis=1), left + work.sum(kept)
+            mean, left = (
+                mean + xp.sum(xp.where(kept > 0, tile, kept), axis=1),
+                left + work.sum(kept),
+            )
         tile = block.leave_out(tile, part)
         if places is not None:
             chosen = chosen + work.take(tile, places - part.start)
@@ -280,8 +281,9 @@ def _reduced_block(block: Block, target: Target | None) -> tuple[Array, Array, A
     infinite = xp.isinf(top)
     rest = xp.where(infinite, xp.zeros_like(others), xp.log1p(others))
 
-    def below(top: Array, rest: Array) -> Array:
-        assert target is not None and places is not None  # noqa: S101 (for the type checker)
+    def below(top: Array, rest: Array) -> Array | None:
+        if target is None or places is None:
+            return None
         shares = block.of_rows(target.shares, 1)
         smoothing = target.smoothing
         valid = places >= 0
@@ -374,6 +376,41 @@ class Slopes(NamedTuple):
     places: Rows | None = None  # t, with K more
     at_places: Rows | None = None  # b, with K more
     even: Rows | None = None  # c
+
+
+def of_cross_entropy(pairs: Pairs, target: Target, of_lse: Any, of_loss: Any) -> Slopes:
+    """What the gradients of lse and loss make of the scores', without lse itself.
+
+    a = g_lse + g,  b = -(1 - ε) · g · share,  c = -ε · g / (partners not left out),  g = g_loss
+    of the rows that have a target.
+    """
+    places, shares, smoothing = target
+    xp = namespace(places)
+    of_loss = of_loss * xp.astype(xp.any(places >= 0, axis=-1), shares.dtype)
+    # shares are 0 where there is no target
+    at_places = of_loss[..., None] * (shares * -(1 - smoothing))
+    even = None
+    if smoothing:
+        even = of_loss * (-smoothing / xp.astype(counts(pairs), shares.dtype))
+    return Slopes(None, of_lse + of_loss, places, at_places, even)
+
+
+def counts(pairs: Pairs) -> Array:
+    """How many partners of each row (..., N, O) are not left out, at least 1."""
+    work = tiles_for(_like(pairs))
+    found = work.full(pairs.shape, 0.0)
+    for block in blocks(pairs):
+        xp = block.work.xp
+        for part in slices(pairs.partners, block.width):
+            ones = block.work.full((prod(block.shape), part.stop - part.start), 1.0)
+            left = block.work.sum(block.leave_out(ones, part, 0.0))
+            found = add(found, block.index, xp.reshape(left, block.shape))
+    return work.xp.where(found > 0, found, work.xp.ones_like(found))
+
+
+def sums_of(pairs: Pairs) -> Any:
+    """The dtype of sums: float32 for halves."""
+    return tiles_for(_like(pairs)).dtype
 
 
 def gradients(
@@ -535,8 +572,3 @@ def add(array: Array, index: Any, value: Array) -> Array:
         return array.at[index].add(value)
     array[index] += value
     return array
-
-
-def broadcast_leading(*arrays: Array, rank: int) -> Shape:
-    """The leading axes that these have together; `rank` axes at the end are their own."""
-    return broadcast_shapes(*(tuple(array.shape[:-rank]) for array in arrays))

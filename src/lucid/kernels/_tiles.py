@@ -209,7 +209,9 @@ class TilesInPlace(Tiles):
         # for each row with hits, what was found before and the hits, side by side
         counts = np.bincount(rows, minlength=len(tile))
         some = counts.nonzero()[0]
-        slot = np.arange(len(rows)) - np.repeat(np.cumsum(counts)[some] - counts[some], counts[some])
+        slot = np.arange(len(rows)) - np.repeat(
+            np.cumsum(counts)[some] - counts[some], counts[some]
+        )
         place = np.repeat(np.arange(len(some)), counts[some])
         near = np.full((len(some), found + counts.max()), -inf, self.dtype)
         which = np.full(near.shape, -1, np.int64)
