@@ -7,8 +7,9 @@ is ever held, and for gradients each tile is computed again.
     dq[n]   = Σ_m C[n, m] · x2[m],    dx2[m] = Σ_n C[n, m] · q[n]
     dx1     = dq · W,    dW = x1 · dq
 
-C is the gradient of the scores, 0 for those that are left out: of logsumexp with a alone; of cross-entropy with b for the targets
-and c for label smoothing; of chosen scores (`topk`) with b alone.
+C is the gradient of the scores, 0 for those that are left out: of logsumexp with a alone; of
+cross-entropy with b for the targets and c for label smoothing; of chosen scores (`topk`) with b
+alone.
 """
 
 from __future__ import annotations
@@ -29,6 +30,10 @@ from ._plan import BLOCK
 from ._tiles import Tiles, tiles_for
 
 Rows = Any  # an array with the axes (..., N, O or 1), and one more where it says so
+
+
+def _unchanged(array: Array) -> Array:
+    return array
 
 
 class Partners(NamedTuple):
@@ -378,20 +383,22 @@ class Slopes(NamedTuple):
     even: Rows | None = None  # c
 
 
-def of_cross_entropy(pairs: Pairs, target: Target, of_lse: Any, of_loss: Any) -> Slopes:
+def of_cross_entropy(
+    pairs: Pairs, target: Target, of_lse: Any, of_loss: Any, constant: Any = _unchanged
+) -> Slopes:
     """What the gradients of lse and loss make of the scores', without lse itself.
 
     a = g_lse + g,  b = -(1 - ε) · g · share,  c = -ε · g / (partners not left out),  g = g_loss
-    of the rows that have a target.
+    of the rows that have a target. `constant` makes raw arrays what the gradients are.
     """
     places, shares, smoothing = target
     xp = namespace(places)
-    of_loss = of_loss * xp.astype(xp.any(places >= 0, axis=-1), shares.dtype)
+    of_loss = of_loss * constant(xp.astype(xp.any(places >= 0, axis=-1), shares.dtype))
     # shares are 0 where there is no target
-    at_places = of_loss[..., None] * (shares * -(1 - smoothing))
+    at_places = of_loss[..., None] * constant(shares * -(1 - smoothing))
     even = None
     if smoothing:
-        even = of_loss * (-smoothing / xp.astype(counts(pairs), shares.dtype))
+        even = of_loss * constant(-smoothing / counts(pairs))
     return Slopes(None, of_lse + of_loss, places, at_places, even)
 
 
