@@ -224,7 +224,7 @@ class _Reduced(torch.autograd.Function):
     """lse, and the losses where there is a target."""
 
     @staticmethod
-    def forward(call: _Call, target: Target | None, *factors: Any) -> tuple[Tensor, Tensor]:
+    def forward(call: _Call, target: Target | None, *_: Any) -> tuple[Tensor, Tensor]:
         if target is None:
             lse = call.tensor(kernels.logsumexp(call.pairs))
             return lse, lse.new_zeros(0)
@@ -250,7 +250,7 @@ class _Best(torch.autograd.Function):
     """The k largest scores and whose they are."""
 
     @staticmethod
-    def forward(call: _Call, k: int, *factors: Any) -> tuple[Tensor, Tensor]:
+    def forward(call: _Call, k: int, *_: Any) -> tuple[Tensor, Tensor]:
         values, indices = kernels.topk(call.pairs, k)
         return call.tensor(values), call.tensor(indices)
 
