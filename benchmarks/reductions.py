@@ -131,9 +131,9 @@ def options_of(reduction: str, target: Any) -> dict[str, Any]:
 
 def lucid_way(reduction: str, x1: Any, x2: Any, weight: Any, target: Any) -> Callable[[], Any]:
     import lucid
-    from lucid.nn import functional as F
+    from lucid.nn import functional
 
-    function = getattr(F, f"bilinear_{reduction}")
+    function = getattr(functional, f"bilinear_{reduction}")
     options = options_of(reduction, target)
 
     def run() -> None:
@@ -148,18 +148,18 @@ def lucid_way(reduction: str, x1: Any, x2: Any, weight: Any, target: Any) -> Cal
 
 def lucid_dense(reduction: str, x1: Any, x2: Any, weight: Any, target: Any) -> Callable[[], Any]:
     import lucid
-    from lucid.nn import functional as F
+    from lucid.nn import functional
 
     def run() -> None:
         grad = reduction in ("logsumexp", "cross_entropy")
         a, b, w = (lucid.Tensor(each, requires_grad=grad) for each in (x1, x2, weight))
-        scores = F.bilinear(a[..., :, None, :], b[..., None, :, :], w)
+        scores = functional.bilinear(a[..., :, None, :], b[..., None, :, :], w)
         if reduction == "logsumexp":
             lucid.logsumexp(scores, axis=-2).sum().backward()
         elif reduction == "cross_entropy":
             rows = scores.reshape((-1, *scores.shape[-2:]))
             classes = np.broadcast_to(target.reshape(-1, 1), (rows.shape[0], rows.shape[2]))
-            F.cross_entropy(rows, classes).backward()
+            functional.cross_entropy(rows, classes).backward()
         elif reduction == "topk":
             lucid.topk(scores, 10, axis=-2)
         elif reduction == "max":

@@ -224,7 +224,7 @@ def _scores(x1: Array, x2: Array, weight: Array, bias: Array | None = None) -> A
 
 def _log_total(x1: Array, x2: Array, weight: Array, bias: Array | None = None) -> Array:
     scores = _scores(x1, x2, weight, bias)
-    return np.log(np.sum(np.exp(scores), axis=-1))
+    return np.asarray(np.log(np.sum(np.exp(scores), axis=-1)))
 
 
 def _pairs_loss(x1: Array, x2: Array, weight: Array, target: list[int]) -> Array:
@@ -1007,7 +1007,7 @@ CASES = [
     Case("bilinear_topk", F.bilinear_topk, _top_pairs,
          ((3, 2), (4, 3), (2, 2, 3)), options={"k": 2}),
     Case("bilinear_max", F.bilinear_max,
-         lambda *given: tuple(each[..., 0] for each in _top_pairs(*given, k=1)),
+         lambda x1, x2, w: tuple(each[..., 0] for each in _top_pairs(x1, x2, w, 1)),
          ((3, 2), (4, 3), (2, 2, 3))),
     Case("bilinear_rank", F.bilinear_rank, _rank_of,
          ((3, 2), (4, 3), (2, 2, 3)), options={"target": [1, 3, 0]}, order=0),

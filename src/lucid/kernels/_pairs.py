@@ -266,11 +266,12 @@ def check_loss(function: str, *, ignore_index: int, label_smoothing: float, redu
 def with_shares(pairs: Pairs, target: Array, ignore_index: int) -> tuple[Array, Array, Any]:
     """The places of the target, -1 where ignored, the share of each, and how many losses count."""
     xp = namespace(target)
-    kept = target != ignore_index
-    places = xp.where(kept, xp.astype(target, xp.int64), xp.asarray(-1, dtype=xp.int64))
-    count = xp.sum(xp.astype(kept, xp.int64), axis=-1, keepdims=True)
-    shares = xp.astype(kept, xp.float64) / xp.astype(xp.where(count > 0, count, 1), xp.float64)
     wide = xp.float32 if is_half(pairs.dtype) else pairs.dtype
+    whole = xp.asarray(0).dtype  # JAX has int64 only where its user asked for it
+    kept = target != ignore_index
+    places = xp.where(kept, xp.astype(target, whole), xp.asarray(-1, dtype=whole))
+    count = xp.sum(xp.astype(kept, whole), axis=-1, keepdims=True)
+    shares = xp.astype(kept, wide) / xp.astype(xp.where(count > 0, count, 1), wide)
     rows = prod(pairs.shape) // max(prod(target.shape[:-1]), 1)  # for each row of the target
-    losses = xp.sum(xp.astype(count > 0, xp.int64)) * rows
-    return places, xp.astype(shares, wide), losses if is_traced_by_jax(losses) else int(losses)
+    losses = xp.sum(xp.astype(count > 0, whole)) * rows
+    return places, shares, losses if is_traced_by_jax(losses) else int(losses)

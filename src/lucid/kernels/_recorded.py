@@ -90,7 +90,8 @@ class _Steps:
         rows = prod(x1.shape[:-1])
         outputs, features_1, features_2 = weight.shape[-3:]
         flat = xp.reshape(x1, (rows, features_1))
-        order, runs = None, [(None, slice(0, rows))]
+        order: Any = None
+        runs: list[tuple[Any, slice]] = [(None, slice(0, rows))]
         if at.group is not None:
             order, runs = runs_of(at.group)
             flat = flat[self.constant(order)]

@@ -70,7 +70,7 @@ class Block:
 
     @property
     def outputs(self) -> int:
-        return self.outs.stop - self.outs.start
+        return len(range(self.outs.start, self.outs.stop))
 
     @property
     def shape(self) -> Shape:
@@ -287,7 +287,7 @@ def _reduced_block(block: Block, target: Target | None) -> tuple[Array, Array, A
     rest = xp.where(infinite, xp.zeros_like(others), xp.log1p(others))
 
     def below(top: Array, rest: Array) -> Array | None:
-        if target is None or places is None:
+        if target is None or places is None or chosen is None:
             return None
         shares = block.of_rows(target.shares, 1)
         smoothing = target.smoothing
@@ -335,7 +335,9 @@ def rank(pairs: Pairs, target: Array) -> Array:
     """1 + how many scores are larger + half of how many others are equal (..., N, O, K)."""
     work = tiles_for(_like(pairs))
     shape = (*pairs.shape, target.shape[-1])
-    found = work.xp.zeros(shape, dtype=work.xp.float64, device=device_of(pairs.x1))
+    # JAX has float64 only where its user asked for it
+    double = work.xp.asarray(0.0).dtype if library(pairs.x1) == "jax" else work.xp.float64
+    found = work.xp.zeros(shape, dtype=double, device=device_of(pairs.x1))
     for block in blocks(pairs):
         xp = block.work.xp
         places = block.of_rows(target, 1)
@@ -344,7 +346,7 @@ def rank(pairs: Pairs, target: Array) -> Array:
             inside = (places >= part.start) & (places < part.stop)
             if bool(xp.any(inside)):
                 own = own + block.work.take(block.scores(x2), places - part.start)
-        total = xp.ones_like(xp.astype(own, found.dtype) if hasattr(xp, "astype") else own.double())
+        total = xp.ones(own.shape, dtype=double, device=device_of(own))
         for part, x2 in block.tiles():
             tile = block.leave_out(block.scores(x2), part)
             for k in range(places.shape[1]):
@@ -544,17 +546,16 @@ def _with_first(
                 more = xp.reshape(
                     own_first[:, part].T @ own_q, (part.stop - part.start, outputs, features_2)
                 )
-                index = (block.outs, part, slice(0, features_2))
-                index = index if g is None else (g, *index)
-                d_weight = add(d_weight, index, _outputs_first(xp, more))
+                own = (block.outs, part, slice(0, features_2))
+                d_weight = add(d_weight, own if g is None else (g, *own), _outputs_first(xp, more))
     if d_1 is not None and pieces:
         found = pieces[0]
         if block.group is not None:
             found = xp.concat(pieces, axis=0)[_inverse(order), :]
-        own = [slice(None) if size == 1 else at for at, size in zip(
+        leading = [slice(None) if size == 1 else at for at, size in zip(
             block.box[len(block.box) - (len(d_1.shape) - 2) :], d_1.shape[:-2], strict=True
         )]  # fmt: skip
-        index = (*own, block.rows, slice(0, features_1))
+        index = (*leading, block.rows, slice(0, features_1))
         d_1 = add(d_1, index, xp.reshape(found, tuple(x1.shape)))
     return d_1, d_weight
 

@@ -30,7 +30,7 @@ class Tiles:
 
     def numbers(self, shape: Shape) -> Array:
         """Zeros that say which partner."""
-        return self.xp.zeros(shape, dtype=self.xp.int64, device=device_of(self.like))
+        return self.xp.zeros(shape, dtype=self.xp.asarray(0).dtype, device=device_of(self.like))
 
     def count(self, start: int, stop: int) -> Array:
         return self.xp.arange(start, stop, device=device_of(self.like))
@@ -68,7 +68,7 @@ class Tiles:
         xp = self.xp
         nan = tile != tile
         place = xp.argmax(xp.where(nan, xp.asarray(inf, dtype=tile.dtype), tile), axis=1)
-        first = xp.argmax(xp.astype(nan, xp.int64), axis=1)
+        first = xp.argmax(xp.astype(nan, xp.int8), axis=1)
         place = xp.where(xp.any(nan, axis=1), first, place)
         return self.largest(tile, place), place
 

@@ -241,7 +241,10 @@ class _Reduced(torch.autograd.Function):
         *factors, lse = ctx.saved_tensors
         slopes = Slopes(shares=g[0])
         if ctx.target is not None:
-            slopes = kernels.of_cross_entropy(ctx.call.pairs, ctx.target, *g, ctx.call.tensor)
+            of_lse, of_loss = g
+            slopes = kernels.of_cross_entropy(
+                ctx.call.pairs, ctx.target, of_lse, of_loss, ctx.call.tensor
+            )
         slopes = slopes._replace(lse=lse)
         return None, None, *ctx.call.gradients(factors, slopes, ctx.needs_input_grad[2:])
 

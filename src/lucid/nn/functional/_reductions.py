@@ -74,8 +74,10 @@ def bilinear_logsumexp(
     elsewhere = _elsewhere(name, input_1, input_2, weight, bias)
     if elsewhere is not None:
         return elsewhere(input_1, input_2, weight, bias, **options)
-    pairs, factors = _prepared(name, input_1, input_2, weight, bias, **options)
-    lse, _ = _reduced(*factors, pairs.mask, pairs.exclude, pairs.group, None, None, 0.0)
+    pairs, (x1, x2, matrices, biases) = _prepared(name, input_1, input_2, weight, bias, **options)
+    lse, _ = _reduced(
+        x1, x2, matrices, biases, pairs.mask, pairs.exclude, pairs.group, None, None, 0.0
+    )
     return astype(lse, pairs.dtype, copy=False)
 
 
@@ -115,18 +117,27 @@ def bilinear_cross_entropy(
     """
     name = "bilinear_cross_entropy"
     options = {"mask": mask, "exclude": exclude, "group": group}
-    of_loss = {
+    of_loss: dict[str, Any] = {
         "ignore_index": ignore_index, "label_smoothing": label_smoothing, "reduction": reduction,
     }  # fmt: skip
     check_loss(name, **of_loss)
     elsewhere = _elsewhere(name, input_1, input_2, weight, bias)
     if elsewhere is not None:
         return elsewhere(input_1, input_2, weight, bias, target=target, **options, **of_loss)
-    pairs, factors = _prepared(name, input_1, input_2, weight, bias, **options)
+    pairs, (x1, x2, matrices, biases) = _prepared(name, input_1, input_2, weight, bias, **options)
     target = check_target(name, pairs, beside(pairs.x1, target), ignore_index)
     places, shares, kept = with_shares(pairs, target, ignore_index)
     _, losses = _reduced(
-        *factors, pairs.mask, pairs.exclude, pairs.group, places, shares, float(label_smoothing)
+        x1,
+        x2,
+        matrices,
+        biases,
+        pairs.mask,
+        pairs.exclude,
+        pairs.group,
+        places,
+        shares,
+        float(label_smoothing),
     )
     if reduction != "none":
         losses = sum(losses)
@@ -165,9 +176,9 @@ def bilinear_topk(
     if elsewhere is not None:
         found: Partners = elsewhere(input_1, input_2, weight, bias, k=k, **options)
         return found
-    pairs, factors = _prepared(name, input_1, input_2, weight, bias, **options)
+    pairs, (x1, x2, matrices, biases) = _prepared(name, input_1, input_2, weight, bias, **options)
     check_k(name, pairs, k)
-    values, indices = _best(*factors, pairs.mask, pairs.exclude, pairs.group, k)
+    values, indices = _best(x1, x2, matrices, biases, pairs.mask, pairs.exclude, pairs.group, k)
     return Partners(astype(values, pairs.dtype, copy=False), indices)
 
 
@@ -197,9 +208,9 @@ def bilinear_max(
     if elsewhere is not None:
         found: Partners = elsewhere(input_1, input_2, weight, bias, **options)
         return found
-    pairs, factors = _prepared(name, input_1, input_2, weight, bias, **options)
+    pairs, (x1, x2, matrices, biases) = _prepared(name, input_1, input_2, weight, bias, **options)
     check_k(name, pairs, 1)
-    values, indices = _best(*factors, pairs.mask, pairs.exclude, pairs.group, 1)
+    values, indices = _best(x1, x2, matrices, biases, pairs.mask, pairs.exclude, pairs.group, 1)
     return Partners(astype(values[..., 0], pairs.dtype, copy=False), indices[..., 0])
 
 
@@ -229,18 +240,18 @@ def bilinear_rank(
 
     >>> h, others = lucid.ones((1, 1)), lucid.Tensor([[1.0], [4.0], [2.0], [2.0]])
     >>> F.bilinear_rank(h, others, lucid.ones((1, 1, 1)), target=[2])
-    Tensor([[2.5]])
+    Tensor([[2.5]], dtype=float64)
     """
     name = "bilinear_rank"
     options = {"mask": mask, "exclude": exclude, "group": group}
     elsewhere = _elsewhere(name, input_1, input_2, weight, bias)
     if elsewhere is not None:
         return elsewhere(input_1, input_2, weight, bias, target=target, **options)
-    pairs, factors = _prepared(name, input_1, input_2, weight, bias, **options)
+    pairs, (x1, x2, matrices, biases) = _prepared(name, input_1, input_2, weight, bias, **options)
     given = beside(pairs.x1, target)
     several = len(given.shape) > len(pairs.shape)
     places = check_target(name, pairs, given, None)
-    ranks = _rank(*factors, pairs.mask, pairs.exclude, pairs.group, places)
+    ranks = _rank(x1, x2, matrices, biases, pairs.mask, pairs.exclude, pairs.group, places)
     return ranks if several else ranks[..., 0]
 
 
