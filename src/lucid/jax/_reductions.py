@@ -322,10 +322,11 @@ def _cross_entropy(
     reached = valid & ~jnp.isneginf(wanted)
     kept = jnp.where(lost, 0, lse)[..., None] - jnp.where(reached, wanted, 0)
     loss = jnp.sum(jnp.where(reached, shares * kept, 0), axis=-1)
-    loss = jnp.where(lost, loss + inf, loss)
     if smoothing:
         even = lse - mean / jnp.maximum(left, 1)
         loss = (1 - smoothing) * loss + smoothing * even
+    # a partner that is left out has no probability
+    loss = jnp.where(lost, jnp.where(jnp.isneginf(loss), 0, loss) + inf, loss)
     return jnp.where(jnp.any(valid, axis=-1), loss, 0)
 
 

@@ -22,7 +22,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from .._arrays import Array, device_of, library, namespace, set_item
+from .._arrays import Array, device_of, is_traced_by_jax, library, namespace, set_item
 from .._shapes import Shape, unbroadcast
 from ._layout import slices
 from ._pairs import Pairs, part_of
@@ -123,18 +123,12 @@ class Block:
     def scores(self, x2: Array) -> Array:
         """A tile (R, m), nothing left out."""
         work, xp = self.work, self.work.xp
-        count = prod(self.shape)
         if prod(x2.shape[:-2]) == 1:
             first = xp.reshape(self.q, (prod(self.q.shape[:-1]), self.q.shape[-1]))
             tile = work.product("scores", first, xp.reshape(x2, tuple(x2.shape[-2:])).T)
-            if tile.shape[0] != count:
-                shape = (*self.q.shape[:-1], tile.shape[-1])
-                full = (*self.leading, *shape[-2:])
-                tile = xp.reshape(tile, shape)
-                tile = work.xp.asarray(xp.broadcast_to(tile, full), copy=True)
         else:
             tile = work.product("scores", self.q, x2.mT)
-        tile = xp.reshape(tile, (count, tile.shape[-1]))
+        tile = xp.reshape(tile, (prod(self.shape), tile.shape[-1]))
         if self.bias is not None:
             tile += self.bias[:, None]
         return tile
@@ -297,12 +291,12 @@ def _reduced_block(block: Block, target: Target | None) -> tuple[Array, Array, A
         if places.shape[1] == 1:
             weighed = xp.where(valid, (top[:, None] - chosen) + rest[:, None], zero)
         found = xp.sum(weighed, axis=1)
-        # a partner that is left out has no probability
-        lost = xp.any(valid & xp.isinf(chosen) & (chosen < 0), axis=1)
-        found = xp.where(lost, xp.full_like(found, inf), found)
         if smoothing:
             even = (top + rest) - mean / xp.where(left > 0, left, xp.ones_like(left))
             found = (1 - smoothing) * found + smoothing * even
+        # a partner that is left out has no probability
+        lost = xp.any(valid & xp.isinf(chosen) & (chosen < 0), axis=1)
+        found = xp.where(lost, xp.full_like(found, inf), found)
         return xp.where(xp.any(valid, axis=1), found, xp.zeros_like(found))
 
     return top, rest, below
@@ -344,7 +338,7 @@ def rank(pairs: Pairs, target: Array) -> Array:
         own = block.work.full(tuple(places.shape), 0.0)
         for part, x2 in block.tiles():
             inside = (places >= part.start) & (places < part.stop)
-            if bool(xp.any(inside)):
+            if _any(inside):
                 own = own + block.work.take(block.scores(x2), places - part.start)
         total = xp.ones(own.shape, dtype=double, device=device_of(own))
         for part, x2 in block.tiles():
@@ -364,6 +358,12 @@ def rank(pairs: Pairs, target: Array) -> Array:
             total, (*block.shape, shape[-1])
         ))  # fmt: skip
     return found
+
+
+def _any(truth: Array) -> bool:
+    """Whether one is True, or could be: under `jax.jit` nobody knows."""
+    return is_traced_by_jax(truth) or bool(truth.any() if hasattr(truth, "any") else
+                                           namespace(truth).any(truth))  # fmt: skip
 
 
 def _count(xp: Any, truth: Array) -> Array:
@@ -474,7 +474,7 @@ def _slopes_of_tile(block: Block, slopes: Slopes, part: slice, second: Array) ->
         lse = _finite(xp, block.of_rows(slopes.lse))
         tile = work.exponentials(block.leave_out(block.scores(second), part), lse)
         tile *= block.of_rows(slopes.shares)[:, None]
-    elif places is None or not bool(xp.any((places >= 0) & (places < second.shape[-2]))):
+    elif places is None or not _any((places >= 0) & (places < second.shape[-2])):
         return None
     else:
         tile = work.full((prod(block.shape), second.shape[-2]), 0.0)
