@@ -329,9 +329,7 @@ def rank(pairs: Pairs, target: Array) -> Array:
     """1 + how many scores are larger + half of how many others are equal (..., N, O, K)."""
     work = tiles_for(_like(pairs))
     shape = (*pairs.shape, target.shape[-1])
-    # JAX has float64 only where its user asked for it
-    double = work.xp.asarray(0.0).dtype if library(pairs.x1) == "jax" else work.xp.float64
-    found = work.xp.zeros(shape, dtype=double, device=device_of(pairs.x1))
+    found = work.full(shape, 0.0)
     for block in blocks(pairs):
         xp = block.work.xp
         places = block.of_rows(target, 1)
@@ -340,17 +338,16 @@ def rank(pairs: Pairs, target: Array) -> Array:
             inside = (places >= part.start) & (places < part.stop)
             if _any(inside):
                 own = own + block.work.take(block.scores(x2), places - part.start)
-        total = xp.ones(own.shape, dtype=double, device=device_of(own))
+        total = xp.ones_like(own)
         for part, x2 in block.tiles():
             tile = block.leave_out(block.scores(x2), part)
             for k in range(places.shape[1]):
-                # the given partner itself counts neither way, whether it is left out or not
                 mine = places[:, k : k + 1] - part.start
                 s = own[:, k : k + 1]
-                larger = xp.logical_not(tile <= s)  # NaN is the largest
-                equal = tile == s
-                larger = _count(xp, larger) - _count(xp, block.work.take(larger, mine))
-                equal = _count(xp, equal) - _count(xp, block.work.take(equal, mine))
+                larger = _count(block.work, xp.logical_not(tile <= s))  # NaN is the largest
+                # the given partner itself does not count, whether it is left out or not
+                itself = (block.work.take(tile, mine) == s) & (mine >= 0) & (mine < tile.shape[1])
+                equal = _count(block.work, tile == s) - _count(block.work, itself)
                 total = add(total, (slice(None), k), larger + equal / 2)
         unknown = xp.isnan(own)
         total = xp.where(unknown, xp.full_like(total, float("nan")), total)
@@ -366,10 +363,10 @@ def _any(truth: Array) -> bool:
                                            namespace(truth).any(truth))  # fmt: skip
 
 
-def _count(xp: Any, truth: Array) -> Array:
-    if xp is np:
+def _count(work: Tiles, truth: Array) -> Array:
+    if work.xp is np:
         return np.count_nonzero(truth, axis=1)
-    return xp.sum(truth, axis=1)
+    return work.xp.sum(work.xp.where(truth, work.full((1,), 1.0), work.full((1,), 0.0)), axis=1)
 
 
 # ------------------------------------------------------------------------- gradients
