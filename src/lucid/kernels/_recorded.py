@@ -125,11 +125,9 @@ class _Steps:
         d_1 = _concat(xp, [d_q[run, :] @ matrix(g).mT for g, run in runs])
         if order is not None:
             d_1 = d_1[self.constant(np.argsort(order)), :]
+        shape = features_1, outputs, features_2
         of_groups = {
-            g: _swapped(
-                xp, xp.reshape(flat[run, :].mT @ d_q[run, :], (features_1, outputs, features_2))
-            )
-            for g, run in runs
+            g: _swapped(xp, xp.reshape(flat[run, :].mT @ d_q[run, :], shape)) for g, run in runs
         }
         d_weight = of_groups.get(None)
         if order is not None:
