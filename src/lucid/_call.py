@@ -73,6 +73,7 @@ class Operation(Protocol):
     """What a call needs: the function, and what is done beside the hot path."""
 
     function: Callable[..., Any]
+    keywords: Callable[..., Any] | None
     signature: inspect.Signature
     rules: Rules
 
@@ -112,9 +113,15 @@ _REFUSAL = """
             raise no_keyword(function.__name__, foreign__)
 """
 
+_ELSEWHERE = """
+        if others__:
+            return keywords({passed}, **others__)
+"""
+
 _CALL = """
 def build(
-    function, defaults, savings, make_saving, convert_lists, without_tensors, explain, finish
+    function, keywords, defaults, savings, make_saving, convert_lists, without_tensors, explain,
+    finish,
 ):
     def operation({parameters}):
         tracked = 0
@@ -194,10 +201,12 @@ def write_out(operation: Operation) -> Callable[..., Any]:
         tuple(
             (name, each.kind, each.default is each.empty, name in sequences)
             for name, each in parameters.items()
-        )
+        ),
+        operation.keywords is not None,
     )
     return build(
         operation.function,
+        operation.keywords,
         {name: parameter.default for name, parameter in parameters.items()},
         operation.rules.savings,
         operation.rules.saving,
@@ -209,9 +218,11 @@ def write_out(operation: Operation) -> Callable[..., Any]:
 
 
 @cache
-def _builder(arguments: tuple[_Argument, ...]) -> Callable[..., Callable[..., Any]]:
+def _builder(
+    arguments: tuple[_Argument, ...], has_others: bool
+) -> Callable[..., Callable[..., Any]]:
     """The compiled text; operations with the same arguments share it."""
-    source = _text(arguments)
+    source = _text(arguments, has_others)
     filename = f"<lucid operation {hash(source):x}>"
     linecache.cache[filename] = (len(source), None, source.splitlines(True), filename)
     made: dict[str, Any] = {}
@@ -220,9 +231,12 @@ def _builder(arguments: tuple[_Argument, ...]) -> Callable[..., Callable[..., An
     return builder
 
 
-def _text(arguments: tuple[_Argument, ...]) -> str:
+def _text(arguments: tuple[_Argument, ...], has_others: bool = False) -> str:
     names = [name for name, *_ in arguments]
     bare, refusal = _bare(arguments), ""
+    if has_others:
+        bare.append(inspect.Parameter("others__", inspect.Parameter.VAR_KEYWORD))
+        refusal = _ELSEWHERE.format(passed=", ".join(names))
     if {"axis", "axes"} & set(names):  # who knows other names for them is told ours
         bare.append(inspect.Parameter("foreign__", inspect.Parameter.VAR_KEYWORD))
         refusal = _REFUSAL

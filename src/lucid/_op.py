@@ -88,6 +88,10 @@ def op(function: Callable[P, Any], /) -> Op[P]: ...
 def op(
     *, gradient: Rule | None = ..., holomorphic: bool = ..., halves: bool = ...
 ) -> Callable[[Callable[P, Any]], Op[P]]: ...
+@overload
+def op(
+    *, keywords: Callable[P, Any], halves: bool = ...
+) -> Callable[[Callable[..., Any]], Op[P]]: ...
 def op(
     function: Callable[P, Any] | None = None,
     /,
@@ -95,6 +99,7 @@ def op(
     gradient: Rule | None = _LATER,
     holomorphic: bool = True,
     halves: bool = False,
+    keywords: Callable[..., Any] | None = None,
 ) -> Any:
     """Make a function on arrays an operation that the tape records.
 
@@ -104,7 +109,8 @@ def op(
     rules of an operation on complex numbers follow the convention of the conjugate Wirtinger
     derivative by themselves; otherwise the tape conjugates around them. Where the result is float16
     or bfloat16 the rules get float32, and the tape rounds what they return; with `halves=True` they
-    get the halves, and see to it themselves that their sums are wide.
+    get the halves, and see to it themselves that their sums are wide. A call with an argument by name
+    that `function` does not have is one of the function `keywords`, whose signature users see.
 
     Which arguments are arrays is told by the signature: those annotated as `Array`, `ndarray` or
     `Tensor`, also with `| None`, and as a `Sequence` of them; where none is, all positional-only
@@ -124,10 +130,12 @@ def op(
     """
 
     def make(function: Callable[P, Any]) -> Op[P]:
-        operation = _Operation(function, holomorphic, halves)
+        operation = _Operation(function, holomorphic, halves, keywords)
         if gradient is not _LATER:
             operation.gradient_of_all(gradient)
         call: Any = update_wrapper(write_out(operation), function)
+        if keywords is not None:
+            call.__signature__ = inspect.signature(keywords)
         call.gradient = operation.gradient
         call.gradients = operation.gradients
         call.hand_over = operation.hand_over
@@ -165,9 +173,13 @@ def _arrays_of(signature: inspect.Signature) -> tuple[list[str], list[str]]:
 class _Operation:
     """The function of an operation, its arguments and its rules."""
 
-    def __init__(self, function: Callable[..., Any], holomorphic: bool, halves: bool) -> None:
+    def __init__(
+        self, function: Callable[..., Any], holomorphic: bool, halves: bool,
+        keywords: Callable[..., Any] | None = None,
+    ) -> None:  # fmt: skip
         self.function = function
         self.name = function.__name__.lstrip("_")  # what errors say
+        self.keywords = keywords
         self.signature = inspect.signature(function)
         self.names = list(self.signature.parameters)
         for name, parameter in self.signature.parameters.items():
