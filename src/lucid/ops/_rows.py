@@ -2,9 +2,9 @@
 
     Q(g, x1, W, x2) = Σ_e Σ_oij g[s(e), o] · x1[p(e), i] · W[r(e), o, i, j] · x2[q(e), j]
 
-As without the maps s, p, q and r (see `_bilinear.py`), the result and the gradients are contractions
-of all factors but one, and two operations are closed under differentiation. A third one moves rows
-between groups and targets, for the bias, and is closed by itself.
+As without the maps s, p, q and r (see `_bilinear.py`), the result and the gradients are
+contractions of all factors but one, and two operations are closed under differentiation. A third
+one moves rows between groups and targets, for the bias, and is closed by itself.
 """
 
 from __future__ import annotations
@@ -135,8 +135,8 @@ def _moved(x: Array, shape: Any, rows: Any, source: int, target: int) -> Array:
     return kernels.moved(memory_of("bilinear", x=x), x, shape, rows, source, target)
 
 
-@_moved.gradients(x=("x_shape", "rows", "source", "target"))
-def _moved_gradient(
-    g: Array, x_shape: Shape, rows: Rows, source: int, target: int, needed: Any
-) -> tuple[Array]:
-    return (_moved(g, x_shape, rows, target, source),)
+def _moved_gradient(g: Array, x_shape: Shape, rows: Rows, source: int, target: int) -> Array:
+    return _moved(g, x_shape, rows, target, source)
+
+
+_moved.gradient(x=_moved_gradient)

@@ -44,7 +44,7 @@ bool runs_forward(
         mine.samples = runs.rows(run);
         return on.forward(
             mine, from(x1, from_row), from(x2, from_row), weight + which * numbers,
-            from(bias, which).data, to + from_row * out.step, many, Algorithm::chosen);
+            from(bias, which).data, to + from_row * out.step, nullptr, many, Algorithm::chosen);
     });
 }
 
