@@ -18,9 +18,8 @@ from torch import Tensor
 from torch.library import custom_op, register_autograd, register_fake
 
 from .._arrays import Array
-from .._shapes import Shape
 from ..kernels import _rows as kernels
-from ..kernels._rows import RESULT, WEIGHT, Rows, memory_of, rows_of
+from ..kernels._rows import FIRST, RESULT, WEIGHT, Rows, memory_of, rows_of
 from ..kernels._torch import promoted
 from ._compute import refuse_kinds
 from ._recorded import (
@@ -50,6 +49,15 @@ def bilinear(
     if segment is not None and num_segments is None:
         num_segments = int(segment.max()) + 1 if segment.numel() else 0
     return _form(x1, x2, weight, bias, *given, -1 if num_segments is None else num_segments)
+
+
+def sum_rows(x: Array, index: Array, segment: Array, num_segments: int) -> Array:
+    """out[s, o] = Σ_e∈s x[p(e), o], without a row for each e."""
+    shape, rows = list(x.shape), segment.shape[0]
+    shapes = shape, [rows, 0], [shape[1], shape[1], 0], [num_segments, shape[1]]
+    maps = None, None, index, None, segment
+    found: Array = _moved(x, *maps, shapes[3], *shapes, FIRST, RESULT)
+    return found
 
 
 def _recorded(function: type[_Function], operator: str) -> Callable[..., Any]:
@@ -191,7 +199,7 @@ class RowsMoved(_Function):
         return kernels.moved(memory, x, tuple(shape), rows, source, target)
 
     @staticmethod
-    def setup_context(ctx: Any, inputs: tuple[Any, ...], output: Array) -> None:
+    def setup_context(ctx: Any, inputs: tuple[Any, ...], output: Array) -> None:  # noqa: ARG004
         x, *maps = inputs[:6]
         ctx.shapes, (ctx.source, ctx.target) = inputs[7:11], inputs[11:]
         ctx.save_for_backward(*maps)
