@@ -11,7 +11,7 @@ import pytest
 
 import lucid
 import lucid.nn.functional as F
-from lucid.kernels import _native, _rows
+from lucid.kernels import _native, _nodes, _rows
 from lucid.testing import assert_same, gradcheck
 
 KEYS = ("index_1", "index_2", "group", "segment")
@@ -66,9 +66,12 @@ def reference(
     return total
 
 
-@pytest.fixture(params=["one block", "small blocks"])
+@pytest.fixture(params=["one block", "small blocks", "by nodes"])
 def _blocks(request: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    if request.param == "small blocks":
+    if request.param == "by nodes":
+        for name in ("LEAST_ROWS", "LEAST_EDGES", "LEAST_FEATURES"):
+            monkeypatch.setattr(_nodes, name, 1)
+    if request.param != "one block":
         for name, size in (("BLOCK", 500), ("LEAST_ROWS", 3), ("SORTED", 11)):
             monkeypatch.setattr(_rows, name, size)
 
@@ -246,6 +249,34 @@ def test_errors(change: dict[str, Any], error: type[Exception], words: str) -> N
     with pytest.raises(error) as raised:
         F.bilinear(**given)
     assert words in str(raised.value)
+
+
+@pytest.mark.skipif(_native.compiled is None, reason="there is no compiled kernel")
+@pytest.mark.parametrize("names", [["index_1"], ["index_2"], ["index_1", "index_2", "segment"]])
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_edges_of_few_nodes_meet_the_weight_by_node(
+    names: list[str], dtype: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    maps = maps_of(names, 700)
+    given = [x.astype(dtype) for x in arguments(maps, 700, (10, 8, 9))]
+    found, taken, by_place = [], [0], _nodes._by_place
+
+    def counted(block: Any) -> Any:
+        taken[0] += 1
+        return by_place(block)
+
+    monkeypatch.setattr(_nodes, "_by_place", counted)
+    for edges in (2, 1000):
+        monkeypatch.setattr(_nodes, "LEAST_EDGES", edges)
+        taken[0] = 0
+        tensors = [lucid.Tensor(x, requires_grad=True) for x in given]
+        out = F.bilinear(*tensors, **maps)
+        (out * out).sum().backward()
+        assert (taken[0] > 0) == (edges == 2)
+        found.append([out.numpy(), *(each.grad.numpy() for each in tensors)])
+    for own, other in zip(*found, strict=True):
+        scale = np.abs(other).max()
+        assert_same(own / scale, other / scale, rtol=0, atol=1e-14 if dtype == "float64" else 3e-6)
 
 
 def test_the_same_bits_every_time() -> None:

@@ -341,7 +341,7 @@ def memory_of(function: str, **factors: Array | None) -> Memory:
     return _Elsewhere(arrays)
 
 
-class _Result:
+class Result:
     """A result or an input's gradient: each row is written once, or several add up."""
 
     def __init__(self, memory: Memory, rows: Rows, factor: int, features: int) -> None:
@@ -365,7 +365,7 @@ class _Result:
         return self._memory.given(self._array)
 
 
-class _Work:
+class Work:
     """Scratch of a call: what a block needs of each factor, and what it gives."""
 
     def __init__(self, memory: Memory, features: int) -> None:
@@ -393,7 +393,7 @@ def _flat(shape: Shape) -> Shape:
     return prod(shape[:-1]), shape[-1]
 
 
-def _matrix(memory: Memory, x: Array | None) -> Any:
+def matrix_of(memory: Memory, x: Array | None) -> Any:
     if x is None:
         return None
     return memory.seen(x).reshape(_flat(tuple(x.shape)))
@@ -417,18 +417,18 @@ def bilinear(
 ) -> Array:
     """out[s, o] = Σ_e∈s Σ_ij x1[p(e), i] · W[r(e), o, i, j] · x2[q(e), j] + bias[r(e), o]"""
     outputs = weight.shape[-3]
-    first, second, weights = _matrix(memory, x1), _matrix(memory, x2), _weights(memory, weight)
+    first, second, weights = matrix_of(memory, x1), matrix_of(memory, x2), _weights(memory, weight)
     biases = None
     if bias is not None:
         biases = np.empty((len(weights), outputs), memory.working)
         biases[...] = memory.seen(bias)[:]
-    out = _Result(memory, rows, RESULT, outputs)
-    work = _Work(memory, first.shape[1] + second.shape[1] + outputs)
+    out = Result(memory, rows, RESULT, outputs)
+    work = Work(memory, first.shape[1] + second.shape[1] + outputs)
     for block in rows.blocks(work.rows):
         place = rows.of(RESULT, block.rows)
         found = out.space(place)
         to = work.empty("out", block.size, outputs) if found is None else found
-        _bilinear_runs(
+        bilinear_runs(
             work.gathered("x1", first, rows.of(FIRST, block.rows)),
             work.gathered("x2", second, rows.of(SECOND, block.rows)),
             weights, biases, to, block, memory.most,
@@ -439,7 +439,7 @@ def bilinear(
     return out.finish()
 
 
-def _bilinear_runs(
+def bilinear_runs(
     x1: Any, x2: Any, weights: Any, biases: Any, out: Any, block: Block, most: int
 ) -> None:
     which, bounds = block.which, block.bounds
@@ -462,11 +462,11 @@ def gradients(
 
     What no needed gradient asks for may be None.
     """
-    start, first, second = (_matrix(memory, each) for each in (g, x1, x2))
+    start, first, second = (matrix_of(memory, each) for each in (g, x1, x2))
     weights = _weights(memory, weight) if needed[0] or needed[1] else None
     outputs, *features = weight_shape[-3:]
     d_1, d_2 = (
-        _Result(memory, rows, factor, size) if wanted else None
+        Result(memory, rows, factor, size) if wanted else None
         for factor, size, wanted in zip((FIRST, SECOND), features, needed, strict=False)
     )
     total = d_weights = None
@@ -474,7 +474,7 @@ def gradients(
         total = memory.new(weight_shape, True, True)
         d_weights = memory.seen(total).reshape((rows.sizes[WEIGHT], *weight_shape[-3:]))
     met = np.zeros(rows.sizes[WEIGHT], np.bool_)
-    work = _Work(memory, outputs + 2 * sum(features))
+    work = Work(memory, outputs + 2 * sum(features))
     for block in rows.blocks(work.rows):
         factors: list[Any] = [work.gathered("g", start, rows.of(RESULT, block.rows)), None, None]
         if needed[1] or needed[2]:
@@ -490,7 +490,7 @@ def gradients(
                 spaces[k] = result.space(places[k])
                 own = f"d{k}", block.size, features[k]
                 found[k] = work.empty(*own) if spaces[k] is None else spaces[k]
-        _gradients_runs(*factors, weights, *found, d_weights, met, block, memory.most)
+        gradients_runs(*factors, weights, *found, d_weights, met, block, memory.most)
         for k, result in enumerate((d_1, d_2)):
             if result is not None and spaces[k] is None:
                 result.put(places[k], found[k])
@@ -502,7 +502,7 @@ def gradients(
     )
 
 
-def _gradients_runs(
+def gradients_runs(
     g: Any, x1: Any, x2: Any, weights: Any, d_1: Any, d_2: Any, d_weights: Any, met: Any,
     block: Block, most: int,
 ) -> None:  # fmt: skip
@@ -530,9 +530,9 @@ def moved(memory: Memory, x: Array, shape: Shape, rows: Rows, source: int, targe
 
     So the bias and its gradient are spread and summed; each is the gradient of the other.
     """
-    own, total = _matrix(memory, x), memory.new(shape, True, True)
-    to = _matrix(memory, total)
-    work = _Work(memory, 2 * shape[-1])
+    own, total = matrix_of(memory, x), memory.new(shape, True, True)
+    to = matrix_of(memory, total)
+    work = Work(memory, 2 * shape[-1])
 
     def places(factor: int, matrix: Any, some: slice) -> Any:
         if factor != WEIGHT:

@@ -17,8 +17,8 @@ from typing import Any
 from .._arrays import Array, asarray, is_array, library, mixture
 from .._op import op
 from .._tape import Tracked
-from ..kernels import _rows as kernels
-from ..kernels._rows import RESULT, WEIGHT, Rows, memory_of, rows_of
+from ..kernels import _nodes as kernels
+from ..kernels._rows import RESULT, WEIGHT, Rows, memory_of, moved, rows_of
 
 Shape = tuple[int, ...]
 Asked = tuple[bool, bool, bool]
@@ -132,7 +132,7 @@ def _contractions_gradients(
 @op(halves=True)
 def _moved(x: Array, shape: Any, rows: Any, source: int, target: int) -> Array:
     """The rows of a bias at their targets, or the sums of targets in the places of a bias."""
-    return kernels.moved(memory_of("bilinear", x=x), x, shape, rows, source, target)
+    return moved(memory_of("bilinear", x=x), x, shape, rows, source, target)
 
 
 def _moved_gradient(g: Array, x_shape: Shape, rows: Rows, source: int, target: int) -> Array:

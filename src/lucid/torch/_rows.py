@@ -18,8 +18,8 @@ from torch import Tensor
 from torch.library import custom_op, register_autograd, register_fake
 
 from .._arrays import Array
-from ..kernels import _rows as kernels
-from ..kernels._rows import FIRST, RESULT, WEIGHT, Rows, memory_of, rows_of
+from ..kernels import _nodes as kernels
+from ..kernels._rows import FIRST, RESULT, WEIGHT, Rows, memory_of, moved, rows_of
 from ..kernels._torch import promoted
 from ._compute import refuse_kinds
 from ._recorded import (
@@ -196,7 +196,7 @@ class RowsMoved(_Function):
         maps = group, offsets, index_1, index_2, segment
         rows = _rows_again(maps, shape_1, shape_2, of_weight, of_result)
         memory = memory_of("bilinear", x=x)
-        return kernels.moved(memory, x, tuple(shape), rows, source, target)
+        return moved(memory, x, tuple(shape), rows, source, target)
 
     @staticmethod
     def setup_context(ctx: Any, inputs: tuple[Any, ...], output: Array) -> None:  # noqa: ARG004
