@@ -74,6 +74,10 @@ FORWARD, INPUTS, WEIGHT, PAIRS, LEADING, EXPANDED, LARGE, ELEMENTS, BEYOND, HALV
 )  # fmt: skip
 
 
+KEPT = ("tests/test_kept.py::test_gradients_with_it",)
+BIAS = "tests/test_native_calls.py::test_the_gradient_of_the_bias"
+
+
 def row_step(of: str, file: str, within: str, old: str, new: str, *tests: str) -> Mutant:
     """The rows of an argument are taken to lie one after the other."""
     where = within.split()[-1].strip("(")
@@ -284,6 +288,26 @@ MUTANTS = [
            "bool gradients_by_feature(", "tile + tiles_at_once)}", "tile + 1)}", (LARGE,)),
     Mutant("gradients: an input that is not read is read", "module.cpp", "bool gradients_in(",
            "if (!reads) factor.data = nullptr;", "", (BEYOND,)),
+    # what is kept, and the bias
+    Mutant("contract: what is kept is that of the first panel", "contract.hpp",
+           "bool contract_part(", "((from + p) * s.outputs + o)", "(p * s.outputs + o)", KEPT),
+    Mutant("contract: what is kept is that of the first tile", "contract.hpp",
+           "bool contract_part(", "s.features_2 + j) * step", "s.features_2) * step", KEPT),
+    Mutant("contract: the gradient from what is kept has the first panel's", "contract.hpp",
+           "bool gradient_from_kept(", "kept + (p * each + o", "kept + (o", KEPT),
+    Mutant("contract: the gradient from what is kept has one sum of lanes", "contract.hpp",
+           "bool gradient_from_kept(", "q < panels.width(p)", "q < lanes<Real>", KEPT),
+    Mutant("pairs: what is kept of all outputs is the last one's", "pairs.hpp",
+           "Middle<Real> kept_at(", "kept + o *", "kept + 0 *", KEPT),
+    Mutant("pairs: what is kept of all groups is the last one's", "pairs.hpp",
+           "Middle<Real> kept_at(", "step + row * panel<Real>", "step", KEPT),
+    Mutant("pairs: the cache is read where T is kept", "pairs.hpp", "bool pairs_gradient_part(",
+           "to.kept ? kept_at(c, to.kept, o, row_0)",
+           "false ? kept_at(c, to.kept, o, row_0)", KEPT),
+    Mutant("the bias: rows beyond whole periods are left out", "sums.hpp", "bool add_up_rows(",
+           "at + k < end", "false", (BIAS,)),
+    Mutant("the bias: chunks take the place of each other", "sums.hpp", "bool sum_rows(",
+           "totals.get() + chunk * columns", "totals.get()", (BIAS,)),
     # a weight for each element
     Mutant("elements: the first one again and again", "module.cpp", "void advance(",
            "numbers * size_of", "0 * size_of", (ELEMENTS,)),
