@@ -45,7 +45,8 @@ bilinear_keeping: Any = compiled.bilinear_keeping if compiled else _declined
 gradients a product that spares them one, or None."""
 
 gradients_kept: Any = compiled.gradients_kept if compiled else _declined
-"""gradients_kept(g, x1, x2, weight, needed, kept[, most threads]): with that product."""
+"""gradients_kept(g, x1, x2, weight, needed, kept[, most threads]): with that product, or None; with
+four flags the last of four is the bias' gradient, or None where g is not dense."""
 
 bilinear_each: Any = compiled.bilinear_each if compiled else _declined
 """bilinear_each(x1, x2, weight, None, most threads): for each element of all first axes."""

@@ -89,7 +89,7 @@ def gradients(
     nodes, others = (x1, x2) if is_first else (x2, x1)
     need_node, need_other = needed[:2] if is_first else (needed[1], needed[0])
     start, first, second = (matrix_of(memory, each) for each in (g, nodes, others))
-    matrix = None if weight is None else plan.matrix(memory, weight)
+    matrix: Any = None if weight is None else plan.matrix(memory, weight)
     outputs = weight_shape[-3]
     features, other_features = weight_shape[-2:] if is_first else weight_shape[:-3:-1]
     needs_sum = need_node or needed[2]

@@ -12,14 +12,12 @@ import functools
 import operator
 from typing import Any
 
-import numpy as np
-
-from .._arrays import Array, is_half
+from .._arrays import Array
 from .._op import op
 from .._tape import Tracked
 from ..kernels import _native
 from ..kernels._arguments import check
-from ..kernels._dispatch import gradients, otherwise
+from ..kernels._dispatch import gradients, gradients_otherwise, otherwise
 from ._movement import reshape
 from ._reduce import sum
 from ._rows import bilinear_of_rows
@@ -106,24 +104,24 @@ def _bilinear_gradients(
     bias_shape: Shape | None,
     needed: Any,
 ) -> tuple[Array | None, ...]:
-    asked = (needed.input_1, needed.input_2, needed.weight)
-    d_bias = None
-    if needed.bias:
-        d_bias = _sum_rows(g, bias_shape or ())
-    if not any(asked):
-        return None, None, None, d_bias
-    if not isinstance(g, Tracked):  # nothing to record
+    asked = needed[:3]
+    if True in asked and not isinstance(g, Tracked):  # nothing to record
         first = input_1_shape if input_1 is None else input_1
         second = input_2_shape if input_2 is None else input_2
-        return *gradients(g, first, second, weight, asked, kept=kept, as_arguments=True), d_bias
+        found = _native.gradients_kept(g, first, second, weight, needed, kept)
+        if found is None:
+            found = *gradients_otherwise(g, first, second, weight, asked, as_arguments=True), None
+        if needed.bias and (found[3] is None or len(bias_shape or ()) != 1):
+            return *found[:3], _sum_rows(g, bias_shape or ())
+        return found  # type: ignore[no-any-return]
+    d_bias = _sum_rows(g, bias_shape or ()) if needed.bias else None
+    if True not in asked:
+        return None, None, None, d_bias
     found = iter(_contractions(g, input_1, input_2, weight, input_1_shape, input_2_shape, asked))
     return *(next(found) if wanted else None for wanted in asked), d_bias
 
 
 def _sum_rows(g: Array, shape: Shape) -> Array:
-    if type(g) is np.ndarray and g.ndim == 2 and not is_half(g.dtype):
-        total = np.add.reduce(g, 0)
-        return total if len(shape) == 1 else total.reshape(shape)
     return reshape(sum(g, axis=tuple(range(len(g.shape) - 1))), shape)
 
 
