@@ -247,7 +247,7 @@ def test_without_the_kernel(monkeypatch: pytest.MonkeyPatch) -> None:
     ids=str,
 )  # fmt: skip
 def test_errors(change: dict[str, Any], error: type[Exception], words: str) -> None:
-    given = {
+    given: Any = {
         "input_1": np.ones((3, 3)), "input_2": np.ones((3, 5)), "weight": np.ones((4, 2, 3, 5)),
         "group": [0, 1, 2],
     } | change  # fmt: skip

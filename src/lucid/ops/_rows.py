@@ -18,7 +18,8 @@ from .._arrays import Array, asarray, is_array, library, mixture
 from .._op import op
 from .._tape import Tracked
 from ..kernels import _nodes as kernels
-from ..kernels._rows import RESULT, WEIGHT, Rows, memory_of, moved, rows_of
+from ..kernels._nodes import memory_of
+from ..kernels._rows import RESULT, WEIGHT, Rows, moved, rows_of
 
 Shape = tuple[int, ...]
 Asked = tuple[bool, bool, bool]
