@@ -457,7 +457,7 @@ def test_one_tensor_gives_a_tensor(which: int) -> None:
 
 
 def test_keywords_and_positions_are_the_same() -> None:
-    arrays = dict(zip(NAMES, map(Tensor, sample(*SHAPES)), strict=True))
+    arrays: Any = dict(zip(NAMES, map(Tensor, sample(*SHAPES)), strict=True))
     assert_same(F.bilinear(**arrays), F.bilinear(*arrays.values()))
 
 

@@ -47,6 +47,10 @@ def arguments(
     return [rng.standard_normal(shape) for shape in shapes]
 
 
+def _grad(tensor: Any) -> Any:
+    return tensor.grad.numpy()
+
+
 def reference(
     x1: Any, x2: Any, weight: Any, bias: Any, *, group: Any = None, index_1: Any = None,
     index_2: Any = None, segment: Any = None, num_segments: int = 0,
@@ -115,7 +119,7 @@ def test_gradients_are_those_of_wide_numbers_rounded_once(names: list[str], dtyp
     for kind in (dtype, "float64"):
         tensors = [lucid.Tensor(x.astype(kind), requires_grad=True) for x in given]
         F.bilinear(*tensors, **maps).backward(lucid.Tensor(g.astype(kind)))
-        found.append([each.grad.numpy() for each in tensors])
+        found.append([_grad(each) for each in tensors])
     for own, wide in zip(*found, strict=True):
         assert own.dtype == dtype
         assert_same(own, wide.astype(dtype))
@@ -134,12 +138,13 @@ def test_groups_without_rows_have_the_gradient_zero() -> None:
     given = [lucid.Tensor(x, requires_grad=True) for x in arguments(maps)]
     F.bilinear(*given, **maps).sum().backward()
     for each in given[2:]:
-        assert each.grad.numpy()[:-1].all()
-        assert not each.grad.numpy()[-1].any()
+        assert _grad(each)[:-1].all()
+        assert not _grad(each)[-1].any()
 
 
 def test_offsets_say_the_same_as_groups_side_by_side() -> None:
-    offsets, group = [0, 4, 4, 20, ROWS], np.repeat([0, 2, 3], [4, 16, 3])
+    offsets: Any = [0, 4, 4, 20, ROWS]
+    group = np.repeat([0, 2, 3], [4, 16, 3])
     given = arguments({"group": group})
     assert_same(
         F.bilinear(*given, offsets=offsets), F.bilinear(*given, group=group), rtol=0, atol=0
@@ -164,7 +169,7 @@ def test_few_rows_and_no_numbers(rows: int) -> None:
         assert_same(F.bilinear(*given, **maps), reference(*given, **maps))
         tensors = [lucid.Tensor(x, requires_grad=True) for x in given]
         F.bilinear(*tensors, **maps).sum().backward()
-        assert [each.grad.shape for each in tensors] == [x.shape for x in given]
+        assert [_grad(each).shape for each in tensors] == [x.shape for x in given]
 
 
 def test_the_number_of_segments_is_what_the_largest_asks_for() -> None:
@@ -173,7 +178,7 @@ def test_the_number_of_segments_is_what_the_largest_asks_for() -> None:
 
 
 def test_nan_stays_in_its_row() -> None:
-    maps = {"index_1": np.array([0, 1, 0]), "group": np.array([1, 0, 1]),
+    maps: Any = {"index_1": np.array([0, 1, 0]), "group": np.array([1, 0, 1]),
             "segment": np.array([2, 0, 1]), "num_segments": 3}  # fmt: skip
     x1, x2, weight = np.ones((2, 3)), np.ones((3, 2)), np.ones((2, 4, 3, 2))
     x1[1] = np.nan
@@ -181,7 +186,7 @@ def test_nan_stays_in_its_row() -> None:
 
 
 def test_layouts_and_dtypes_of_arguments() -> None:
-    maps = {name: np.asfortranarray(np.asarray(each, np.int32)) if name in KEYS else each
+    maps: Any = {name: np.asfortranarray(np.asarray(each, np.int32)) if name in KEYS else each
             for name, each in maps_of(KEYS).items()}  # fmt: skip
     given = arguments(maps_of(KEYS))
     strided = [np.repeat(x, 2, axis=-1)[..., ::2] for x in given]
@@ -242,7 +247,7 @@ def test_without_the_kernel(monkeypatch: pytest.MonkeyPatch) -> None:
     ids=str,
 )  # fmt: skip
 def test_errors(change: dict[str, Any], error: type[Exception], words: str) -> None:
-    given = {
+    given: Any = {
         "input_1": np.ones((3, 3)), "input_2": np.ones((3, 5)), "weight": np.ones((4, 2, 3, 5)),
         "group": [0, 1, 2],
     } | change  # fmt: skip
@@ -273,7 +278,7 @@ def test_edges_of_few_nodes_meet_the_weight_by_node(
         out = F.bilinear(*tensors, **maps)
         (out * out).sum().backward()
         assert (taken[0] > 0) == (edges == 2)
-        found.append([out.numpy(), *(each.grad.numpy() for each in tensors)])
+        found.append([out.numpy(), *(_grad(each) for each in tensors)])
     for own, other in zip(*found, strict=True):
         scale = np.abs(other).max()
         assert_same(own / scale, other / scale, rtol=0, atol=1e-14 if dtype == "float64" else 3e-6)
@@ -320,7 +325,7 @@ def test_torch_halves_are_rounded_once(dtype: str) -> None:
         half = [torch.tensor(x).to(getattr(torch, dtype)) for x in arguments(maps)]
         given = [x.to(kind).requires_grad_() for x in half]
         out = bilinear(*given, **maps)
-        out.sum().backward()
+        out.sum().backward()  # type: ignore[no-untyped-call]
         found.append([out.detach(), *(x.grad for x in given)])
     for own, wide in zip(*found, strict=True):
         assert own.dtype is getattr(torch, dtype)
@@ -376,7 +381,7 @@ def _geometric() -> Any:
 def test_swapped_edge_conditioned_convolution(aggr: str, last_bias: bool, pair: bool) -> None:
     _geometric()
     import torch
-    from torch_geometric.nn import NNConv
+    from torch_geometric.nn import NNConv  # type: ignore[import-untyped, import-not-found, unused-ignore]
 
     from lucid.torch import swap, unswap
 
@@ -404,7 +409,9 @@ def test_swapped_edge_conditioned_convolution(aggr: str, last_bias: bool, pair: 
 def test_swapped_interaction() -> None:
     _geometric()
     import torch
-    from torch_geometric.nn.models.dimenet import InteractionBlock
+    from torch_geometric.nn.models.dimenet import (  # type: ignore[import-untyped, import-not-found, unused-ignore]
+        InteractionBlock,
+    )
 
     from lucid.torch import swap, unswap
 
@@ -446,7 +453,7 @@ def test_jax_has_every_transformation(names: list[str]) -> None:
     tensors = [lucid.Tensor(x, requires_grad=True) for x in given]
     (F.bilinear(*tensors, **maps) ** 2).sum().backward()
     for own, other in zip(jax.jit(jax.grad(loss, range(4)))(*given), tensors, strict=True):
-        assert_same(np.asarray(own), other.grad.numpy(), rtol=1e-4, atol=1e-3)
+        assert_same(np.asarray(own), _grad(other), rtol=1e-4, atol=1e-3)
     from jax.test_util import check_grads
 
     check_grads(form, given, 2, rtol=0.05, atol=0.05)

@@ -39,14 +39,14 @@ def contract(
     biases = None
     if bias is not None:
         biases = jnp.broadcast_to(bias.astype(wide), (weight.shape[0], outputs))
-    flat = [each if each is None else jnp.reshape(each, (-1,)) for each in maps]
+    flat: list[Any] = [each if each is None else jnp.reshape(each, (-1,)) for each in maps]
     count, result = rows.count, rows.shape_of(RESULT, outputs)
     if count == 0 or weight.shape[0] == 0:
         return jnp.zeros(result, dtype)
     features = x1.shape[1] + x2.shape[1] + outputs
     tiles, rows_of_tile = _tiles(rows, flat, offsets, features)
 
-    @jax.checkpoint
+    @jax.checkpoint  # type: ignore[untyped-decorator, unused-ignore]
     def one(
         x1: Array, x2: Array, weight: Array, biases: Array | None, row: Array, group: Array
     ) -> Array:

@@ -12,15 +12,17 @@ place of x1: the nodes are its groups. T and U are held for the nodes of one blo
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from math import prod
 from typing import Any
 
 import numpy as np
 
-from .._arrays import Array
+from .._arrays import Array, dtype_name, is_traced_by_jax, library, mixture, namespace
+from .._errors import LibraryError
 from .._shapes import Shape
 from . import _native, _rows
-from ._arguments import Gradients, Needed
+from ._arguments import Gradients, Needed, promoted
 from ._cpu import COPIED
 from ._rows import (
     FIRST,
@@ -44,6 +46,43 @@ LEAST_ROWS = 256
 
 LEAST_FEATURES = 8
 """Of a node."""
+
+
+class _Elsewhere(Memory):
+    """Arrays of another library that NumPy can look into."""
+
+    def __init__(self, arrays: Sequence[Array]) -> None:
+        self._xp = namespace(arrays[0])
+        super().__init__(np.dtype(dtype_name(promoted(self._xp, tuple(arrays)))))
+
+    def seen(self, x: Array) -> Any:
+        return x if isinstance(x, np.ndarray) else np.from_dlpack(x)
+
+    def given(self, found: Any) -> Array:
+        return self._xp.asarray(super().given(found))
+
+
+def memory_of(function: str, **factors: Array | None) -> Memory:
+    """Where the arrays of a call lie, and the dtype that they promote to."""
+    arrays = [each for each in factors.values() if each is not None]
+    first = arrays[0]
+    if all(type(each) is np.ndarray for each in arrays):
+        return Memory(promoted(np, tuple(arrays)))
+    mixed = mixture(function, factors)
+    if mixed is not None:
+        raise mixed
+    if isinstance(first, np.ndarray):
+        return Memory(promoted(np, tuple(arrays)))
+    if library(first) == "torch":
+        from . import _torch_rows
+
+        return _torch_rows.memory_of(arrays)
+    if is_traced_by_jax(first):
+        raise LibraryError(
+            f"{function}: under jax.jit rows are chosen and summed by lucid.jax.bilinear, which "
+            "takes JAX's arrays as they are"
+        )
+    return _Elsewhere(arrays)
 
 
 def bilinear(
@@ -89,7 +128,7 @@ def gradients(
     nodes, others = (x1, x2) if is_first else (x2, x1)
     need_node, need_other = needed[:2] if is_first else (needed[1], needed[0])
     start, first, second = (matrix_of(memory, each) for each in (g, nodes, others))
-    matrix = None if weight is None else plan.matrix(memory, weight)
+    matrix: Any = None if weight is None else plan.matrix(memory, weight)
     outputs = weight_shape[-3]
     features, other_features = weight_shape[-2:] if is_first else weight_shape[:-3:-1]
     needs_sum = need_node or needed[2]
@@ -101,11 +140,11 @@ def gradients(
     ones = np.ones((plan.rows, 1), memory.working)
     for block in plan.grouped.blocks(plan.rows):
         count, shape = len(block.which), (len(block.which), outputs, 1, other_features)
-        x = work.gathered("x", first, block.which) if need_other or needed[2] else None
+        x: Any = work.gathered("x", first, block.which) if need_other or needed[2] else None
         held: Any = None
         if need_other:
             held = np.matmul(x, matrix, out=work.empty("T", count, width)).reshape(shape)
-        summed = work.empty("U", count, width) if needs_sum else None
+        summed: Any = work.empty("U", count, width) if needs_sum else None
         found = work.empty("d", block.size, other_features) if need_other else None
         gradients_runs(
             work.gathered("g", start, rows.of(RESULT, block.rows)), ones[: block.size],

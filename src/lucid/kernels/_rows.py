@@ -25,19 +25,15 @@ from .._arrays import (
     Array,
     DType,
     Numbers,
-    dtype_name,
     is_half,
     is_traced_by_jax,
     kind,
-    library,
-    mixture,
-    namespace,
     plain_array,
 )
-from .._errors import ArgumentError, DTypeError, LibraryError, OutOfRangeError, ShapeError
+from .._errors import ArgumentError, DTypeError, OutOfRangeError, ShapeError
 from .._shapes import Shape, bind_axes
 from . import _native, _portable
-from ._arguments import Gradients, Needed, promoted
+from ._arguments import Gradients, Needed
 from ._cpu import COPIED
 from ._workspace import NumPyWorkspace
 
@@ -304,43 +300,6 @@ class Memory:
         )  # fmt: skip
 
 
-class _Elsewhere(Memory):
-    """Arrays of another library that NumPy can look into."""
-
-    def __init__(self, arrays: Sequence[Array]) -> None:
-        self._xp = namespace(arrays[0])
-        super().__init__(np.dtype(dtype_name(promoted(self._xp, tuple(arrays)))))
-
-    def seen(self, x: Array) -> Any:
-        return x if isinstance(x, np.ndarray) else np.from_dlpack(x)
-
-    def given(self, found: Any) -> Array:
-        return self._xp.asarray(super().given(found))
-
-
-def memory_of(function: str, **factors: Array | None) -> Memory:
-    """Where the arrays of a call lie, and the dtype that they promote to."""
-    arrays = [each for each in factors.values() if each is not None]
-    first = arrays[0]
-    if all(type(each) is np.ndarray for each in arrays):
-        return Memory(promoted(np, tuple(arrays)))
-    mixed = mixture(function, factors)
-    if mixed is not None:
-        raise mixed
-    if isinstance(first, np.ndarray):
-        return Memory(promoted(np, tuple(arrays)))
-    if library(first) == "torch":
-        from . import _torch_rows
-
-        return _torch_rows.memory_of(arrays)
-    if is_traced_by_jax(first):
-        raise LibraryError(
-            f"{function}: under jax.jit rows are chosen and summed by lucid.jax.bilinear, which "
-            "takes JAX's arrays as they are"
-        )
-    return _Elsewhere(arrays)
-
-
 class Result:
     """A result or an input's gradient: each row is written once, or several add up."""
 
@@ -490,7 +449,11 @@ def gradients(
                 spaces[k] = result.space(places[k])
                 own = f"d{k}", block.size, features[k]
                 found[k] = work.empty(*own) if spaces[k] is None else spaces[k]
-        gradients_runs(*factors, weights, *found, d_weights, met, block, memory.most)
+        g_rows, x1_rows, x2_rows = factors
+        gradients_runs(
+            g_rows, x1_rows, x2_rows, weights, found[0], found[1], d_weights, met, block,
+            memory.most,
+        )  # fmt: skip
         for k, result in enumerate((d_1, d_2)):
             if result is not None and spaces[k] is None:
                 result.put(places[k], found[k])

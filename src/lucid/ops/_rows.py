@@ -18,7 +18,8 @@ from .._arrays import Array, asarray, is_array, library, mixture
 from .._op import op
 from .._tape import Tracked
 from ..kernels import _nodes as kernels
-from ..kernels._rows import RESULT, WEIGHT, Rows, memory_of, moved, rows_of
+from ..kernels._nodes import memory_of
+from ..kernels._rows import RESULT, WEIGHT, Rows, moved, rows_of
 
 Shape = tuple[int, ...]
 Asked = tuple[bool, bool, bool]
@@ -90,12 +91,11 @@ def _contractions(
     rows: Any, asked: tuple[bool, bool, bool],
 ) -> tuple[Array, ...]:  # fmt: skip
     """The gradients of the form, given that of its result: those asked for, as a tuple."""
-    factors = {
-        "x1": x1 if asked[1] or asked[2] else None, "x2": x2 if asked[0] or asked[2] else None,
-        "weight": weight if asked[0] or asked[1] else None,
-    }  # fmt: skip
-    memory = memory_of("bilinear", dy=dy, **factors)
-    found = kernels.gradients(memory, dy, *factors.values(), weight_shape, rows, asked)
+    x1 = x1 if asked[1] or asked[2] else None
+    x2 = x2 if asked[0] or asked[2] else None
+    weight = weight if asked[0] or asked[1] else None
+    memory = memory_of("bilinear", dy=dy, x1=x1, x2=x2, weight=weight)
+    found = kernels.gradients(memory, dy, x1, x2, weight, weight_shape, rows, asked)
     return tuple(each for each in found if each is not None)
 
 

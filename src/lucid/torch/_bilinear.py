@@ -68,8 +68,8 @@ def bilinear(
             "group": group, "offsets": offsets, "index_1": index_1, "index_2": index_2,
             "segment": segment,
         }  # fmt: skip
-        given = _autocast(input_1, input_2, weight, bias)
-        return _rows.bilinear(*given, maps, num_segments)
+        x1, x2, matrices, biases = _autocast(input_1, input_2, weight, bias)
+        return _rows.bilinear(x1, x2, matrices, biases, maps, num_segments)
     # torch.jit.script cannot compile this function; use torch.compile or torch.export
     if torch.compiler.is_compiling() or torch._C._is_any_autocast_enabled():
         return _recorded.bilinear(*_autocast(input_1, input_2, weight, bias))

@@ -73,7 +73,7 @@ def _convolve(
         )
         and getattr(self, "decomposed_layers", 1) == 1
     ):
-        return theirs(x, edge_index, edge_attr, size)  # type: ignore[no-any-return]
+        return theirs(x, edge_index, edge_attr, size)
     source, target = edge_index
     first, second = pair
     for layer in hidden:

@@ -69,9 +69,9 @@ def swap(module: Module) -> Module:
     for each in layers.values():
         _become(each, nn.Bilinear, Bilinear)
     classes = _graph.classes()
-    of_graphs = [each for each in module.modules() if type(each) in classes]
-    for each in of_graphs:
-        each.__class__ = classes[type(each)]
+    of_graphs = [layer for layer in module.modules() if type(layer) in classes]
+    for layer in of_graphs:
+        layer.__class__ = classes[type(layer)]
     others = [
         f"'{name}' ({type_before_parametrizations(each).__name__})"
         for name, each in layers.items()
@@ -107,8 +107,9 @@ def unswap(module: Module) -> Module:
     for each in _layers(module).values():
         _become(each, Bilinear, nn.Bilinear)
     theirs = {own: each for each, own in _graph.classes().items()}
-    for each in module.modules():
-        each.__class__ = theirs.get(type(each), type(each))
+    for layer in module.modules():
+        if type(layer) in theirs:
+            layer.__class__ = theirs[type(layer)]
     return module
 
 

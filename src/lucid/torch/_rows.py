@@ -19,7 +19,8 @@ from torch.library import custom_op, register_autograd, register_fake
 
 from .._arrays import Array
 from ..kernels import _nodes as kernels
-from ..kernels._rows import FIRST, RESULT, WEIGHT, Rows, memory_of, moved, rows_of
+from ..kernels._nodes import memory_of
+from ..kernels._rows import FIRST, RESULT, WEIGHT, Rows, moved, rows_of
 from ..kernels._torch import promoted
 from ._compute import refuse_kinds
 from ._recorded import (
