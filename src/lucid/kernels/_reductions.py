@@ -317,7 +317,10 @@ def topk(pairs: Pairs, k: int) -> Partners:
         best, which = block.work.full((count, 0), 0.0), block.work.numbers((count, 0))
         for part, x2 in block.tiles():
             tile = block.leave_out(block.scores(x2), part)
-            best, which = block.work.best(best, which, tile, part.start, k)
+            if k == 1:
+                best, which = _larger(block.work, best, which, tile, part.start)
+            else:
+                best, which = block.work.best(best, which, tile, part.start, k)
         which = xp.where(best == -inf, xp.full_like(which, -1), which)
         index = (*block.index, slice(0, best.shape[1]))
         values = put(values, index, xp.reshape(best, (*block.shape, best.shape[1])))
@@ -325,26 +328,41 @@ def topk(pairs: Pairs, k: int) -> Partners:
     return Partners(values, indices)
 
 
+def _larger(work: Tiles, best: Array, which: Array, tile: Array, start: int) -> tuple[Array, Array]:
+    """The largest of those found so far (R, 1), if any, and of a tile; a NaN is the largest."""
+    top, place = work.top(tile)
+    top, place = top[:, None], (place + start)[:, None]
+    if not best.shape[1]:
+        return top, place
+    above = (top > best) | ((top != top) & (best == best))
+    return work.xp.where(above, top, best), work.xp.where(above, place, which)
+
+
 def rank(pairs: Pairs, target: Array) -> Array:
     """1 + how many scores are larger + half of how many others are equal (..., N, O, K)."""
     work = tiles_for(_like(pairs))
     shape = (*pairs.shape, target.shape[-1])
     found = work.full(shape, 0.0)
+    # where all partners are in one tile, it serves for the target's score too
     for block in blocks(pairs):
         xp = block.work.xp
         places = block.of_rows(target, 1)
+        is_one = block.width >= pairs.partners
         own = block.work.full(tuple(places.shape), 0.0)
         for part, x2 in block.tiles():
             inside = (places >= part.start) & (places < part.stop)
-            if _any(inside):
+            if not is_one and _any(inside):
                 own = own + block.work.take(block.scores(x2), places - part.start)
         total = xp.ones_like(own)
         for part, x2 in block.tiles():
-            tile = block.leave_out(block.scores(x2), part)
+            tile = block.scores(x2)
+            if is_one:
+                own = block.work.take(tile, places)
+            tile = block.leave_out(tile, part)
             for k in range(places.shape[1]):
                 mine = places[:, k : k + 1] - part.start
                 s = own[:, k : k + 1]
-                larger = _count(block.work, xp.logical_not(tile <= s))  # NaN is the largest
+                larger = tile.shape[1] - _count(block.work, tile <= s)  # NaN is the largest
                 # the given partner itself does not count, whether it is left out or not
                 itself = (block.work.take(tile, mine) == s) & (mine >= 0) & (mine < tile.shape[1])
                 equal = _count(block.work, tile == s) - _count(block.work, itself)
