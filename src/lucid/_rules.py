@@ -1,9 +1,9 @@
 """The gradient rules of an operation, and what a call saves for them.
 
-A rule asks by the names in its signature for what it needs: `g` is the gradient of the output,
-`y` the output, `needed` says which of several gradients are wanted, `x_shape` and `x_dtype` are
-those of the argument x, and every other name is an argument of the operation. Only what the needed
-rules name is kept alive until the backward pass.
+A rule asks by the names in its signature for what it needs: `g` is the gradient of the output, `y`
+the output, `kept` what the operation has kept for it, `needed` says which of several gradients are
+wanted, `x_shape` and `x_dtype` are those of the argument x, and every other name is an argument of
+the operation. Only what the needed rules name is kept alive until the backward pass.
 
 The tape knows nothing of this: to it a rule is what has `run(places, given, useful)` and gives
 pairs of a place and the gradient there.
@@ -24,7 +24,7 @@ from ._recording import mode
 Rule = Callable[..., Any]
 Pairs = Iterable[tuple[Any, Any]]  # places, and the gradients there
 
-RESERVED = ("g", "y", "needed")
+RESERVED = ("g", "y", "kept", "needed")
 
 
 class Rules:
@@ -37,8 +37,10 @@ class Rules:
         sequences: Iterable[str],
         conjugates: bool,
         halves: bool,
+        keeps: bool,
     ) -> None:
         self.operation = operation
+        self.results = ("y", "kept") if keeps else ("y",)
         self.arguments = arguments
         self.sequences = frozenset(sequences)
         self.conjugates = conjugates  # the tape conjugates around them
@@ -110,7 +112,7 @@ class Saving:
         self.operation = registered.operation
         self.conjugates = registered.conjugates
         self.halves = registered.halves
-        self.facts, known = self._resolve(arguments, needs)
+        self.facts, known = self._resolve(arguments, registered.results, needs)
         self.pick = _picker([known.index(need) for need in needs])
         # where a saved value stood: the argument's number, -1 for the output, None for neither
         self.origins = [
@@ -137,10 +139,10 @@ class Saving:
         return (*values, *[read(values[k]) for k, read in self.facts])
 
     def _resolve(
-        self, arguments: Sequence[str], needs: list[str]
+        self, arguments: Sequence[str], results: Sequence[str], needs: list[str]
     ) -> tuple[list[tuple[int, Callable[[Any], Any]]], list[str]]:
         """How to read the shapes and dtypes asked for; the names of all that a call can save."""
-        known = [*arguments, "y"]
+        known = [*arguments, *results]
         facts = []
         for need in needs:
             argument, _, attribute = need.rpartition("_")
@@ -148,8 +150,9 @@ class Saving:
                 continue
             if argument not in arguments or attribute not in _FACTS:
                 raise GraphError(
-                    f"{self.operation}: a gradient rule asks for '{need}', which is neither g, y, "
-                    f"needed, an argument ({', '.join(arguments)}), nor its _shape or _dtype"
+                    f"{self.operation}: a gradient rule asks for '{need}', which is neither g, "
+                    f"{', '.join(results)}, needed, an argument ({', '.join(arguments)}), nor its "
+                    "_shape or _dtype"
                 )
             facts.append((arguments.index(argument), _FACTS[attribute]))
             known.append(need)

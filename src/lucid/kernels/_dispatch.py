@@ -52,6 +52,7 @@ def gradients(
     needed: Needed = ALL,
     *,
     order: Order | None = None,
+    kept: Any = None,
     as_arguments: bool = False,
 ) -> Gradients:
     """The gradients of `bilinear`, given that of its result; None for those not needed.
@@ -62,12 +63,17 @@ def gradients(
 
     dx1 and dx2 have the shapes of `x1` and `x2`: they are summed over broadcast leading axes.
     An input whose values no needed gradient asks for may be given as its shape, a tuple; the
-    weight may then be None. Their dtype is that of the factors; with `as_arguments`, where it can
-    be had without a copy, that of the argument whose gradient it is.
+    weight may then be None. `kept` is what the forward pass kept for them. Their dtype is that of
+    the factors; with `as_arguments`, where it can be had without a copy, that of the argument
+    whose gradient it is.
     """
     if order is not None:
         return _portable.gradients(g, x1, x2, weight, needed, order=order)
-    found: Gradients | None = _native.gradients(g, x1, x2, weight, needed)
+    found: Gradients | None
+    if kept is None:
+        found = _native.gradients(g, x1, x2, weight, needed)
+    else:
+        found = _native.gradients_kept(g, x1, x2, weight, needed, kept)
     if found is not None:
         return found
     if isinstance(g, np.ndarray):

@@ -28,7 +28,22 @@ Shape = tuple[int, ...]
 _compiled = _native.bilinear
 
 
-@op(halves=True)
+def _keeping(
+    tracked: int, input_1: Array, input_2: Array, weight: Array, bias: Array | None
+) -> tuple[Array, Any]:
+    """The form, and its product with the weight where that spares a gradient its own."""
+    found = _native.bilinear_keeping(input_1, input_2, weight, bias, _NEEDED[tracked & 7])
+    if found is not None:
+        return found  # type: ignore[no-any-return]
+    check(input_1, input_2, weight, bias)
+    return otherwise(input_1, input_2, weight, bias), None
+
+
+# Which gradients are needed, for each set of bits
+_NEEDED = [(bool(bits & 1), bool(bits & 2), bool(bits & 4)) for bits in range(8)]
+
+
+@op(halves=True, keeping=_keeping)
 def bilinear(input_1: Array, input_2: Array, weight: Array, bias: Array | None = None) -> Array:
     """Weigh every product of a feature of `input_1` with a feature of `input_2`.
 
@@ -41,7 +56,9 @@ def bilinear(input_1: Array, input_2: Array, weight: Array, bias: Array | None =
 
     Every dtype works; mixed ones promote by the array API standard, and float16 and bfloat16 add up
     in float32. The time is that of one matrix product of 2 · N · out · in1 · in2 operations, the
-    memory beside arguments and results at most 64 MiB on the CPU; see `lucid.kernels.plan`.
+    memory beside arguments and results at most 64 MiB on the CPU; see `lucid.kernels.plan`. Where
+    gradients will be asked for, a product of one input with the weight is kept for them if it is at
+    most 16 MiB and spares them one (few outputs, and pairs).
 
     Raises ShapeError, with the name of the axis, where sizes do not fit.
 
@@ -61,8 +78,8 @@ bilinear.hand_over(torch="lucid.torch", jax="lucid.jax")
 
 
 @bilinear.gradients(
-    input_1=("input_2", "weight", "input_1_shape", "input_2_shape"),
-    input_2=("input_1", "weight", "input_1_shape", "input_2_shape"),
+    input_1=("input_2", "weight", "kept", "input_1_shape", "input_2_shape"),
+    input_2=("input_1", "weight", "kept", "input_1_shape", "input_2_shape"),
     weight=("input_1", "input_2", "input_1_shape", "input_2_shape"),
     bias=("bias_shape",),
 )
@@ -71,6 +88,7 @@ def _bilinear_gradients(
     input_1: Array | None,
     input_2: Array | None,
     weight: Array | None,
+    kept: Any,
     input_1_shape: Shape,
     input_2_shape: Shape,
     bias_shape: Shape | None,
@@ -85,7 +103,7 @@ def _bilinear_gradients(
     if not isinstance(g, Tracked):  # nothing to record
         first = input_1_shape if input_1 is None else input_1
         second = input_2_shape if input_2 is None else input_2
-        return *gradients(g, first, second, weight, asked, as_arguments=True), d_bias
+        return *gradients(g, first, second, weight, asked, kept=kept, as_arguments=True), d_bias
     found = iter(_contractions(g, input_1, input_2, weight, input_1_shape, input_2_shape, asked))
     return *(next(found) if wanted else None for wanted in asked), d_bias
 

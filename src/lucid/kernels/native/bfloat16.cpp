@@ -41,7 +41,7 @@ Work work_of_bfloat16(Operation operation, Algorithm algorithm, const Sizes& s) 
 
 bool forward(
     Sizes s, Matrix<BFloat16> x1, Matrix<BFloat16> x2, const BFloat16* weight, const BFloat16* bias,
-    BFloat16* out, int threads, Algorithm) {
+    BFloat16* out, BFloat16*, int threads, Algorithm) {
     const Report report(Operation::forward, s, sizeof(*out), only(Operation::forward), threads);
     return contract<BFloat16>({s, x1, x2, weight, bias, out}, threads);
 }
@@ -83,7 +83,9 @@ bool gradients_of_inputs(
     return true;
 }
 
-bool takes_no_pairs(const lucid::Pairs&, const bool*) { return false; }
+bool takes_no_pairs(const lucid::Pairs&, const bool*, bool) { return false; }
+lucid::Kept keeps_nothing(const Sizes&, int) { return {}; }
+lucid::Kept keeps_nothing_of_pairs(const lucid::Pairs&) { return {}; }
 
 }  // namespace
 
@@ -91,7 +93,7 @@ namespace lucid {
 
 extern const Operations<BFloat16> LUCID_JOIN(bfloat16_, LUCID_SET);
 const Operations<BFloat16> LUCID_JOIN(bfloat16_, LUCID_SET) = {
-    lanes<float>, forward, gradient_of_weight, gradients_of_inputs, nullptr, nullptr, takes_no_pairs,
-    choose_bfloat16, suits_bfloat16, work_of_bfloat16};
+    lanes<float>, forward, gradient_of_weight, gradients_of_inputs, nullptr, nullptr, keeps_nothing,
+    keeps_nothing_of_pairs, nullptr, takes_no_pairs, choose_bfloat16, suits_bfloat16, work_of_bfloat16};
 
 }  // namespace lucid
