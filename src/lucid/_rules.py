@@ -190,7 +190,7 @@ class JointRule:
     It is told which are `needed`, and gets None for what is saved for the others alone.
     """
 
-    __slots__ = ("argument", "needed", "operation", "order", "pick", "rule")
+    __slots__ = ("all_needed", "argument", "needed", "operation", "order", "pick", "rule")
 
     def __init__(
         self,
@@ -200,12 +200,14 @@ class JointRule:
         pick: Callable[[Sequence[Any]], tuple[Any, ...]],
         needed: Callable[..., tuple[bool, ...]],
         given: list[str],
+        count: int = 0,  # of gradients, if it is always the same
     ) -> None:
         self.operation = operation
         self.argument = argument
         self.rule = rule
         self.pick = pick
         self.needed = needed
+        self.all_needed = needed(*[True] * count) if count else ()
         # what it asks for, among what is given, `needed` and None for what was not saved
         known = [*given, "needed"]
         self.order = _picker(
@@ -214,11 +216,15 @@ class JointRule:
 
     def run(self, places: Sequence[Any], given: tuple[Any, ...], useful: set[Any]) -> Pairs:
         mine = self.pick(places)
-        wanted = [place in useful for place in mine]
-        if True not in wanted:
-            return ()
+        if useful.issuperset(mine):  # what is nearly always so
+            wanted, needed = None, self.all_needed or self.needed(*[True] * len(mine))
+        else:
+            wanted = [place in useful for place in mine]
+            if True not in wanted:
+                return ()
+            needed = self.needed(*wanted)
         try:
-            gradients = self.rule(*self.order((*given, self.needed(*wanted), None)))
+            gradients = self.rule(*self.order((*given, needed, None)))
         except Exception as error:
             _tell(error, self)
             raise
@@ -230,7 +236,7 @@ class JointRule:
                 "expected a gradient or None for each"
             )
         pairs = zip(mine, gradients, strict=True)
-        return pairs if False not in wanted else compress(pairs, wanted)
+        return pairs if wanted is None else compress(pairs, wanted)
 
 
 class NoRule:
@@ -261,7 +267,7 @@ def _of_arguments(registered: Rules, given: list[str]) -> JointRule:
     pick = _picker([registered.arguments.index(name) for name in needs])
     needed: Any = namedtuple("Needed", needs)  # type: ignore[misc] # noqa: PYI024
     argument = ", ".join(map(repr, needs))
-    return JointRule(registered.operation, argument, rule, pick, needed, given)
+    return JointRule(registered.operation, argument, rule, pick, needed, given, len(needs))
 
 
 def _of_a_sequence(

@@ -117,8 +117,7 @@ def attempt_gradients(
         found = run(*given, needed, torch.get_num_threads())
     if found is None:
         return None
-    d_1, d_2, d_weight = (each if each is None else each.base for each in found)
-    return d_1, d_2, d_weight
+    return tuple([each if each is None else each.base for each in found])  # type: ignore[return-value]
 
 
 def bilinear(x1: Tensor, x2: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:

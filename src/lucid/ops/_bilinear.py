@@ -12,16 +12,15 @@ import functools
 import operator
 from typing import Any
 
-import numpy as np
-
-from .._arrays import Array, is_half
+from .._arrays import Array
 from .._op import op
 from .._tape import Tracked
 from ..kernels import _native
 from ..kernels._arguments import check
-from ..kernels._dispatch import gradients, otherwise
+from ..kernels._dispatch import gradients, gradients_otherwise, otherwise
 from ._movement import reshape
 from ._reduce import sum
+from ._rows import bilinear_of_rows
 
 Shape = tuple[int, ...]
 
@@ -43,7 +42,7 @@ def _keeping(
 _NEEDED = [(bool(bits & 1), bool(bits & 2), bool(bits & 4)) for bits in range(8)]
 
 
-@op(halves=True, keeping=_keeping)
+@op(halves=True, keeping=_keeping, keywords=bilinear_of_rows)
 def bilinear(input_1: Array, input_2: Array, weight: Array, bias: Array | None = None) -> Array:
     """Weigh every product of a feature of `input_1` with a feature of `input_2`.
 
@@ -60,10 +59,21 @@ def bilinear(input_1: Array, input_2: Array, weight: Array, bias: Array | None =
     gradients will be asked for, a product of one input with the weight is kept for them if it is at
     most 16 MiB and spares them one (few outputs, and pairs).
 
-    Raises ShapeError, with the name of the axis, where sizes do not fit.
+    The keywords say of each row e (docs/edges.md) which weight it has, out of a `weight` (groups,
+    out_features, in1_features, in2_features) with a `bias` for all or for each, by `group`[e] or,
+    where the rows of each group lie side by side, by the groups' `offsets` (groups + 1,); that it
+    takes the rows `index_1`[e] of `input_1` and `index_2`[e] of `input_2`; and that it is added to
+    the row `segment`[e] of a result (`num_segments`, out_features). Nothing is gathered as a whole.
+
+    Raises ShapeError, with the name of the axis, where sizes do not fit, OutOfRangeError for a
+    group, an index or a segment that there is not, and DTypeError where they are no integers.
 
     >>> F.bilinear(lucid.ones((2, 3)), lucid.ones((2, 4)), lucid.ones((5, 3, 4))).shape
     (2, 5)
+    >>> nodes, edges = lucid.ones((4, 3)), lucid.ones((6, 2))
+    >>> F.bilinear(nodes, edges, lucid.ones((5, 3, 2)), index_1=[0, 1, 1, 2, 3, 0],
+    ...            segment=[1, 0, 2, 3, 0, 2], num_segments=4).shape
+    (4, 5)
     """
     # The compiled kernel checks every size by itself; what it declines is checked in words.
     out = _compiled(input_1, input_2, weight, bias)
@@ -94,24 +104,24 @@ def _bilinear_gradients(
     bias_shape: Shape | None,
     needed: Any,
 ) -> tuple[Array | None, ...]:
-    asked = (needed.input_1, needed.input_2, needed.weight)
-    d_bias = None
-    if needed.bias:
-        d_bias = _sum_rows(g, bias_shape or ())
-    if not any(asked):
-        return None, None, None, d_bias
-    if not isinstance(g, Tracked):  # nothing to record
+    asked = needed[:3]
+    if True in asked and not isinstance(g, Tracked):  # nothing to record
         first = input_1_shape if input_1 is None else input_1
         second = input_2_shape if input_2 is None else input_2
-        return *gradients(g, first, second, weight, asked, kept=kept, as_arguments=True), d_bias
+        found = _native.gradients_kept(g, first, second, weight, needed, kept)
+        if found is None:
+            found = *gradients_otherwise(g, first, second, weight, asked, as_arguments=True), None
+        if needed.bias and (found[3] is None or len(bias_shape or ()) != 1):
+            return *found[:3], _sum_rows(g, bias_shape or ())
+        return found  # type: ignore[no-any-return]
+    d_bias = _sum_rows(g, bias_shape or ()) if needed.bias else None
+    if True not in asked:
+        return None, None, None, d_bias
     found = iter(_contractions(g, input_1, input_2, weight, input_1_shape, input_2_shape, asked))
     return *(next(found) if wanted else None for wanted in asked), d_bias
 
 
 def _sum_rows(g: Array, shape: Shape) -> Array:
-    if type(g) is np.ndarray and g.ndim == 2 and not is_half(g.dtype):
-        total = np.add.reduce(g, 0)
-        return total if len(shape) == 1 else total.reshape(shape)
     return reshape(sum(g, axis=tuple(range(len(g.shape) - 1))), shape)
 
 

@@ -75,15 +75,18 @@ def gradients(
     shape_1: Shape, shape_2: Shape, needed: tuple[bool, ...], each: bool = False,
     kept: Array | None = None,
 ) -> tuple[Array, ...]:  # fmt: skip
-    """The gradients that are needed, recorded by whoever looks on."""
+    """The gradients that are needed, recorded by whoever looks on.
+
+    With a fourth flag also the bias', but only where nobody looks on and the kernel has it.
+    """
     arguments = (g, x1, x2, weight)
     if _is_traced() or any(a is not None and type(a) not in _PLAIN for a in arguments):
-        found = torch.ops.lucid.bilinear_gradients(*arguments, shape_1, shape_2, needed, each)
+        found = torch.ops.lucid.bilinear_gradients(*arguments, shape_1, shape_2, needed[:3], each)
         return tuple(compress(found, needed))
     if _is_watched():
-        return Gradients.apply(*arguments, shape_1, shape_2, needed, each)
+        return Gradients.apply(*arguments, shape_1, shape_2, needed[:3], each)
     if torch.is_grad_enabled() and any(a is not None and a.requires_grad for a in arguments):
-        return Gradients.record(*arguments, shape_1, shape_2, needed, each)
+        return Gradients.record(*arguments, shape_1, shape_2, needed[:3], each)
     # nothing is recorded: autograd wants each gradient in the dtype of its argument
     found = _compute.gradients(*arguments, shape_1, shape_2, needed, each, True, kept)
     return tuple(gradient for gradient in found if gradient is not None)
@@ -130,7 +133,7 @@ class _Function(torch.autograd.Function):
 class Form(_Function):
     """out[..., o] = Σ_ij x1[..., i] · W[o, i, j] · x2[..., j] + bias[o]"""
 
-    forward = staticmethod(_compute.bilinear)
+    forward: Any = staticmethod(_compute.bilinear)
 
     @staticmethod
     def setup_context(ctx: Any, inputs: tuple[Any, ...], output: Array) -> None:
@@ -150,21 +153,25 @@ class Form(_Function):
             ctx.real = [a is not None and not a.is_complex() for a in (x1, x2, weight, bias)]
 
     @staticmethod
-    def backward(ctx: Any, g: Array | None) -> tuple[Array | None, ...]:
+    def backward(ctx: Any, g: Array | None, *_: None) -> tuple[Array | None, ...]:
         if g is None:
             return None, None, None, None, None
         x1, x2, weight, *kept = (
             map(_conjugate, ctx.saved_tensors) if ctx.real else ctx.saved_tensors
         )
         shape_1, shape_2, bias_shape = ctx.shapes
-        needed, need_bias = ctx.needs_input_grad[:3], ctx.needs_input_grad[3]
-        found: list[Array | None] = [None, None, None]
-        if any(needed):
+        needed = ctx.needs_input_grad[: 3 if ctx.each else 4]
+        found: list[Array | None] = [None, None, None, None]
+        if True in needed[:3]:
             found = _spread(
                 gradients(g, x1, x2, weight, shape_1, shape_2, needed, ctx.each, *kept), needed
             )
-        d_bias = g.sum_to_size(bias_shape[-1]).reshape(bias_shape) if need_bias else None
-        return *_real_parts([*found, d_bias], ctx.real), None
+        d_bias = None
+        if ctx.needs_input_grad[3]:
+            d_bias = g.sum_to_size(bias_shape[-1]) if found[3] is None else found[3]
+            if len(bias_shape) > 1:
+                d_bias = d_bias.reshape(bias_shape)
+        return *_real_parts([*found[:3], d_bias], ctx.real), None
 
     @staticmethod
     def jvp(ctx: Any, *tangents: Array | None) -> Array | None:
@@ -195,7 +202,7 @@ class Keeping(Form):
             ctx.save_for_backward(*ctx.to_save, kept)
 
     @staticmethod
-    def backward(ctx: Any, g: Array | None, _: None) -> tuple[Array | None, ...]:
+    def backward(ctx: Any, g: Array | None, *_: None) -> tuple[Array | None, ...]:
         return *Form.backward(ctx, g), None
 
 
@@ -301,7 +308,7 @@ def _primal(x: Array) -> Array:
 def _spread(found: Sequence[Array | None], needed: Sequence[bool]) -> list[Array | None]:
     """Those that are needed, in their three places."""
     left = iter(found)
-    return [next(left) if wanted else None for wanted in needed]
+    return [next(left, None) if wanted else None for wanted in needed]
 
 
 def _forms(terms: Iterable[tuple[Array | None, ...]], each: bool) -> list[Array]:

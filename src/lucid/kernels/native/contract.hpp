@@ -18,7 +18,7 @@ template <class Stored> struct Contraction {
     Matrix<Stored> x1, x2;
     const Stored *weight, *bias;
     Stored* out;
-    Stored* kept = nullptr;  // not in bfloat16
+    Sum<Stored>* kept = nullptr;
 };
 
 template <class Real> Index size_of_kept(const Sizes& s) {
@@ -84,9 +84,9 @@ bool contract_part(const Contraction<Stored>& c, Range panel_range, Range output
                                 matrix + matrix_size, s.features_2, s.features_2,
                                 p * tiles.count + tile);
                         const Number* others = second + p * second_size + j * step;
-                        Number* kept = nullptr;
-                        if constexpr (!is_packed)
-                            if (c.kept) kept = c.kept + (((from + p) * s.outputs + o) * s.features_2 + j) * step;
+                        Number* const kept = c.kept
+                            ? c.kept + (((from + p) * s.outputs + o) * s.features_2 + j) * step
+                            : nullptr;
                         with_tile<tile_rows>(tiles.length(tile), panels.wide(from + p), [&](auto r, auto w) {
                             if (kept)
                                 contract_tile<Real, r.value, w.value, true, false, true>(

@@ -180,6 +180,8 @@ template <class Real> struct Operations {
     bool (*pair_gradients)(
         const Pairs&, const Real* g, Strided<const Real> x1, Strided<const Real> x2, const Real* weight,
         Strided<Real> d_first, Strided<Real> d_second, Real* d_weight, Adds, Real* kept, int threads);
+    // to[column] = Σ over the rows of a dense matrix, the gradient of the bias
+    bool (*sum_rows)(const Real* from, Index rows, Index columns, Real* to, int threads);
     // Of rows and of pairs; and the gradient that is then left to be found.
     Kept (*kept_of_rows)(const Sizes&, int threads);
     Kept (*kept_of_pairs)(const Pairs&);

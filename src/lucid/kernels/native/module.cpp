@@ -3,11 +3,11 @@
 #include "arrays.hpp"
 #include "layout.hpp"
 #include "parts.hpp"
+#include "runs.hpp"
 
 #include <cstring>
 #include <type_traits>
 
-#include "pool.hpp"
 #include "select.hpp"
 #include "xla.hpp"
 
@@ -24,10 +24,10 @@ using namespace lucid;
 // Above this many additions and multiplications other Python threads may run meanwhile.
 constexpr double held_operations = 2e4;
 
-template <class Real> const Operations<Real>& on() { return lucid::operations<Real>(kernel()); }
-
 // Below so many, what could be kept is made again sooner than looked for.
 constexpr double least_kept = 1e6;
+
+template <class Real> const Operations<Real>& on() { return lucid::operations<Real>(kernel()); }
 
 // In bfloat16, no algorithm is conversion to float.
 const char* name_of(Algorithm algorithm) {
@@ -197,15 +197,14 @@ bool takes(const Pairs& p, int type, const bool* needed, bool kept = false) {
 
 // What the forward may keep for the gradients of calls that are done in one part: none other would find
 // its rows again.
-template <class Real> Kept kept_of(const Pairs& p, bool are_rows, int threads) {
-    const double operations = are_rows ? 2 * p.operations() : 3 * p.all_operations();
-    if (operations >= 2 * operations_of_part(on<Real>(), threads)) return {};
-    const Sizes s{p.shared, p.outputs, p.features_1, p.features_2};
-    return are_rows ? on<Real>().kept_of_rows(s, threads) : on<Real>().kept_of_pairs(p);
-}
-
 Kept kept_of(int type, const Pairs& p, bool are_rows, int threads) {
-    return by_type(type, [&](auto number) { return kept_of<decltype(number)>(p, are_rows, threads); });
+    const double operations = are_rows ? 2 * p.operations() : 3 * p.all_operations();
+    if (type == bfloat16 || operations >= 2 * most_operations(type, threads)) return {};
+    const Sizes s{p.shared, p.outputs, p.features_1, p.features_2};
+    return by_type(type, [&](auto number) {
+        const auto& with = on<decltype(number)>();
+        return are_rows ? with.kept_of_rows(s, threads) : with.kept_of_pairs(p);
+    });
 }
 
 template <class Real>
@@ -266,15 +265,11 @@ PyObject* new_result(PyObject* like, Shape& shape, int type, const Elements& eac
     return array;
 }
 
-// Whether the kernel had better multiply bfloat16 as it is than leave it to be converted to float.
-bool converts_less(Operation operation, const Sizes& s, bool both = true) {
-    return on<BFloat16>().choose(operation, s, get_threads(), both) != Algorithm::chosen;
-}
-
-// Three truth values; false where the object is something else.
-bool flags_of(PyObject* tuple, bool (&needed)[3]) {
-    if (!PyTuple_Check(tuple) || PyTuple_GET_SIZE(tuple) != 3) return false;
-    for (int k = 0; k < 3; ++k) {
+// Truth values, three or as many as there is room for; false where the object is something else.
+template <int Most> bool flags_of(PyObject* tuple, bool (&needed)[Most]) {
+    const Py_ssize_t count = PyTuple_Check(tuple) ? PyTuple_GET_SIZE(tuple) : 0;
+    if (count != 3 && count != Most) return false;
+    for (int k = 0; k < count; ++k) {
         PyObject* flag = PyTuple_GET_ITEM(tuple, k);
         if (!PyBool_Check(flag)) return false;
         needed[k] = flag == Py_True;
@@ -287,6 +282,11 @@ struct Keeping {
     bool needed[3];
     PyObject* kept = nullptr;
 };
+
+// Whether the kernel had better multiply bfloat16 as it is than leave it to be converted to float.
+bool converts_less(Operation operation, const Sizes& s, bool both = true) {
+    return on<BFloat16>().choose(operation, s, get_threads(), both) != Algorithm::chosen;
+}
 
 // The result for arguments as they are seen, or None; for each of the elements, if there are any.
 // `asked` names an algorithm.
@@ -421,11 +421,11 @@ bool input_of(PyObject* object, int type, bool needed, View& input) {
 
 // A tuple of new arrays for the gradients that are needed, None for the others.
 PyObject* results_of(
-    PyObject* like, const bool (&needed)[3], int type, Shape* const (&shapes)[3], const Elements& each,
-    PyObject* (&results)[3]) {
-    PyObject* found = PyTuple_New(3);
+    PyObject* like, const bool (&needed)[4], int count, int type, Shape* const (&shapes)[4],
+    const Elements& each, PyObject* (&results)[4]) {
+    PyObject* found = PyTuple_New(count);
     if (!found) return nullptr;
-    for (int k = 0; k < 3; ++k) {
+    for (int k = 0; k < count; ++k) {
         results[k] = nullptr;
         if (needed[k]) {
             results[k] = new_result(like, *shapes[k], type, each);
@@ -539,14 +539,15 @@ bool gradients_in(
 // Together where they see the same axes; where a row of an input is there again and again, each
 // gradient by itself. False where the kernel cannot walk over them, or had better not.
 bool groups_of(
-    const Factors& f, const bool (&needed)[3], bool asked, bool kept, Group (&groups)[3], int& count) {
+    const Factors& f, const bool (&needed)[4], bool asked, bool kept, Group (&groups)[3], int& count) {
     const bool apart = (f.x1.data && is_expanded(f.x1)) || (f.x2.data && is_expanded(f.x2));
     count = 0;
     for (int k = 0; k < (apart ? 3 : 1); ++k) {
         if (apart && !needed[k]) continue;
         Group& group = groups[count++];
         const bool alone[3] = {k == 0, k == 1, k == 2};
-        if (!group_of(f, apart ? alone : needed, group)) return false;
+        const bool together[3] = {needed[0], needed[1], needed[2]};
+        if (!group_of(f, apart ? alone : together, group)) return false;
         const Pairs p = pairs_of(group.layout, f.g.features(), f.x1.features(), f.x2.features());
         if (!group.is_rows && (!asked || f.g.type == bfloat16) && !takes(p, f.g.type, group.needed, kept))
             return false;
@@ -561,10 +562,16 @@ bool is_kept(PyObject* object, int type, Index size) {
     return PyArray_TYPE(array) == type && PyArray_NDIM(array) == 1 && PyArray_DIM(array, 0) == size;
 }
 
+template <class Real> bool sum_in(const View& g, PyObject* result, int threads) {
+    return on<Real>().sum_rows(
+        data<Real>(g), g.rows(), g.features(), data<Real>(result), threads);
+}
+
 // The gradients for factors as they are seen, or None; for each of the elements, if there are any.
 // `asked` names the algorithms for the inputs' and for the weight's; `kept` is what the forward kept.
+// With `count` 4 the last result is the bias', where it is needed and g is dense.
 PyObject* gradients_of(
-    PyObject* like, Factors& f, const bool (&needed)[3], Elements each, const Threads& threads,
+    PyObject* like, Factors& f, bool (&needed)[4], int count, Elements each, const Threads& threads,
     PyObject* const (&asked)[2], PyObject* kept = nullptr) {
     const bool of_inputs = needed[0] || needed[1];
     Index next[4] = {};
@@ -593,11 +600,13 @@ PyObject* gradients_of(
          (needed[2] && of_weight == Algorithm::chosen && !converts_less(Operation::weight, s))))
         Py_RETURN_NONE;
 
-    Shape weight;
-    weight.axes = 3;
+    Shape weight, bias;
+    weight.axes = 3, bias.axes = 1;
     weight.sizes[0] = s.outputs, weight.sizes[1] = s.features_1, weight.sizes[2] = s.features_2;
-    PyObject* results[3];
-    PyObject* found = results_of(like, needed, type, {&f.x1, &f.x2, &weight}, each, results);
+    bias.sizes[0] = s.outputs;
+    needed[3] = needed[3] && type != bfloat16 && f.g.is_contiguous();
+    PyObject* results[4];
+    PyObject* found = results_of(like, needed, count, type, {&f.x1, &f.x2, &weight, &bias}, each, results);
     if (!found) return nullptr;
     double operations = 0;
     for (int k = 0; k < group_count; ++k) operations += groups[k].operations;
@@ -615,6 +624,9 @@ PyObject* gradients_of(
                 advance(f.weight, next[3]);
             }
             bool done = true;
+            if (needed[3])
+                done = type == NPY_FLOAT ? sum_in<float>(f.g, results[3], many)
+                                         : sum_in<double>(f.g, results[3], many);
             for (int n = 0; done && n < group_count; ++n)
                 done = by_type(type, [&](auto number) {
                     return gradients_in<decltype(number)>(
@@ -626,17 +638,17 @@ PyObject* gradients_of(
 }
 
 // The arguments g, x1, x2, weight and needed, as they are seen; false where one is none.
-bool factors_of(PyObject* const* arguments, const bool (&needed)[3], Factors& f) {
+bool factors_of(PyObject* const* arguments, const bool (&needed)[4], Factors& f) {
     return view_of(arguments[0], f.g) && input_of(arguments[1], f.g.type, needed[1] || needed[2], f.x1) &&
            input_of(arguments[2], f.g.type, needed[0] || needed[2], f.x2) &&
            ((!needed[0] && !needed[1]) ||
             (view_of(arguments[3], f.weight) && f.weight.type == f.g.type));
 }
 
-// gradients(g, x1, x2, weight, needed[, most threads]); for the tests: (…, inputs' algorithm,
+// gradients(g, x1, x2, weight, needed[, most threads]): three, or with a fourth flag the bias' too; for the tests: (…, inputs' algorithm,
 // weight's algorithm, threads)
 PyObject* gradients(PyObject*, PyObject* const* arguments, Py_ssize_t count) {
-    bool needed[3];
+    bool needed[4] = {};
     if ((count != 5 && count != 6 && count != 8) || !flags_of(arguments[4], needed)) {
         PyErr_SetString(PyExc_TypeError, "gradients: takes g, x1, x2, weight and three flags");
         return nullptr;
@@ -647,13 +659,13 @@ PyObject* gradients(PyObject*, PyObject* const* arguments, Py_ssize_t count) {
     if (!factors_of(arguments, needed, f)) Py_RETURN_NONE;
     const bool asked = count == 8;
     return gradients_of(
-        arguments[0], f, needed, {}, threads,
+        arguments[0], f, needed, int(PyTuple_GET_SIZE(arguments[4])), {}, threads,
         {asked ? arguments[5] : Py_None, asked ? arguments[6] : Py_None});
 }
 
 // gradients_kept(g, x1, x2, weight, needed, kept[, most threads]): with what bilinear_keeping gave
 PyObject* gradients_kept(PyObject*, PyObject* const* arguments, Py_ssize_t count) {
-    bool needed[3];
+    bool needed[4] = {};
     if ((count != 6 && count != 7) || !flags_of(arguments[4], needed)) {
         PyErr_SetString(PyExc_TypeError, "gradients_kept: takes g, x1, x2, weight, three flags and what was kept");
         return nullptr;
@@ -662,13 +674,15 @@ PyObject* gradients_kept(PyObject*, PyObject* const* arguments, Py_ssize_t count
     if (count > 6 && !threads_of(arguments[6], threads)) return nullptr;
     Factors f;
     if (!factors_of(arguments, needed, f)) Py_RETURN_NONE;
-    return gradients_of(arguments[0], f, needed, {}, threads, {Py_None, Py_None}, arguments[5]);
+    return gradients_of(
+        arguments[0], f, needed, int(PyTuple_GET_SIZE(arguments[4])), {}, threads, {Py_None, Py_None},
+        arguments[5]);
 }
 
 // gradients_each(g, x1, x2, weight, needed, most threads): the first axes are the elements
 PyObject* gradients_each(PyObject*, PyObject* const* arguments, Py_ssize_t count) {
-    bool needed[3];
-    if (count != 6 || !flags_of(arguments[4], needed)) {
+    bool needed[4] = {};
+    if (count != 6 || !flags_of(arguments[4], needed) || PyTuple_GET_SIZE(arguments[4]) != 3) {
         PyErr_SetString(PyExc_TypeError, "gradients_each: takes g, x1, x2, weight, three flags and a number");
         return nullptr;
     }
@@ -676,7 +690,144 @@ PyObject* gradients_each(PyObject*, PyObject* const* arguments, Py_ssize_t count
     if (!threads_of(arguments[5], threads)) return nullptr;
     Factors f;
     if (!factors_of(arguments, needed, f) || f.g.axes == 0 || f.g.sizes[0] < 1) Py_RETURN_NONE;
-    return gradients_of(arguments[0], f, needed, {f.g.sizes[0]}, threads, {Py_None, Py_None});
+    return gradients_of(arguments[0], f, needed, 3, {f.g.sizes[0]}, threads, {Py_None, Py_None});
+}
+
+// An array of 64-bit integers, one after the other; null for anything else.
+const std::int64_t* integers_of(PyObject* object, Index& count) {
+    if (!PyArray_CheckExact(object)) return nullptr;
+    PyArrayObject* const array = reinterpret_cast<PyArrayObject*>(object);
+    if (PyArray_NDIM(array) != 1 || PyArray_TYPE(array) != NPY_INT64 || !PyArray_ISCARRAY_RO(array))
+        return nullptr;
+    count = PyArray_DIM(array, 0);
+    return static_cast<const std::int64_t*>(PyArray_DATA(array));
+}
+
+// Whether the object is a matrix of so many rows and features (-1: any), of numbers of a type.
+bool matrix_of(PyObject* object, int type, Index rows, Index features, View& view) {
+    return view_of(object, view) && view.axes == 2 && view.type == type && view.sizes[0] == rows &&
+           (features < 0 || view.features() == features) && row_step(view) > 0;
+}
+
+template <class Real> Matrix<Real> rows_of(const View& view) { return {data<Real>(view), row_step(view)}; }
+
+bool runs_of(PyObject* which, PyObject* bounds, Index rows, Index weights, Runs& runs) {
+    Index ends = 0;
+    runs.which = integers_of(which, runs.count);
+    runs.bounds = integers_of(bounds, ends);
+    return runs.which && runs.bounds && ends == runs.count + 1 && runs.are_within(rows, weights);
+}
+
+// Four axes: a weight for each group.
+bool is_weights(const View& view, int type, Index features_1, Index features_2) {
+    return view.axes == 4 && view.type == type && view.sizes[2] == features_1 &&
+           view.sizes[3] == features_2 && view.is_contiguous();
+}
+
+// bilinear_runs(x1, x2, weights, biases or None, out, which, bounds, most threads): True, or None. Run
+// k is the rows bounds[k] to bounds[k + 1], with the weight which[k].
+PyObject* bilinear_runs(PyObject*, PyObject* const* arguments, Py_ssize_t count) {
+    if (count != 8) {
+        PyErr_SetString(PyExc_TypeError, "bilinear_runs: takes eight arguments");
+        return nullptr;
+    }
+    Threads threads;
+    if (!threads_of(arguments[7], threads)) return nullptr;
+    View x1, x2, weights, biases, out;
+    Runs runs;
+    if (!view_of(arguments[0], x1) || x1.axes != 2 || row_step(x1) == 0 ||
+        !matrix_of(arguments[1], x1.type, x1.sizes[0], -1, x2) || !view_of(arguments[2], weights) ||
+        !is_weights(weights, x1.type, x1.features(), x2.features()) ||
+        !matrix_of(arguments[4], x1.type, x1.sizes[0], weights.sizes[1], out) ||
+        (arguments[3] != Py_None &&
+         !matrix_of(arguments[3], x1.type, weights.sizes[0], weights.sizes[1], biases)) ||
+        !runs_of(arguments[5], arguments[6], x1.sizes[0], weights.sizes[0], runs))
+        Py_RETURN_NONE;
+    const Sizes s{x1.sizes[0], weights.sizes[1], x1.features(), x2.features()};
+    if (s.operations() == 0 || !out.is_contiguous()) Py_RETURN_NONE;
+    const int many = threads.count(s.operations());
+    Py_INCREF(Py_True);
+    return released(s.operations(), Py_True, [&](GoOn) {
+        const auto compute = [&](auto zero) {
+            using Real = decltype(zero);
+            return runs_forward<Real>(
+                operations<Real>(kernel()), s, rows_of<Real>(x1), rows_of<Real>(x2),
+                data<Real>(weights), biases.data ? rows_of<Real>(biases) : Matrix<Real>{nullptr, 0},
+                rows_of<Real>(out), runs, many);
+        };
+        return x1.type == NPY_FLOAT ? compute(0.0f) : compute(0.0);
+    });
+}
+
+// gradients_runs(g, x1, x2, weights, d1, d2, d_weights, met, which, bounds, most threads): True, or
+// None. What is not needed is None; met[k] is whether d_weights[k] has been written.
+PyObject* gradients_runs(PyObject*, PyObject* const* arguments, Py_ssize_t count) {
+    if (count != 11) {
+        PyErr_SetString(PyExc_TypeError, "gradients_runs: takes eleven arguments");
+        return nullptr;
+    }
+    Threads threads;
+    if (!threads_of(arguments[10], threads)) return nullptr;
+    View g, x1, x2, weights, d1, d2, d_weights;
+    Runs runs;
+    const bool needed[3] = {arguments[4] != Py_None, arguments[5] != Py_None, arguments[6] != Py_None};
+    const bool of_inputs = needed[0] || needed[1];
+    View& any = of_inputs ? weights : d_weights;  // there is one of both
+    if (!view_of(arguments[0], g) || g.axes != 2 || row_step(g) == 0 ||
+        (of_inputs && !view_of(arguments[3], weights)) || (needed[2] && !view_of(arguments[6], d_weights)) ||
+        !any.data || any.axes != 4)
+        Py_RETURN_NONE;
+    const Sizes s{g.sizes[0], g.features(), any.sizes[2], any.sizes[3]};
+    const auto fits = [&](int k, Index features, bool is_needed, View& view) {
+        return !is_needed || matrix_of(arguments[k], g.type, s.samples, features, view);
+    };
+    PyObject* const flags = arguments[7];
+    if (!fits(1, s.features_1, needed[1] || needed[2], x1) ||
+        !fits(2, s.features_2, needed[0] || needed[2], x2) || !fits(4, s.features_1, needed[0], d1) ||
+        !fits(5, s.features_2, needed[1], d2) || any.sizes[1] != s.outputs ||
+        (of_inputs && !is_weights(weights, g.type, s.features_1, s.features_2)) ||
+        (needed[2] && !is_weights(d_weights, g.type, s.features_1, s.features_2)) ||
+        (of_inputs && needed[2] && weights.sizes[0] != d_weights.sizes[0]) ||
+        (needed[0] && !d1.is_contiguous()) || (needed[1] && !d2.is_contiguous()) ||
+        !runs_of(arguments[8], arguments[9], s.samples, any.sizes[0], runs) || !PyArray_CheckExact(flags) ||
+        !PyArray_ISCARRAY(reinterpret_cast<PyArrayObject*>(flags)) ||
+        PyArray_TYPE(reinterpret_cast<PyArrayObject*>(flags)) != NPY_BOOL ||
+        PyArray_SIZE(reinterpret_cast<PyArrayObject*>(flags)) != any.sizes[0] || s.operations() == 0)
+        Py_RETURN_NONE;
+    bool* const met = static_cast<bool*>(PyArray_DATA(reinterpret_cast<PyArrayObject*>(flags)));
+    const int many = threads.count(s.operations());
+    Py_INCREF(Py_True);
+    return released(s.operations(), Py_True, [&](GoOn) {
+        const auto compute = [&](auto zero) {
+            using Real = decltype(zero);
+            const auto rows = [](const View& view) {
+                return view.data ? rows_of<Real>(view) : Matrix<Real>{nullptr, 0};
+            };
+            const auto result = [](const View& view) { return const_cast<Real*>(data<Real>(view)); };
+            return runs_gradients<Real>(
+                operations<Real>(kernel()), s, rows(g), rows(x1), rows(x2), data<Real>(weights),
+                result(d1), result(d2), result(d_weights), met, runs, many);
+        };
+        return g.type == NPY_FLOAT ? compute(0.0f) : compute(0.0);
+    });
+}
+
+// add_rows(total, index, rows): total[index[n]] += rows[n]; True, or None
+PyObject* add_rows(PyObject*, PyObject* const* arguments, Py_ssize_t count) {
+    View total, rows;
+    Index length = 0;
+    const std::int64_t* const index = count == 3 ? integers_of(arguments[1], length) : nullptr;
+    if (!index || !view_of(arguments[0], total) || total.axes != 2 || !total.is_contiguous() ||
+        !matrix_of(arguments[2], total.type, length, total.features(), rows))
+        Py_RETURN_NONE;
+    const auto compute = [&](auto zero) {
+        using Real = decltype(zero);
+        return add_to_rows<Real>(
+            const_cast<Real*>(data<Real>(total)), total.sizes[0], total.features(), index,
+            rows_of<Real>(rows), length);
+    };
+    if (total.type == NPY_FLOAT ? compute(0.0f) : compute(0.0)) Py_RETURN_TRUE;
+    return PyErr_Format(PyExc_IndexError, "add_rows: an index is outside");
 }
 
 // Sizes from a tuple, for `plan`: of an array that could exist.
@@ -878,6 +1029,9 @@ PyMethodDef methods[] = {
     {"gradients_kept", as_function(gradients_kept), METH_FASTCALL, nullptr},
     {"bilinear_each", as_function(bilinear_each), METH_FASTCALL, nullptr},
     {"gradients_each", as_function(gradients_each), METH_FASTCALL, nullptr},
+    {"bilinear_runs", as_function(bilinear_runs), METH_FASTCALL, nullptr},
+    {"gradients_runs", as_function(gradients_runs), METH_FASTCALL, nullptr},
+    {"add_rows", as_function(add_rows), METH_FASTCALL, nullptr},
     {"make_results_with", make_results_with, METH_O, nullptr},
     {"plan", as_function(plan), METH_FASTCALL, nullptr},
     {"algorithms", algorithms, METH_NOARGS, nullptr},
