@@ -735,7 +735,7 @@ PyObject* bilinear_runs(PyObject*, PyObject* const* arguments, Py_ssize_t count)
     if (!threads_of(arguments[7], threads)) return nullptr;
     View x1, x2, weights, biases, out;
     Runs runs;
-    if (!view_of(arguments[0], x1) || x1.axes != 2 || row_step(x1) == 0 ||
+    if (!view_of(arguments[0], x1) || x1.type == bfloat16 || x1.axes != 2 || row_step(x1) == 0 ||
         !matrix_of(arguments[1], x1.type, x1.sizes[0], -1, x2) || !view_of(arguments[2], weights) ||
         !is_weights(weights, x1.type, x1.features(), x2.features()) ||
         !matrix_of(arguments[4], x1.type, x1.sizes[0], weights.sizes[1], out) ||
@@ -773,7 +773,7 @@ PyObject* gradients_runs(PyObject*, PyObject* const* arguments, Py_ssize_t count
     const bool needed[3] = {arguments[4] != Py_None, arguments[5] != Py_None, arguments[6] != Py_None};
     const bool of_inputs = needed[0] || needed[1];
     View& any = of_inputs ? weights : d_weights;  // there is one of both
-    if (!view_of(arguments[0], g) || g.axes != 2 || row_step(g) == 0 ||
+    if (!view_of(arguments[0], g) || g.type == bfloat16 || g.axes != 2 || row_step(g) == 0 ||
         (of_inputs && !view_of(arguments[3], weights)) || (needed[2] && !view_of(arguments[6], d_weights)) ||
         !any.data || any.axes != 4)
         Py_RETURN_NONE;
@@ -817,7 +817,7 @@ PyObject* add_rows(PyObject*, PyObject* const* arguments, Py_ssize_t count) {
     View total, rows;
     Index length = 0;
     const std::int64_t* const index = count == 3 ? integers_of(arguments[1], length) : nullptr;
-    if (!index || !view_of(arguments[0], total) || total.axes != 2 || !total.is_contiguous() ||
+    if (!index || !view_of(arguments[0], total) || total.type == bfloat16 || total.axes != 2 || !total.is_contiguous() ||
         !matrix_of(arguments[2], total.type, length, total.features(), rows))
         Py_RETURN_NONE;
     const auto compute = [&](auto zero) {
