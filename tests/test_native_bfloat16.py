@@ -211,6 +211,11 @@ def test_it_is_taken_where_the_processor_multiplies_pairs(instruction_set: str) 
 def test_other_numbers_are_no_bfloat16() -> None:
     x1, x2, weight, bias, _ = exact((300, 40, 33, 49)).arguments
     assert compiled.bilinear(x1, x2, wide(weight).astype(np.float32), bias) is None
+    out, which = np.zeros((300, 49), BITS), np.zeros(1, np.int64)
+    runs = out, which, np.array([0, 300]), 1
+    assert compiled.bilinear_runs(x1, x2, weight[None], None, *runs) is None
+    needed = None, None, np.zeros((1, *weight.shape), BITS), np.zeros(1, bool), *runs[1:]
+    assert compiled.gradients_runs(out, x1, x2, weight[None], *needed) is None
     compiled.read_as_bfloat16(None)
     assert compiled.bilinear(x1, x2, weight, bias, FORWARD, 1) is None
     with pytest.raises(TypeError, match="takes a dtype of two bytes"):

@@ -205,6 +205,19 @@ def test_nothing_is_read_beyond_the_arguments() -> None:
                 if any(needed):
                     found = compiled.gradients(g, x1, x2, w, needed, None, None, threads)
                     assert [each is not None for each in found] == list(needed)
+
+    compiled.read_as_bfloat16(np.dtype(np.uint16))
+    for name in compiled.instruction_sets():
+        compiled.use_instruction_set(name)
+        for n, i, j, o in [(40, 13, 18, 5), (37, 3, 70, 2), (33, 33, 1, 1), (1, 17, 9, 3)]:
+            x1, x2, w, g = (at_the_end(np.full(s, 0x3F80, np.uint16))
+                            for s in ((n, i), (n, j), (o, i, j), (n, o)))
+            for threads in (1, 3):
+                out = compiled.bilinear(x1, x2, w, None, "samples_on_lanes", threads)
+                assert len(np.unique(out)) == 1
+                compiled.gradients(
+                    g, x1, x2, w, (True,) * 3, "samples_on_lanes", "packed_products", threads
+                )
     print("well")
     """
     assert run(script) == "well"

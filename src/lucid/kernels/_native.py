@@ -1,7 +1,8 @@
 """The compiled kernel, where there is one, by its questions.
 
 It takes exact NumPy arrays of float32 or float64 and DLPack capsules of such tensors, whose leading
-axes broadcast. It checks every size, and declines whatever it does not take by returning None.
+axes broadcast; of rows in bfloat16 too, where that is faster than conversion. It checks every size,
+and declines whatever it does not take by returning None.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
 """Tensors of PyTorch: on the CPU the compiled kernel reads them where they are.
 
-It sees them by DLPack: nothing is copied, and a tensor's storage stays free to be resized. What the
-kernel declines is prepared as NumPy's arrays are, with PyTorch's conversions, so that bfloat16,
-which NumPy lacks, needs nothing of its own. At most
+It sees them by DLPack: nothing is copied, and a tensor's storage stays free to be resized. Rows of
+bfloat16 are among them, where the processor multiplies such numbers. What the kernel declines is
+prepared as NumPy's arrays are, with PyTorch's conversions. At most
 `min(torch.get_num_threads(), lucid.get_num_threads())` threads are used.
 
 On other devices the portable plans run, in products of PyTorch; for rows of halves on CUDA devices
