@@ -64,6 +64,7 @@ class Graph:
     links: list[str]
     splits: dict[str, Numbers]
     mutual: list[int] = field(default_factory=list)
+    heads_too: bool = True  # whether a test asks for the head of a fact too, not for its tail only
     note: str = ""  # to be read with the results
     meanings: list[str] = field(
         default_factory=list
@@ -74,10 +75,10 @@ class Graph:
         """Their names."""
         return self.links[: len(self.links) // 2]
 
-    def questions(self, split: str, *, both: bool = True) -> Numbers:
-        """Rows (entity, link, answer): what is at the other end? Also backwards, if asked."""
+    def questions(self, split: str) -> Numbers:
+        """Rows (entity, link, answer): what is at the other end?"""
         facts = self.splits[split]
-        return np.concatenate([facts, self._backwards(facts)]) if both else facts
+        return np.concatenate([facts, self._backwards(facts)]) if self.heads_too else facts
 
     def training(self) -> Numbers:
         """The questions to learn from: of a mutual relation's facts both ends are its head."""

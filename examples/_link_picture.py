@@ -9,10 +9,10 @@ from typing import Any
 import matplotlib.style
 import numpy as np
 from _example import printable
-from _link_data import PUBLISHED, Graph, Numbers
+from _link_data import PUBLISHED, Answers, Graph, Numbers
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure, SubFigure
-from matplotlib.ticker import PercentFormatter
+from matplotlib.ticker import PercentFormatter, StrMethodFormatter
 
 MOST_RELATIONS, FEWEST_QUESTIONS = 20, 5  # of the bars
 QUESTIONS, ANSWERS = 6, 5
@@ -32,7 +32,7 @@ STYLE = {
 
 def draw(path: Path, model: Any, graph: Graph, training: Any, found: Any) -> None:
     """Draw the picture into a file, in the format that the file's name ends in."""
-    questions = graph.questions("test", both=len(found.model) > len(graph.splits["test"]))
+    questions = graph.questions("test")
     with matplotlib.style.context(["default", STYLE]), warnings.catch_warnings():
         warnings.filterwarnings("ignore", "Glyph")  # a name in a script that the font lacks
         figure = Figure(figsize=(18, 10.5), layout="constrained", facecolor="white")
@@ -58,12 +58,16 @@ def draw_places(axes: Axes, graph: Graph, found: Any) -> None:
         ordered = np.sort(places)
         shares = np.arange(1, len(ordered) + 1) / len(ordered)
         axes.step([1, *ordered, most], [0, *shares, 1], where="post", color=colour, label=name)
-    for each in PUBLISHED.get(graph.title, []):
-        axes.plot(10, each.hits, "D", markersize=6, label=f"{each.method}, published")
+    for each, marker in zip(PUBLISHED.get(graph.title, []), "Ds", strict=False):
+        axes.plot(
+            10, each.hits, marker, color=MUTED, markersize=7, fillstyle="none",
+            label=f"{each.method}, published",
+        )  # fmt: skip
     axes.axvline(10, color=MUTED, linestyle=":", linewidth=1.2)
     axes.set(xscale="log", xlim=(1, most), ylim=(0, 1.02), xlabel=f"first k of {most} (log)")
     axes.set_title("Right answers of test facts among the first k")
     axes.yaxis.set_major_formatter(PercentFormatter(1))
+    axes.xaxis.set_major_formatter(StrMethodFormatter("{x:.0f}"))
     axes.legend(frameon=False, loc="lower right" if np.median(found.model) < 10 else "upper left")
 
 
@@ -97,9 +101,9 @@ def draw_relations(axes: Axes, graph: Graph, questions: Numbers, found: Any) -> 
         range(len(order)), [f"{short(graph.relations[k], 26)} ({counts[k]})" for k in order]
     )
     axes.set(xlim=(0, 1), ylim=(-0.6, len(order) - 0.4), xlabel="MRR")
-    axes.set_title("By relation (test questions)")
+    axes.set_title("By relation (test questions)", pad=34)
     axes.tick_params(axis="y", length=0)
-    axes.legend(frameon=False, loc="lower right")
+    axes.legend(frameon=False, loc="lower right", bbox_to_anchor=(1, 1), ncols=2, fontsize=10)
 
 
 def draw_questions(
@@ -108,7 +112,9 @@ def draw_questions(
     """Some test questions of different relations, and the likeliest answers."""
     picked = pick(questions, found.model, len(graph.relations))
     count = min(ANSWERS, len(graph.entities))
-    answers, shares = model.best(questions[picked, 0], questions[picked, 1], count)
+    asked = questions[picked, 0], questions[picked, 1]
+    learned = Answers(graph.training(), len(graph.links))
+    answers, shares = model.best(*asked, count, learned(*asked))
     figure.suptitle("Some test questions, and the likeliest answers", fontsize=14)
     for k, axes in enumerate(figure.subplots(QUESTIONS, 1, squeeze=False)[:, 0]):
         axes.set_axis_off()
@@ -128,7 +134,10 @@ def draw_questions(
             f"{short(graph.entities[entity], 44)} – {short(graph.relations[link], 24)} …",
             size=11.5,
         )
-    told = "dark green: what was asked for; light green: also in the data"
+    told = (
+        "answers known from training are left out\n"
+        "dark green: what was asked for; light green: held out too"
+    )
     figure.supxlabel(told, x=0.02, ha="left", fontsize=10, color=MUTED)
 
 

@@ -42,10 +42,22 @@ def bilinear_rank(
     return lucid.Tensor(np.concatenate(ranks)[:, None])
 
 
-def bilinear_topk(x: Any, entities: Any, weight: Any, *, k: int, group: Any) -> Any:
-    found = lucid.topk(scores(x, entities, weight, group), k)
+def left(x: Any, entities: Any, weight: Any, group: Any, exclude: Any) -> Any:
+    found = np.array(scores(x, entities, weight, group).numpy())
+    if exclude is not None:
+        row, place = np.nonzero(exclude >= 0)
+        found[row, exclude[row, place]] = -np.inf
+    return lucid.Tensor(found)
+
+
+def bilinear_topk(
+    x: Any, entities: Any, weight: Any, *, k: int, group: Any, exclude: Any = None
+) -> Any:
+    found = lucid.topk(left(x, entities, weight, group, exclude), k)
     return found.values[:, None], found.indices[:, None]
 
 
-def bilinear_logsumexp(x: Any, entities: Any, weight: Any, *, group: Any) -> Any:
-    return lucid.logsumexp(scores(x, entities, weight, group), axis=1)[:, None]
+def bilinear_logsumexp(
+    x: Any, entities: Any, weight: Any, *, group: Any, exclude: Any = None
+) -> Any:
+    return lucid.logsumexp(left(x, entities, weight, group, exclude), axis=1)[:, None]

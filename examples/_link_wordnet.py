@@ -46,7 +46,10 @@ RELATIONS = {
     "$": ("same group", ""),
     "^": ("see also", ""),
 }
-NOTE = "These numbers do not compare with those of WN18 and WN18RR: the split is another one, and no fact that is held out can be read off backwards."
+NOTE = (
+    "These numbers do not compare with those of WN18 and WN18RR: the split is another one, and no "
+    "fact that is held out can be read off backwards."
+)
 # The other halves of some of these, which say nothing new
 MIRRORS = {"~", "~i", "%p", "%m", "%s", "-c", "-r", "-u"}
 
@@ -83,14 +86,15 @@ def wordnet(folder: Path, seed: int) -> Graph:
             elif tail != head:
                 facts.add((head, relation, tail))
     return Graph(
-        "WordNet",
-        "meanings",
-        [synset.words for synset in synsets],
-        [names[way] for way in (0, 1) for names in RELATIONS.values()],
-        _split(np.array(sorted(facts)), len(synsets), seed),
-        mutual,
-        NOTE,
-        [synset.gloss for synset in synsets],
+        title="WordNet",
+        things="meanings",
+        entities=[synset.words for synset in synsets],
+        links=[names[way] for way in (0, 1) for names in RELATIONS.values()],
+        splits=_split(np.array(sorted(facts)), len(synsets), seed),
+        mutual=mutual,
+        heads_too=False,  # of a head there are often hundreds: all kinds of plant
+        note=NOTE,
+        meanings=[synset.gloss for synset in synsets],
     )
 
 

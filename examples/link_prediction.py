@@ -85,24 +85,34 @@ class Settings:
     rate: float = 5e-3
     decay: float = 0.1  # of weights
     dropout: float = 0.3
+    alike: bool = False  # see Rescal
     others: int | None = None  # all
-    both_ways: bool = True  # ask for heads too in testing
 
 
 SETTINGS = {
     "Kinships": Settings(),
     "UMLS": Settings(),
-    "WordNet": Settings(9, 64, 1024, 1e-2, 0.3, 0.0, 2048, both_ways=False),
+    "WordNet": Settings(9, 64, 1024, 1e-2, 0.3, 0.0, alike=True, others=2048),
 }
 
 
 class Rescal(nn.Module):
-    """Entities as vectors, relations as matrices; a matrix is transposed to go backwards."""
+    """Entities as vectors, relations as matrices; a matrix is transposed to go backwards.
 
-    def __init__(self, entities: int, relations: int, dimension: int, dropout: float) -> None:
+    If `alike`, training starts from the belief that entities with similar vectors are linked:
+    better where most have few facts.
+    """
+
+    def __init__(
+        self, entities: int, relations: int, dimension: int, dropout: float, alike: bool
+    ) -> None:
         super().__init__()
         self.entity = nn.Embedding(entities, dimension)
-        self.relation = nn.Parameter(lucid.randn((relations, dimension, dimension)) / dimension)
+        noise = lucid.randn((relations, dimension, dimension))
+        self.relation = nn.Parameter(noise / dimension)
+        if alike:
+            nn.init.normal_(self.entity.weight, std=0.1)
+            self.relation = nn.Parameter(lucid.eye(dimension) + 0.1 * noise / dimension**0.5)
         self.dropout = nn.Dropout(dropout)
 
     def links(self) -> Any:
@@ -129,12 +139,14 @@ class Rescal(nn.Module):
             ).numpy()  # fmt: skip
         return found[:, 0]
 
-    def best(self, entities: Numbers, links: Numbers, count: int) -> tuple[Numbers, Numbers]:
-        """The likeliest answers (n, count), and how likely they are."""
+    def best(
+        self, entities: Numbers, links: Numbers, count: int, known: Numbers | None = None
+    ) -> tuple[Numbers, Numbers]:
+        """The likeliest answers (n, count), and how likely they are, `known` left out."""
         with lucid.no_grad():
             factors = self.entity(entities), self.entity.weight, self.links()
-            scores, found = bilinear_topk(*factors, k=count, group=links)
-            total = bilinear_logsumexp(*factors, group=links)
+            scores, found = bilinear_topk(*factors, k=count, group=links, exclude=known)
+            total = bilinear_logsumexp(*factors, group=links, exclude=known)
             shares = lucid.exp(scores - total[..., None])
         return found.numpy()[:, 0], shares.numpy()[:, 0]
 
@@ -180,7 +192,7 @@ def train(model: Rescal, graph: Graph, settings: Settings) -> Training:
                 progress.update()
             smaller.step()
             training.losses.append(total / len(questions))
-            scores = ranks(model, graph, "valid", both=settings.both_ways)
+            scores = ranks(model, graph, "valid")
             training.scores.append(mrr(scores))
             state = f"epoch {epoch}, loss {training.losses[-1]:.3f}, MRR {training.scores[-1]:.3f}"
             progress.set_postfix_str(state, refresh=False)
@@ -196,10 +208,10 @@ def candidates(batch: Numbers, graph: Graph, others: int | None) -> Numbers | No
     return np.unique(np.concatenate([batch[:, 2], drawn]))
 
 
-def ranks(model: Rescal, graph: Graph, split: str, *, both: bool, shown: bool = False) -> Numbers:
+def ranks(model: Rescal, graph: Graph, split: str, *, shown: bool = False) -> Numbers:
     """Where the right answers stand among all entities, the other right ones left out."""
     model.eval()
-    questions = graph.questions(split, both=both)
+    questions = graph.questions(split)
     found = []
     with tqdm(
         total=len(questions), desc="ranking", file=sys.stdout, disable=None if shown else True,
@@ -212,9 +224,9 @@ def ranks(model: Rescal, graph: Graph, split: str, *, both: bool, shown: bool = 
     return np.concatenate(found)
 
 
-def common_ranks(graph: Graph, split: str, *, both: bool) -> Numbers:
+def common_ranks(graph: Graph, split: str) -> Numbers:
     """The same if entities stood in the order of how often they are the answer in training."""
-    training, questions = graph.training(), graph.questions(split, both=both)
+    training, questions = graph.training(), graph.questions(split)
     found = np.empty(len(questions))
     for link in np.unique(questions[:, 1]):
         own = questions[:, 1] == link
@@ -269,7 +281,8 @@ def learned(graph: Graph, options: argparse.Namespace) -> Rescal:
     changed = {name: getattr(options, name) for name in ("epochs", "dimension")}
     settings = replace(settings, **{name: each for name, each in changed.items() if each})
     lucid.manual_seed(options.seed)
-    model = Rescal(len(graph.entities), len(graph.relations), settings.dimension, settings.dropout)
+    sizes = len(graph.entities), len(graph.relations), settings.dimension
+    model = Rescal(*sizes, settings.dropout, settings.alike)
     print(summary(graph), flush=True)  # only now: what initialises the model imports more
     training = train(model, graph, settings)
     found = report(model, graph, training)
@@ -288,7 +301,7 @@ def load(path: Path) -> tuple[Rescal, Graph]:
     state, graph = read_model(path)
     try:
         dimension = state["entity.weight"].shape[-1]
-        model = Rescal(len(graph.entities), len(graph.relations), dimension, 0.0)
+        model = Rescal(len(graph.entities), len(graph.relations), dimension, 0.0, alike=False)
         model.load_state_dict(state)
     except (lucid.LucidError, ValueError, KeyError, TypeError, IndexError, AttributeError):
         raise damaged(path) from None
@@ -304,12 +317,11 @@ def summary(graph: Graph) -> str:
 
 def report(model: Rescal, graph: Graph, training: Training | None = None) -> Ranks:
     """A table: where the right answers stand in this run, without learning, and with others."""
-    both = SETTINGS[graph.title].both_ways
     found = Ranks(
-        ranks(model, graph, "test", both=both, shown=True),
-        common_ranks(graph, "test", both=both),
+        ranks(model, graph, "test", shown=True),
+        common_ranks(graph, "test"),
     )
-    valid = ranks(model, graph, "valid", both=both), common_ranks(graph, "valid", both=both)
+    valid = ranks(model, graph, "valid"), common_ranks(graph, "valid")
     print(f"{'':24}{'valid: MRR':>12}{'hits@10':>9}{'test: MRR':>12}{'hits@10':>9}")
     for name, *columns in (
         ("this model", valid[0], found.model),
@@ -318,8 +330,14 @@ def report(model: Rescal, graph: Graph, training: Training | None = None) -> Ran
         cells = "".join(f"{mrr(each):12.3f}{hits(each):9.1%}" for each in columns)
         print(f"{name:24}{cells}")
     for each in PUBLISHED.get(graph.title, []):
-        print(f"{each.method:24}{'':21}{each.mrr:12.3g}{each.hits:9.1%}  {each.source}")
-    print(filled(f"Asked for: {'both ends' if both else 'the tail'} of each fact. {MEASURES}"))
+        print(f"{each.method:24}{'':21}{each.mrr:12.3g}{each.hits:9.1%}")
+    print(
+        filled(
+            f"Asked for: {'both ends' if graph.heads_too else 'the tail'} of each fact. {MEASURES}"
+        )
+    )
+    for each in PUBLISHED.get(graph.title, []):
+        print(f"{each.method}: {each.source}")
     if graph.note:
         print(filled(printable(graph.note)))
     seconds = f"learned in {training.seconds:.1f} s; " if training else ""
