@@ -64,6 +64,7 @@ class Graph:
     links: list[str]
     splits: dict[str, Numbers]
     mutual: list[int] = field(default_factory=list)
+    itself: bool = True  # whether an entity may be linked with itself
     heads_too: bool = True  # whether a test asks for the head of a fact too, not for its tail only
     note: str = ""  # to be read with the results
     meanings: list[str] = field(
@@ -93,7 +94,11 @@ class Graph:
         facts = np.concatenate([self.splits[split] for split in SPLITS])
         mutual = facts[np.isin(facts[:, 1], self.mutual)]
         facts = np.concatenate([facts, mutual[:, ::-1]])
-        return Answers(np.concatenate([facts, self._backwards(facts)]), len(self.links))
+        return self.answers(np.concatenate([facts, self._backwards(facts)]))
+
+    def answers(self, questions: Numbers) -> Answers:
+        """The answers in rows (entity, link, answer), looked up by entity and link."""
+        return Answers(questions, len(self.links), self.itself)
 
     def recorded(self, entity: int, link: int) -> dict[int, str]:
         """The answers that the data has for a question, each with the split that it is in."""
@@ -143,10 +148,13 @@ class Graph:
 
 
 class Answers:
-    """All answers to each question, looked up for many questions at once."""
+    """All answers to each question, looked up for many questions at once.
 
-    def __init__(self, questions: Numbers, links: int) -> None:
-        self._links = links
+    Unless an entity may be linked with `itself`, it is among the answers, to be left out with them.
+    """
+
+    def __init__(self, questions: Numbers, links: int, itself: bool) -> None:
+        self._links, self._itself = links, itself
         unique = np.unique(questions, axis=0)
         self._keys = unique[:, 0] * links + unique[:, 1]
         self._answers = unique[:, 2]
@@ -159,7 +167,8 @@ class Answers:
         places = np.arange(max(1, counts.max(initial=0)))
         there = places < counts[:, None]
         at = np.minimum(first[:, None] + places, len(self._answers) - 1)
-        return np.where(there, self._answers[at], -1)
+        found = np.where(there, self._answers[at], -1)
+        return found if self._itself else np.column_stack([entities, found])
 
 
 def kinships() -> Graph:

@@ -92,6 +92,7 @@ def wordnet(folder: Path, seed: int) -> Graph:
         links=[names[way] for way in (0, 1) for names in RELATIONS.values()],
         splits=_split(np.array(sorted(facts)), len(synsets), seed),
         mutual=mutual,
+        itself=False,
         heads_too=False,  # of a head there are often hundreds: all kinds of plant
         note=NOTE,
         meanings=[synset.gloss for synset in synsets],

@@ -359,7 +359,8 @@ def answer(model: Rescal, graph: Graph, entity: int, link: int) -> None:
     """The likeliest answers to a question, and which of them the data has."""
     recorded = graph.recorded(entity, link)
     count = min(SHOWN, len(graph.entities))
-    found, shares = model.best(np.array([entity]), np.array([link]), count)
+    itself = None if graph.itself else np.array([[entity]])
+    found, shares = model.best(np.array([entity]), np.array([link]), count, itself)
     title = f"{graph.entities[entity]} – {graph.links[link]}:"
     print(shortened(title, WIDTH))
     if graph.meanings:
