@@ -86,7 +86,11 @@ _LATER: Any = object()  # the rules are registered later
 def op(function: Callable[P, Any], /) -> Op[P]: ...
 @overload
 def op(
-    *, gradient: Rule | None = ..., holomorphic: bool = ..., halves: bool = ...
+    *,
+    gradient: Rule | None = ...,
+    holomorphic: bool = ...,
+    halves: bool = ...,
+    keeping: Callable[..., tuple[Any, Any]] | None = ...,
 ) -> Callable[[Callable[P, Any]], Op[P]]: ...
 def op(
     function: Callable[P, Any] | None = None,
@@ -95,6 +99,7 @@ def op(
     gradient: Rule | None = _LATER,
     holomorphic: bool = True,
     halves: bool = False,
+    keeping: Callable[..., tuple[Any, Any]] | None = None,
 ) -> Any:
     """Make a function on arrays an operation that the tape records.
 
@@ -104,14 +109,17 @@ def op(
     rules of an operation on complex numbers follow the convention of the conjugate Wirtinger
     derivative by themselves; otherwise the tape conjugates around them. Where the result is float16
     or bfloat16 the rules get float32, and the tape rounds what they return; with `halves=True` they
-    get the halves, and see to it themselves that their sums are wide.
+    get the halves, and see to it themselves that their sums are wide. `keeping` takes the place of
+    `function` where gradients will be asked for: it gets a number whose bit k says that argument k
+    requires one, then the arguments, and returns the result and what a rule that asks for `kept` is
+    to be given, such as a product that the rule would compute again; it may be None.
 
     Which arguments are arrays is told by the signature: those annotated as `Array`, `ndarray` or
     `Tensor`, also with `| None`, and as a `Sequence` of them; where none is, all positional-only
     ones, or else all without a default.
 
-    Raises TypeError for an argument named `g`, `y` or `needed`, for a variable number of them, and
-    for `gradient` where several arguments are arrays.
+    Raises TypeError for an argument named `g`, `y`, `kept` or `needed`, for a variable number of
+    them, and for `gradient` where several arguments are arrays.
 
     >>> import lucid
     >>> @lucid.op(gradient=lambda g, x: 3 * g * x ** 2)
@@ -124,7 +132,7 @@ def op(
     """
 
     def make(function: Callable[P, Any]) -> Op[P]:
-        operation = _Operation(function, holomorphic, halves)
+        operation = _Operation(function, holomorphic, halves, keeping)
         if gradient is not _LATER:
             operation.gradient_of_all(gradient)
         call: Any = update_wrapper(write_out(operation), function)
@@ -165,16 +173,20 @@ def _arrays_of(signature: inspect.Signature) -> tuple[list[str], list[str]]:
 class _Operation:
     """The function of an operation, its arguments and its rules."""
 
-    def __init__(self, function: Callable[..., Any], holomorphic: bool, halves: bool) -> None:
+    def __init__(
+        self, function: Callable[..., Any], holomorphic: bool, halves: bool,
+        keeping: Callable[..., tuple[Any, Any]] | None,
+    ) -> None:  # fmt: skip
         self.function = function
+        self.keeping = keeping
         self.name = function.__name__.lstrip("_")  # what errors say
         self.signature = inspect.signature(function)
         self.names = list(self.signature.parameters)
         for name, parameter in self.signature.parameters.items():
             if name in RESERVED or name.startswith("_"):
                 raise TypeError(
-                    f"op: {self.name} has an argument named '{name}'; g, y, needed and names with "
-                    "a leading underscore have a meaning of their own, choose another"
+                    f"op: {self.name} has an argument named '{name}'; g, y, kept, needed and names "
+                    "with a leading underscore have a meaning of their own, choose another"
                 )
             if parameter.kind in (parameter.VAR_POSITIONAL, parameter.VAR_KEYWORD):
                 raise TypeError(
@@ -183,7 +195,7 @@ class _Operation:
                 )
         one, several = _arrays_of(self.signature)
         self.arrays = frozenset([*one, *several])
-        self.rules = Rules(self.name, self.names, several, holomorphic, halves)
+        self.rules = Rules(self.name, self.names, several, holomorphic, halves, keeping is not None)
         self.others: dict[str, str] = {}
 
     def gradient(self, **rules: Rule | None) -> None:
@@ -313,7 +325,7 @@ class _Operation:
         return error
 
     def finish(
-        self, y: Any, tracked: int, places: tuple[Any, ...], arguments: tuple[Any, ...]
+        self, y: Any, tracked: int, places: tuple[Any, ...], arguments: tuple[Any, ...], *kept: Any
     ) -> Any:
         """The end of a call with several outputs, of a chosen dtype, with no array, or watched."""
         several = isinstance(y, tuple)
@@ -330,7 +342,7 @@ class _Operation:
         differentiable = any(is_differentiable(part.dtype) for part in outputs)
         if not (tracked and mode.recording and saving.rules and differentiable):
             return _as_tensors(y)
-        saved = saving.pick(saving.with_facts((*arguments, y)))
+        saved = saving.pick(saving.with_facts((*arguments, y, *kept)))
         if several:
             shapes = tuple(part.shape for part in y)
             node = Node(saving, places, saved, shapes, tuple(part.dtype for part in y))

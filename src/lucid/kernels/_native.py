@@ -40,6 +40,14 @@ bilinear: Any = compiled.bilinear if compiled else _declined
 gradients: Any = compiled.gradients if compiled else _declined
 """gradients(g, x1, x2, weight, needed[, most threads]): three gradients, or None."""
 
+bilinear_keeping: Any = compiled.bilinear_keeping if compiled else _declined
+"""bilinear_keeping(x1, x2, weight, bias, needed[, most threads]): the result, and for the needed
+gradients a product that spares them one, or None."""
+
+gradients_kept: Any = compiled.gradients_kept if compiled else _declined
+"""gradients_kept(g, x1, x2, weight, needed, kept[, most threads]): with that product, or None; with
+four flags the last of four is the bias' gradient, or None where g is not dense."""
+
 bilinear_each: Any = compiled.bilinear_each if compiled else _declined
 """bilinear_each(x1, x2, weight, None, most threads): for each element of all first axes."""
 

@@ -12,14 +12,12 @@ import functools
 import operator
 from typing import Any
 
-import numpy as np
-
-from .._arrays import Array, is_half
+from .._arrays import Array
 from .._op import op
 from .._tape import Tracked
 from ..kernels import _native
 from ..kernels._arguments import check
-from ..kernels._dispatch import gradients, otherwise
+from ..kernels._dispatch import gradients, gradients_otherwise, otherwise
 from ._movement import reshape
 from ._reduce import sum
 
@@ -28,7 +26,22 @@ Shape = tuple[int, ...]
 _compiled = _native.bilinear
 
 
-@op(halves=True)
+def _keeping(
+    tracked: int, input_1: Array, input_2: Array, weight: Array, bias: Array | None
+) -> tuple[Array, Any]:
+    """The form, and its product with the weight where that spares a gradient its own."""
+    found = _native.bilinear_keeping(input_1, input_2, weight, bias, _NEEDED[tracked & 7])
+    if found is not None:
+        return found  # type: ignore[no-any-return]
+    check(input_1, input_2, weight, bias)
+    return otherwise(input_1, input_2, weight, bias), None
+
+
+# Which gradients are needed, for each set of bits
+_NEEDED = [(bool(bits & 1), bool(bits & 2), bool(bits & 4)) for bits in range(8)]
+
+
+@op(halves=True, keeping=_keeping)
 def bilinear(input_1: Array, input_2: Array, weight: Array, bias: Array | None = None) -> Array:
     """Weigh every product of a feature of `input_1` with a feature of `input_2`.
 
@@ -41,7 +54,9 @@ def bilinear(input_1: Array, input_2: Array, weight: Array, bias: Array | None =
 
     Every dtype works; mixed ones promote by the array API standard, and float16 and bfloat16 add up
     in float32. The time is that of one matrix product of 2 · N · out · in1 · in2 operations, the
-    memory beside arguments and results at most 64 MiB on the CPU; see `lucid.kernels.plan`.
+    memory beside arguments and results at most 64 MiB on the CPU; see `lucid.kernels.plan`. Where
+    gradients will be asked for, a product of one input with the weight is kept for them if it is at
+    most 16 MiB and spares them one (few outputs, and pairs).
 
     Raises ShapeError, with the name of the axis, where sizes do not fit.
 
@@ -61,8 +76,8 @@ bilinear.hand_over(torch="lucid.torch", jax="lucid.jax")
 
 
 @bilinear.gradients(
-    input_1=("input_2", "weight", "input_1_shape", "input_2_shape"),
-    input_2=("input_1", "weight", "input_1_shape", "input_2_shape"),
+    input_1=("input_2", "weight", "kept", "input_1_shape", "input_2_shape"),
+    input_2=("input_1", "weight", "kept", "input_1_shape", "input_2_shape"),
     weight=("input_1", "input_2", "input_1_shape", "input_2_shape"),
     bias=("bias_shape",),
 )
@@ -71,29 +86,30 @@ def _bilinear_gradients(
     input_1: Array | None,
     input_2: Array | None,
     weight: Array | None,
+    kept: Any,
     input_1_shape: Shape,
     input_2_shape: Shape,
     bias_shape: Shape | None,
     needed: Any,
 ) -> tuple[Array | None, ...]:
-    asked = (needed.input_1, needed.input_2, needed.weight)
-    d_bias = None
-    if needed.bias:
-        d_bias = _sum_rows(g, bias_shape or ())
-    if not any(asked):
-        return None, None, None, d_bias
-    if not isinstance(g, Tracked):  # nothing to record
+    asked = needed[:3]
+    if True in asked and not isinstance(g, Tracked):  # nothing to record
         first = input_1_shape if input_1 is None else input_1
         second = input_2_shape if input_2 is None else input_2
-        return *gradients(g, first, second, weight, asked, as_arguments=True), d_bias
+        found = _native.gradients_kept(g, first, second, weight, needed, kept)
+        if found is None:
+            found = *gradients_otherwise(g, first, second, weight, asked, as_arguments=True), None
+        if needed.bias and (found[3] is None or len(bias_shape or ()) != 1):
+            return *found[:3], _sum_rows(g, bias_shape or ())
+        return found  # type: ignore[no-any-return]
+    d_bias = _sum_rows(g, bias_shape or ()) if needed.bias else None
+    if True not in asked:
+        return None, None, None, d_bias
     found = iter(_contractions(g, input_1, input_2, weight, input_1_shape, input_2_shape, asked))
     return *(next(found) if wanted else None for wanted in asked), d_bias
 
 
 def _sum_rows(g: Array, shape: Shape) -> Array:
-    if type(g) is np.ndarray and g.ndim == 2 and not is_half(g.dtype):
-        total = np.add.reduce(g, 0)
-        return total if len(shape) == 1 else total.reshape(shape)
     return reshape(sum(g, axis=tuple(range(len(g.shape) - 1))), shape)
 
 

@@ -1,6 +1,10 @@
 // Forward, lanes are samples: W is read in place, for its tiles are contiguous in j.
 //
 //     out[n, o] = Σ_j (Σ_i x1[n, i] · W[o, i, j]) · x2[n, j] + bias[o]
+//
+// The product in brackets, T, can be kept, as [panel of n][o][j][lane]: the gradient of x2 is then
+//
+//     dx2[n, j] = Σ_o g[n, o] · T[n, o, j]
 #pragma once
 
 #include "pack.hpp"
@@ -14,7 +18,12 @@ template <class Real> struct Contraction {
     Matrix<Real> x1, x2;
     const Real *weight, *bias;
     Real* out;
+    Real* kept = nullptr;
 };
+
+template <class Real> Index size_of_kept(const Sizes& s) {
+    return Panels<Real>(s.samples).count * panel<Real> * s.outputs * s.features_2;
+}
 
 template <class Real> Index panels_in_forward_group(const Sizes& s) {
     const Index each = Index(sizeof(Real)) * panel<Real> * (s.features_1 + s.features_2);
@@ -59,9 +68,16 @@ bool contract_part(const Contraction<Real>& c, Range panel_range, Range output_r
                                 matrix + matrix_size, s.features_2, s.features_2,
                                 p * tiles.count + tile);
                         const Real* others = second + p * second_size + j * step;
+                        Real* const kept = c.kept
+                            ? c.kept + (((from + p) * s.outputs + o) * s.features_2 + j) * step
+                            : nullptr;
                         with_tile<tile_rows>(tiles.length(tile), panels.wide(from + p), [&](auto r, auto w) {
-                            contract_tile<Real, r.value, w.value, true, false>(
-                                factors, nullptr, others, sum, nullptr);
+                            if (kept)
+                                contract_tile<Real, r.value, w.value, true, false, true>(
+                                    factors, nullptr, others, sum, kept);
+                            else
+                                contract_tile<Real, r.value, w.value, true, false>(
+                                    factors, nullptr, others, sum, nullptr);
                         });
                     }
                 }
@@ -91,6 +107,41 @@ template <class Real> bool contract(const Contraction<Real>& c, int threads) {
         return contract_part(
             c, share({0, panels}, chunk / along_outputs, along_samples),
             share({0, s.outputs}, chunk % along_outputs, along_outputs));
+    });
+}
+
+// The gradient of x2 from what was kept. Chunks are ranges of panels.
+template <class Real>
+bool gradient_from_kept(
+    const Sizes& s, Matrix<Real> g, const Real* kept, Real* d_second, int threads) {
+    constexpr Index step = panel<Real>;
+    const Panels<Real> panels(s.samples);
+    const Index each = s.outputs * s.features_2;
+    const Index chunks = smaller(panels.count, chunks_for(s.samples, 4 * each, threads));
+    return parallel(threads, chunks, [&](Index chunk) {
+        Scratch<Real> scratch((s.outputs + s.features_2) * step);
+        if (!scratch) return false;
+        Real* const starts = scratch.get();
+        Real* const sums = starts + s.outputs * step;
+        const Range mine = share({0, panels.count}, chunk, chunks);
+        for (Index p = mine.begin; p < mine.end; ++p) {
+            pack_samples(g, panels.start(p), panels.used(p), s.outputs, starts);
+            for (Index o = 0; o < s.outputs; ++o) {
+                const Real* from = kept + (p * each + o * s.features_2) * step;
+                for (Index q = 0; q < panels.width(p); q += lanes<Real>) {
+                    const Vector<Real> start = load(starts + o * step + q);
+                    for (Index j = 0; j < s.features_2; ++j) {
+                        Real* const sum = sums + j * step + q;
+                        const Vector<Real> term = start * load(from + j * step + q);
+                        store<Real>(sum, o == 0 ? term : load(sum) + term);
+                    }
+                }
+            }
+            transpose(
+                sums, step, s.features_2, panels.used(p), d_second + panels.start(p) * s.features_2,
+                s.features_2);
+        }
+        return true;
     });
 }
 

@@ -24,6 +24,9 @@ using namespace lucid;
 // Above this many additions and multiplications other Python threads may run meanwhile.
 constexpr double held_operations = 2e4;
 
+// Below so many, what could be kept is made again sooner than looked for.
+constexpr double least_kept = 1e6;
+
 const char* name_of(Algorithm algorithm) { return algorithm_names[int(algorithm)]; }
 
 // The algorithm that is asked for by name, or None for the one that costs least; one that the
@@ -181,14 +184,29 @@ Pairs pairs_of(const Layout& layout, Index outputs, Index features_1, Index feat
             layout.step(Layout::first, Layout::out), layout.step(Layout::second, Layout::out)};
 }
 
-bool takes(const Pairs& p, int type, const bool* needed) {
-    return (type == NPY_FLOAT ? kernel().in_float.takes_pairs : kernel().in_double.takes_pairs)(p, needed);
+bool takes(const Pairs& p, int type, const bool* needed, bool kept = false) {
+    const Kernel& on = kernel();
+    return (type == NPY_FLOAT ? on.in_float.takes_pairs : on.in_double.takes_pairs)(p, needed, kept);
+}
+
+// What the forward may keep for the gradients of calls that are done in one part: none other would find
+// its rows again.
+template <class Real> Kept kept_of(const Pairs& p, bool are_rows, int threads) {
+    const Operations<Real>& on = operations<Real>(kernel());
+    const double operations = are_rows ? 2 * p.operations() : 3 * p.all_operations();
+    if (operations >= 2 * operations_of_part(on, threads)) return {};
+    const Sizes s{p.shared, p.outputs, p.features_1, p.features_2};
+    return are_rows ? on.kept_of_rows(s, threads) : on.kept_of_pairs(p);
+}
+
+Kept kept_of(int type, const Pairs& p, bool are_rows, int threads) {
+    return type == NPY_FLOAT ? kept_of<float>(p, are_rows, threads) : kept_of<double>(p, are_rows, threads);
 }
 
 template <class Real>
 bool pairs_in(
     const Layout& layout, const Pairs& p, const View& x1, const View& x2, const View& weight,
-    const View& bias, Real* out, int threads, const GoOn& go_on) {
+    const View& bias, Real* out, Real* kept, int threads, const GoOn& go_on) {
     const auto first = strided<Real>(layout, x1, Layout::x1);
     const auto second = strided<Real>(layout, x2, Layout::x2);
     const Operations<Real>& on = operations<Real>(kernel());
@@ -196,7 +214,7 @@ bool pairs_in(
     return pairs_in_parts(p, p.all_operations(), most, go_on, [&](const PairsPart& part, const Pairs& mine) {
         return on.pairs(
             mine, part.first(first), part.second(second), data<Real>(weight), data<Real>(bias),
-            out + part.result(p), threads);
+            out + part.result(p), kept, threads);
     });
 }
 
@@ -244,11 +262,29 @@ PyObject* new_result(PyObject* like, Shape& shape, int type, const Elements& eac
     return array;
 }
 
+// Truth values, three or as many as there is room for; false where the object is something else.
+template <int Most> bool flags_of(PyObject* tuple, bool (&needed)[Most]) {
+    const Py_ssize_t count = PyTuple_Check(tuple) ? PyTuple_GET_SIZE(tuple) : 0;
+    if (count != 3 && count != Most) return false;
+    for (int k = 0; k < count; ++k) {
+        PyObject* flag = PyTuple_GET_ITEM(tuple, k);
+        if (!PyBool_Check(flag)) return false;
+        needed[k] = flag == Py_True;
+    }
+    return true;
+}
+
+// A forward pass whose gradients will be asked for, and what it has kept for them, or null.
+struct Keeping {
+    bool needed[3];
+    PyObject* kept = nullptr;
+};
+
 // The result for arguments as they are seen, or None; for each of the elements, if there are any.
 // `asked` names an algorithm.
 PyObject* forward_of(
     PyObject* like, View& x1, View& x2, View& weight, const View& bias, Elements each,
-    const Threads& threads, PyObject* asked) {
+    const Threads& threads, PyObject* asked, Keeping* keeping = nullptr) {
     Index next_1 = 0, next_2 = 0, next_weight = 0;
     if (each.count && (!each.take(x1, next_1) || !each.take(x2, next_2) || !each.take(weight, next_weight)))
         Py_RETURN_NONE;
@@ -285,12 +321,23 @@ PyObject* forward_of(
     if (!out) return nullptr;
     const double operations = are_rows ? s.operations() : p.operations();
     const int many = threads.count(operations);
+    void* kept = nullptr;
+    if (keeping && operations > least_kept && !is_expanded(x1) && !is_expanded(x2)) {
+        if (are_rows) p = {s.samples, 1, 1, s.outputs, s.features_1, s.features_2, {}, 0, 0};
+        Kept keeps = kept_of(type, p, are_rows, many);
+        const bool useful = keeping->needed[keeps.of_first ? 0 : 1];
+        if (keeps.size > 0 && useful && (are_rows || takes(p, type, keeping->needed, true)))
+            keeping->kept = PyArray_SimpleNew(1, &keeps.size, type);
+        if (keeping->kept) kept = PyArray_DATA(reinterpret_cast<PyArrayObject*>(keeping->kept));
+        PyErr_Clear();  // without room it is not kept
+    }
     const auto compute = [&](auto* result, const GoOn& go_on) {
         using Real = std::remove_pointer_t<decltype(result)>;
-        if (!are_rows) return pairs_in<Real>(layout, p, x1, x2, weight, bias, result, many, go_on);
+        Real* const keep = static_cast<Real*>(kept);
+        if (!are_rows) return pairs_in<Real>(layout, p, x1, x2, weight, bias, result, keep, many, go_on);
         return forward_in_parts<Real>(
             lucid::operations<Real>(kernel()), s, {data<Real>(x1), step_1}, {data<Real>(x2), step_2},
-            data<Real>(weight), data<Real>(bias), result, many, algorithm, go_on);
+            data<Real>(weight), data<Real>(bias), result, keep, many, algorithm, go_on);
     };
     return released(operations * double(each.calls()), out, [&](GoOn go_on) {
         return each.run(operations, most_operations(type, many), go_on, [&](Index k) {
@@ -318,6 +365,28 @@ PyObject* bilinear(PyObject*, PyObject* const* arguments, Py_ssize_t count) {
         arguments[0], x1, x2, weight, bias, {}, threads, count == 6 ? arguments[4] : Py_None);
 }
 
+// bilinear_keeping(x1, x2, weight, bias, needed[, most threads]): the result and what those gradients
+// are to be given, or None for it
+PyObject* bilinear_keeping(PyObject*, PyObject* const* arguments, Py_ssize_t count) {
+    Keeping keeping;
+    if ((count != 5 && count != 6) || !flags_of(arguments[4], keeping.needed)) {
+        PyErr_SetString(PyExc_TypeError, "bilinear_keeping: takes x1, x2, weight, bias and three flags");
+        return nullptr;
+    }
+    Threads threads;
+    if (count > 5 && !threads_of(arguments[5], threads)) return nullptr;
+    View x1, x2, weight, bias;
+    if (!view_of(arguments[0], x1) || !view_of(arguments[1], x2) || !view_of(arguments[2], weight) ||
+        (arguments[3] != Py_None && !view_of(arguments[3], bias)))
+        Py_RETURN_NONE;
+    PyObject* out =
+        forward_of(arguments[0], x1, x2, weight, bias, {}, threads, Py_None, &keeping);
+    if (!out || out == Py_None) return Py_XDECREF(keeping.kept), out;
+    PyObject* none = Py_None;
+    if (!keeping.kept) Py_INCREF(none);
+    return Py_BuildValue("NN", out, keeping.kept ? keeping.kept : none);
+}
+
 // bilinear_each(x1, x2, weight, None, most threads): the first axes are the elements
 PyObject* bilinear_each(PyObject*, PyObject* const* arguments, Py_ssize_t count) {
     if (count != 5 || arguments[3] != Py_None) {
@@ -339,24 +408,13 @@ bool input_of(PyObject* object, int type, bool needed, View& input) {
     return view_of(object, input) && input.type == type;
 }
 
-// Three truth values; false where the object is something else.
-bool flags_of(PyObject* tuple, bool (&needed)[3]) {
-    if (!PyTuple_Check(tuple) || PyTuple_GET_SIZE(tuple) != 3) return false;
-    for (int k = 0; k < 3; ++k) {
-        PyObject* flag = PyTuple_GET_ITEM(tuple, k);
-        if (!PyBool_Check(flag)) return false;
-        needed[k] = flag == Py_True;
-    }
-    return true;
-}
-
 // A tuple of new arrays for the gradients that are needed, None for the others.
 PyObject* results_of(
-    PyObject* like, const bool (&needed)[3], int type, Shape* const (&shapes)[3], const Elements& each,
-    PyObject* (&results)[3]) {
-    PyObject* found = PyTuple_New(3);
+    PyObject* like, const bool (&needed)[4], int count, int type, Shape* const (&shapes)[4],
+    const Elements& each, PyObject* (&results)[4]) {
+    PyObject* found = PyTuple_New(count);
     if (!found) return nullptr;
-    for (int k = 0; k < 3; ++k) {
+    for (int k = 0; k < count; ++k) {
         results[k] = nullptr;
         if (needed[k]) {
             results[k] = new_result(like, *shapes[k], type, each);
@@ -413,7 +471,7 @@ template <class Real> Matrix<Real> matrix(const Layout& layout, const View& view
 // Into the results of the element k.
 template <class Real>
 bool gradients_in(
-    const Factors& f, const Group& group, PyObject* const* results, Index k, int threads,
+    const Factors& f, const Group& group, PyObject* const* results, Index k, PyObject* kept, int threads,
     Algorithm inputs, Algorithm of_weight, const GoOn& go_on) {
     const Operations<Real>& on = operations<Real>(kernel());
     const Layout& layout = group.layout;
@@ -443,7 +501,8 @@ bool gradients_in(
                 started = true;
                 return on.pair_gradients(
                     mine, data<Real>(f.g) + part.result(p), part.first(x1), part.second(x2),
-                    data<Real>(f.weight), part.first(to_1), part.second(to_2), d_weight, adds, threads);
+                    data<Real>(f.weight), part.first(to_1), part.second(to_2), d_weight, adds,
+                    data<Real>(kept), threads);
             });
     }
     const Sizes s{p.shared, p.outputs, p.features_1, p.features_2};
@@ -451,9 +510,14 @@ bool gradients_in(
     const auto first = read(matrix<Real>(layout, f.x1, Layout::x1), reads_1);
     const auto second = read(matrix<Real>(layout, f.x2, Layout::x2), reads_2);
     bool done = true;
-    if (d1 || d2)
+    Real* rest = d2;
+    if (kept && d2) {
+        done = on.gradient_from_kept(s, rows, data<Real>(kept), d2, threads);
+        rest = nullptr;
+    }
+    if (done && (d1 || rest))
         done = inputs_in_parts<Real>(
-            on, s, rows, first, second, data<Real>(f.weight), d1, d2, threads, inputs, go_on);
+            on, s, rows, first, second, data<Real>(f.weight), d1, rest, threads, inputs, go_on);
     if (done && d_weight && (d1 || d2) && s.operations() >= operations_of_part(on, 1)) done = go_on();
     if (done && d_weight)
         done = weight_in_parts<Real>(
@@ -463,25 +527,40 @@ bool gradients_in(
 
 // Together where they see the same axes; where a row of an input is there again and again, each
 // gradient by itself. False where the kernel cannot walk over them, or had better not.
-bool groups_of(const Factors& f, const bool (&needed)[3], bool asked, Group (&groups)[3], int& count) {
+bool groups_of(
+    const Factors& f, const bool (&needed)[4], bool asked, bool kept, Group (&groups)[3], int& count) {
     const bool apart = (f.x1.data && is_expanded(f.x1)) || (f.x2.data && is_expanded(f.x2));
     count = 0;
     for (int k = 0; k < (apart ? 3 : 1); ++k) {
         if (apart && !needed[k]) continue;
         Group& group = groups[count++];
         const bool alone[3] = {k == 0, k == 1, k == 2};
-        if (!group_of(f, apart ? alone : needed, group)) return false;
+        const bool together[3] = {needed[0], needed[1], needed[2]};
+        if (!group_of(f, apart ? alone : together, group)) return false;
         const Pairs p = pairs_of(group.layout, f.g.features(), f.x1.features(), f.x2.features());
-        if (!group.is_rows && !asked && !takes(p, f.g.type, group.needed)) return false;
+        if (!group.is_rows && !asked && !takes(p, f.g.type, group.needed, kept)) return false;
     }
     return true;
 }
 
+// Whether an object is what was kept, of this size.
+bool is_kept(PyObject* object, int type, Index size) {
+    if (!PyArray_CheckExact(object) || size < 1) return false;
+    PyArrayObject* array = reinterpret_cast<PyArrayObject*>(object);
+    return PyArray_TYPE(array) == type && PyArray_NDIM(array) == 1 && PyArray_DIM(array, 0) == size;
+}
+
+template <class Real> bool sum_in(const View& g, PyObject* result, int threads) {
+    return operations<Real>(kernel()).sum_rows(
+        data<Real>(g), g.rows(), g.features(), data<Real>(result), threads);
+}
+
 // The gradients for factors as they are seen, or None; for each of the elements, if there are any.
-// `asked` names the algorithms for the inputs' and for the weight's.
+// `asked` names the algorithms for the inputs' and for the weight's; `kept` is what the forward kept.
+// With `count` 4 the last result is the bias', where it is needed and g is dense.
 PyObject* gradients_of(
-    PyObject* like, Factors& f, const bool (&needed)[3], Elements each, const Threads& threads,
-    PyObject* const (&asked)[2]) {
+    PyObject* like, Factors& f, bool (&needed)[4], int count, Elements each, const Threads& threads,
+    PyObject* const (&asked)[2], PyObject* kept = nullptr) {
     const bool of_inputs = needed[0] || needed[1];
     Index next[4] = {};
     if (each.count && (!each.take(f.g, next[0]) || !each.take(f.x1, next[1]) || !each.take(f.x2, next[2]) ||
@@ -497,7 +576,7 @@ PyObject* gradients_of(
     const Sizes s{f.g.rows(), f.g.features(), f.x1.features(), f.x2.features()};
     Group groups[3];
     int group_count;
-    if (s.operations() == 0 || !groups_of(f, needed, threads.asked, groups, group_count))
+    if (s.operations() == 0 || !groups_of(f, needed, threads.asked, kept != nullptr, groups, group_count))
         Py_RETURN_NONE;
     Algorithm inputs = Algorithm::chosen, of_weight = Algorithm::chosen;
     const bool both = needed[0] == needed[1];  // or neither
@@ -505,15 +584,23 @@ PyObject* gradients_of(
         !algorithm_of(asked[1], Operation::weight, s, type, true, of_weight))
         return nullptr;
 
-    Shape weight;
-    weight.axes = 3;
+    Shape weight, bias;
+    weight.axes = 3, bias.axes = 1;
     weight.sizes[0] = s.outputs, weight.sizes[1] = s.features_1, weight.sizes[2] = s.features_2;
-    PyObject* results[3];
-    PyObject* found = results_of(like, needed, type, {&f.x1, &f.x2, &weight}, each, results);
+    bias.sizes[0] = s.outputs;
+    needed[3] = needed[3] && f.g.is_contiguous();
+    PyObject* results[4];
+    PyObject* found = results_of(like, needed, count, type, {&f.x1, &f.x2, &weight, &bias}, each, results);
     if (!found) return nullptr;
     double operations = 0;
     for (int k = 0; k < group_count; ++k) operations += groups[k].operations;
     const int many = threads.count(operations);
+    if (kept) {
+        const Group& only = groups[0];
+        const Pairs p = pairs_of(only.layout, f.g.features(), f.x1.features(), f.x2.features());
+        const Kept keeps = kept_of(type, p, only.is_rows, many);
+        if (group_count > 1 || !is_kept(kept, type, keeps.size)) kept = nullptr;
+    }
     return released(operations * double(each.calls()), found, [&](GoOn go_on) {
         return each.run(operations, most_operations(type, many), go_on, [&](Index k) {
             if (k > 0) {
@@ -521,27 +608,29 @@ PyObject* gradients_of(
                 advance(f.weight, next[3]);
             }
             bool done = true;
+            if (needed[3])
+                done = type == NPY_FLOAT ? sum_in<float>(f.g, results[3], many) : sum_in<double>(f.g, results[3], many);
             for (int n = 0; done && n < group_count; ++n)
                 done = type == NPY_FLOAT
-                    ? gradients_in<float>(f, groups[n], results, k, many, inputs, of_weight, go_on)
-                    : gradients_in<double>(f, groups[n], results, k, many, inputs, of_weight, go_on);
+                    ? gradients_in<float>(f, groups[n], results, k, kept, many, inputs, of_weight, go_on)
+                    : gradients_in<double>(f, groups[n], results, k, kept, many, inputs, of_weight, go_on);
             return done;
         });
     });
 }
 
 // The arguments g, x1, x2, weight and needed, as they are seen; false where one is none.
-bool factors_of(PyObject* const* arguments, const bool (&needed)[3], Factors& f) {
+bool factors_of(PyObject* const* arguments, const bool (&needed)[4], Factors& f) {
     return view_of(arguments[0], f.g) && input_of(arguments[1], f.g.type, needed[1] || needed[2], f.x1) &&
            input_of(arguments[2], f.g.type, needed[0] || needed[2], f.x2) &&
            ((!needed[0] && !needed[1]) ||
             (view_of(arguments[3], f.weight) && f.weight.type == f.g.type));
 }
 
-// gradients(g, x1, x2, weight, needed[, most threads]); for the tests: (…, inputs' algorithm,
+// gradients(g, x1, x2, weight, needed[, most threads]): three, or with a fourth flag the bias' too; for the tests: (…, inputs' algorithm,
 // weight's algorithm, threads)
 PyObject* gradients(PyObject*, PyObject* const* arguments, Py_ssize_t count) {
-    bool needed[3];
+    bool needed[4] = {};
     if ((count != 5 && count != 6 && count != 8) || !flags_of(arguments[4], needed)) {
         PyErr_SetString(PyExc_TypeError, "gradients: takes g, x1, x2, weight and three flags");
         return nullptr;
@@ -552,14 +641,30 @@ PyObject* gradients(PyObject*, PyObject* const* arguments, Py_ssize_t count) {
     if (!factors_of(arguments, needed, f)) Py_RETURN_NONE;
     const bool asked = count == 8;
     return gradients_of(
-        arguments[0], f, needed, {}, threads,
+        arguments[0], f, needed, int(PyTuple_GET_SIZE(arguments[4])), {}, threads,
         {asked ? arguments[5] : Py_None, asked ? arguments[6] : Py_None});
+}
+
+// gradients_kept(g, x1, x2, weight, needed, kept[, most threads]): with what bilinear_keeping gave
+PyObject* gradients_kept(PyObject*, PyObject* const* arguments, Py_ssize_t count) {
+    bool needed[4] = {};
+    if ((count != 6 && count != 7) || !flags_of(arguments[4], needed)) {
+        PyErr_SetString(PyExc_TypeError, "gradients_kept: takes g, x1, x2, weight, three flags and what was kept");
+        return nullptr;
+    }
+    Threads threads;
+    if (count > 6 && !threads_of(arguments[6], threads)) return nullptr;
+    Factors f;
+    if (!factors_of(arguments, needed, f)) Py_RETURN_NONE;
+    return gradients_of(
+        arguments[0], f, needed, int(PyTuple_GET_SIZE(arguments[4])), {}, threads, {Py_None, Py_None},
+        arguments[5]);
 }
 
 // gradients_each(g, x1, x2, weight, needed, most threads): the first axes are the elements
 PyObject* gradients_each(PyObject*, PyObject* const* arguments, Py_ssize_t count) {
-    bool needed[3];
-    if (count != 6 || !flags_of(arguments[4], needed)) {
+    bool needed[4] = {};
+    if (count != 6 || !flags_of(arguments[4], needed) || PyTuple_GET_SIZE(arguments[4]) != 3) {
         PyErr_SetString(PyExc_TypeError, "gradients_each: takes g, x1, x2, weight, three flags and a number");
         return nullptr;
     }
@@ -567,7 +672,7 @@ PyObject* gradients_each(PyObject*, PyObject* const* arguments, Py_ssize_t count
     if (!threads_of(arguments[5], threads)) return nullptr;
     Factors f;
     if (!factors_of(arguments, needed, f) || f.g.axes == 0 || f.g.sizes[0] < 1) Py_RETURN_NONE;
-    return gradients_of(arguments[0], f, needed, {f.g.sizes[0]}, threads, {Py_None, Py_None});
+    return gradients_of(arguments[0], f, needed, 3, {f.g.sizes[0]}, threads, {Py_None, Py_None});
 }
 
 // Sizes from a tuple, for `plan`: of an array that could exist.
@@ -749,6 +854,8 @@ template <class Function> PyCFunction as_function(Function function) {
 PyMethodDef methods[] = {
     {"bilinear", as_function(bilinear), METH_FASTCALL, nullptr},
     {"gradients", as_function(gradients), METH_FASTCALL, nullptr},
+    {"bilinear_keeping", as_function(bilinear_keeping), METH_FASTCALL, nullptr},
+    {"gradients_kept", as_function(gradients_kept), METH_FASTCALL, nullptr},
     {"bilinear_each", as_function(bilinear_each), METH_FASTCALL, nullptr},
     {"gradients_each", as_function(gradients_each), METH_FASTCALL, nullptr},
     {"make_results_with", make_results_with, METH_O, nullptr},

@@ -56,7 +56,7 @@ template <class Real> Real* at(Real* data, Index numbers) { return data ? data +
 template <class Real, class GoOn>
 bool forward_in_parts(
     const Operations<Real>& on, Sizes s, Matrix<Real> x1, Matrix<Real> x2, const Real* weight,
-    const Real* bias, Real* out, int threads, Algorithm algorithm, const GoOn& go_on) {
+    const Real* bias, Real* out, Real* kept, int threads, Algorithm algorithm, const GoOn& go_on) {
     const Index step = rows_of_part(s.samples, s.operations(), operations_of_part(on, threads));
     if (algorithm == Algorithm::chosen && step < s.samples)
         algorithm = on.choose(lucid::Operation::forward, s, threads, true);
@@ -64,7 +64,7 @@ bool forward_in_parts(
     return in_parts(s.samples, step, started, go_on, [&](Index n, Index length) {
         s.samples = length;
         return on.forward(
-            s, from(x1, n), from(x2, n), weight, bias, out + n * s.outputs, threads, algorithm);
+            s, from(x1, n), from(x2, n), weight, bias, out + n * s.outputs, kept, threads, algorithm);
     });
 }
 

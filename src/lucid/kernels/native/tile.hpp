@@ -7,7 +7,7 @@
 // the result itself:
 //
 //     contract    d1[lane] += Σ_r D[r][lane] · x2[r][lane]     and / or
-//                 d2[r][lane] += D[r][lane] · x1[lane]         (lanes are samples)
+//                 d2[r][lane] += D[r][lane] · x1[lane], or D   (lanes are samples)
 //     accumulate  c[r][lane] += D[r][lane]                     (lanes are features)
 #pragma once
 
@@ -130,8 +130,9 @@ LUCID_INLINE void multiply_asking(const Factors<Real>& factors, Vector<Real> (&d
     multiply<Real>(factors.depth, a, b, d);
 }
 
-// D is summed over its rows with x2 into d1, spread over its rows with x1 into d2, or both.
-template <class Real, int Rows, int Width, bool Sum, bool Spread>
+// D is summed over its rows with x2 into d1, spread over its rows with x1 into d2, or both; or it is
+// summed, and kept in d2 as it is.
+template <class Real, int Rows, int Width, bool Sum, bool Spread, bool Keep = false>
 LUCID_NOINLINE void contract_tile(
     const Factors<Real>& factors, const Real* x1, const Real* x2, Real* d1, Real* d2) {
     constexpr int step = panel<Real>;
@@ -153,6 +154,8 @@ LUCID_NOINLINE void contract_tile(
                 store<Real>(to, load(to) + d[r][q] * x);
             }
         }
+        if constexpr (Keep)
+            LUCID_UNROLL for (int r = 0; r < Rows; ++r) store<Real>(d2 + r * step + at, d[r][q]);
     }
 }
 

@@ -190,18 +190,19 @@ bool compute(
         };
         const auto x1 = strided(static_cast<const Real*>(given[first]), part.firsts, s.features_1);
         const auto x2 = strided(static_cast<const Real*>(given[second]), call.seconds, s.features_2);
-        if (is_in(wanted, result) && !on.pairs(p, x1, x2, given[weight], nullptr, found[result], threads))
+        if (is_in(wanted, result) && !on.pairs(p, x1, x2, given[weight], nullptr, found[result], nullptr, threads))
             return false;
         return !(wanted >> first) ||
                on.pair_gradients(
                    p, given[result], x1, x2, given[weight],
                    strided(found[first], part.firsts, s.features_1),
-                   strided(found[second], call.seconds, s.features_2), found[weight], part.adds, threads);
+                   strided(found[second], call.seconds, s.features_2), found[weight], part.adds, nullptr,
+                   threads);
     }
     const Matrix<Real> g{given[result], s.outputs};
     const Matrix<Real> x1{given[first], s.features_1}, x2{given[second], s.features_2};
     if (is_in(wanted, result) &&
-        !on.forward(s, x1, x2, given[weight], nullptr, found[result], threads, Algorithm::chosen))
+        !on.forward(s, x1, x2, given[weight], nullptr, found[result], nullptr, threads, Algorithm::chosen))
         return false;
     if ((is_in(wanted, first) || is_in(wanted, second)) &&
         !on.input_gradients(
