@@ -49,16 +49,11 @@ try:
     import numpy as np
     from _link_data import PUBLISHED, Graph, Numbers, kinships, umls
     from _link_files import damaged, read_model, write_model
-    from _link_scores import (
-        bilinear_cross_entropy,
-        bilinear_logsumexp,
-        bilinear_rank,
-        bilinear_topk,
-    )
     from _link_wordnet import wordnet
     from tqdm import tqdm
 
     import lucid
+    import lucid.nn.functional as F  # noqa: N812 (as everybody calls it)
     from lucid import nn, optim
 except ModuleNotFoundError as missing:
     print(f"link prediction: {missing.name} is not installed; {INSTALL}", file=sys.stderr)
@@ -127,13 +122,13 @@ class Rescal(nn.Module):
             among = self.entity.weight
         else:
             among, answers = self.entity(candidates), np.searchsorted(candidates, answers)
-        return bilinear_cross_entropy(given, among, self.links(), target=answers, group=links)
+        return F.bilinear_cross_entropy(given, among, self.links(), target=answers, group=links)
 
     def ranks(self, questions: Numbers, known: Numbers) -> Numbers:
         """Where each answer stands, from 1; `known` (n, some) are left out, -1 is none."""
         entities, links, answers = questions.T
         with lucid.no_grad():
-            found: Numbers = bilinear_rank(
+            found: Numbers = F.bilinear_rank(
                 self.entity(entities), self.entity.weight, self.links(), target=answers,
                 group=links, exclude=known,
             ).numpy()  # fmt: skip
@@ -145,8 +140,8 @@ class Rescal(nn.Module):
         """The likeliest answers (n, count), and how likely they are, `known` left out."""
         with lucid.no_grad():
             factors = self.entity(entities), self.entity.weight, self.links()
-            scores, found = bilinear_topk(*factors, k=count, group=links, exclude=known)
-            total = bilinear_logsumexp(*factors, group=links, exclude=known)
+            scores, found = F.bilinear_topk(*factors, k=count, group=links, exclude=known)
+            total = F.bilinear_logsumexp(*factors, group=links, exclude=known)
             shares = lucid.exp(scores - total[..., None])
         return found.numpy()[:, 0], shares.numpy()[:, 0]
 
