@@ -122,7 +122,7 @@ def bilinear_rank(
     input_1: Array, input_2: Array, weight: Array, bias: Array | None = None, *, target: Array,
     mask: Array | None = None, exclude: Array | None = None, group: Array | None = None,
 ) -> Array:  # fmt: skip
-    """`lucid.nn.functional.bilinear_rank` under JAX; of float32, unless JAX has float64.
+    """`lucid.nn.functional.bilinear_rank` under JAX.
 
         rank = 1 + #{m : s[m] > s[t]} + ½ · #{m ≠ t : s[m] = s[t]},   t = target
 
@@ -322,10 +322,11 @@ def _cross_entropy(
     reached = valid & ~jnp.isneginf(wanted)
     kept = jnp.where(lost, 0, lse)[..., None] - jnp.where(reached, wanted, 0)
     loss = jnp.sum(jnp.where(reached, shares * kept, 0), axis=-1)
-    loss = jnp.where(lost, loss + inf, loss)
     if smoothing:
         even = lse - mean / jnp.maximum(left, 1)
         loss = (1 - smoothing) * loss + smoothing * even
+    # a partner that is left out has no probability
+    loss = jnp.where(lost, jnp.where(jnp.isneginf(loss), 0, loss) + inf, loss)
     return jnp.where(jnp.any(valid, axis=-1), loss, 0)
 
 
@@ -362,7 +363,7 @@ def _rank(
     *_top, own, _mean, _left = _reduced(bare, partners, width, dtype, 0.0)
 
     def first(shape: Any) -> Array:
-        return jnp.ones((*shape, places.shape[-1]), jnp.result_type(float))
+        return jnp.ones((*shape, places.shape[-1]), dtype)
 
     def step(total: Array, tile: Array, kept: Array, start: Array) -> Array:
         columns = start + jnp.arange(width)
@@ -370,7 +371,7 @@ def _rank(
         s, mine = tile[..., None, :], own[..., None]
         larger = jnp.sum(others & ~(s <= mine), axis=-1)
         equal = jnp.sum(others & (s == mine), axis=-1)
-        return total + larger + equal / 2
+        return total + larger.astype(dtype) + equal.astype(dtype) / 2
 
     total = _scanned(part, partners, width, dtype, first, step)
     return jnp.where(jnp.isnan(own), jnp.nan, total)

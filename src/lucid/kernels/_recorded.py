@@ -94,16 +94,16 @@ class _Steps:
         runs: list[tuple[Any, slice]] = [(None, slice(0, rows))]
         if at.group is not None:
             order, runs = runs_of(at.group)
-            flat = flat[self.constant(order)]
+            flat = flat[self.constant(order), :]
 
         def matrix(g: int | None) -> Any:
             """(O, I, J) → (I, O · J)"""
             own = weight if g is None else weight[g]
             return xp.reshape(_swapped(xp, own), (features_1, outputs * features_2))
 
-        q = _concat(xp, [flat[run] @ matrix(g) for g, run in runs])
+        q = _concat(xp, [flat[run, :] @ matrix(g) for g, run in runs])
         if order is not None:
-            q = q[self.constant(np.argsort(order))]
+            q = q[self.constant(np.argsort(order)), :]
         q = xp.reshape(q, (*x1.shape[:-2], prod(at.shape[-2:]), features_2))
         if bias is not None:
             bias = xp.reshape(
@@ -121,13 +121,13 @@ class _Steps:
 
         d_q = xp.reshape(d_q, (rows, outputs * features_2))
         if order is not None:
-            d_q = d_q[self.constant(order)]
-        d_1 = _concat(xp, [d_q[run] @ matrix(g).mT for g, run in runs])
+            d_q = d_q[self.constant(order), :]
+        d_1 = _concat(xp, [d_q[run, :] @ matrix(g).mT for g, run in runs])
         if order is not None:
-            d_1 = d_1[self.constant(np.argsort(order))]
+            d_1 = d_1[self.constant(np.argsort(order)), :]
+        shape = features_1, outputs, features_2
         of_groups = {
-            g: _swapped(xp, xp.reshape(flat[run].mT @ d_q[run], (features_1, outputs, features_2)))
-            for g, run in runs
+            g: _swapped(xp, xp.reshape(flat[run, :].mT @ d_q[run, :], shape)) for g, run in runs
         }
         d_weight = of_groups.get(None)
         if order is not None:

@@ -22,7 +22,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from .._arrays import Array, device_of, library, namespace, set_item
+from .._arrays import Array, device_of, is_traced_by_jax, library, namespace, set_item
 from .._shapes import Shape, unbroadcast
 from ._layout import slices
 from ._pairs import Pairs, part_of
@@ -123,18 +123,12 @@ class Block:
     def scores(self, x2: Array) -> Array:
         """A tile (R, m), nothing left out."""
         work, xp = self.work, self.work.xp
-        count = prod(self.shape)
         if prod(x2.shape[:-2]) == 1:
             first = xp.reshape(self.q, (prod(self.q.shape[:-1]), self.q.shape[-1]))
             tile = work.product("scores", first, xp.reshape(x2, tuple(x2.shape[-2:])).T)
-            if tile.shape[0] != count:
-                shape = (*self.q.shape[:-1], tile.shape[-1])
-                full = (*self.leading, *shape[-2:])
-                tile = xp.reshape(tile, shape)
-                tile = work.xp.asarray(xp.broadcast_to(tile, full), copy=True)
         else:
             tile = work.product("scores", self.q, x2.mT)
-        tile = xp.reshape(tile, (count, tile.shape[-1]))
+        tile = xp.reshape(tile, (prod(self.shape), tile.shape[-1]))
         if self.bias is not None:
             tile += self.bias[:, None]
         return tile
@@ -297,12 +291,12 @@ def _reduced_block(block: Block, target: Target | None) -> tuple[Array, Array, A
         if places.shape[1] == 1:
             weighed = xp.where(valid, (top[:, None] - chosen) + rest[:, None], zero)
         found = xp.sum(weighed, axis=1)
-        # a partner that is left out has no probability
-        lost = xp.any(valid & xp.isinf(chosen) & (chosen < 0), axis=1)
-        found = xp.where(lost, xp.full_like(found, inf), found)
         if smoothing:
             even = (top + rest) - mean / xp.where(left > 0, left, xp.ones_like(left))
             found = (1 - smoothing) * found + smoothing * even
+        # a partner that is left out has no probability
+        lost = xp.any(valid & xp.isinf(chosen) & (chosen < 0), axis=1)
+        found = xp.where(lost, xp.full_like(found, inf), found)
         return xp.where(xp.any(valid, axis=1), found, xp.zeros_like(found))
 
     return top, rest, below
@@ -335,28 +329,25 @@ def rank(pairs: Pairs, target: Array) -> Array:
     """1 + how many scores are larger + half of how many others are equal (..., N, O, K)."""
     work = tiles_for(_like(pairs))
     shape = (*pairs.shape, target.shape[-1])
-    # JAX has float64 only where its user asked for it
-    double = work.xp.asarray(0.0).dtype if library(pairs.x1) == "jax" else work.xp.float64
-    found = work.xp.zeros(shape, dtype=double, device=device_of(pairs.x1))
+    found = work.full(shape, 0.0)
     for block in blocks(pairs):
         xp = block.work.xp
         places = block.of_rows(target, 1)
         own = block.work.full(tuple(places.shape), 0.0)
         for part, x2 in block.tiles():
             inside = (places >= part.start) & (places < part.stop)
-            if bool(xp.any(inside)):
+            if _any(inside):
                 own = own + block.work.take(block.scores(x2), places - part.start)
-        total = xp.ones(own.shape, dtype=double, device=device_of(own))
+        total = xp.ones_like(own)
         for part, x2 in block.tiles():
             tile = block.leave_out(block.scores(x2), part)
             for k in range(places.shape[1]):
-                # the given partner itself counts neither way, whether it is left out or not
                 mine = places[:, k : k + 1] - part.start
                 s = own[:, k : k + 1]
-                larger = xp.logical_not(tile <= s)  # NaN is the largest
-                equal = tile == s
-                larger = _count(xp, larger) - _count(xp, block.work.take(larger, mine))
-                equal = _count(xp, equal) - _count(xp, block.work.take(equal, mine))
+                larger = _count(block.work, xp.logical_not(tile <= s))  # NaN is the largest
+                # the given partner itself does not count, whether it is left out or not
+                itself = (block.work.take(tile, mine) == s) & (mine >= 0) & (mine < tile.shape[1])
+                equal = _count(block.work, tile == s) - _count(block.work, itself)
                 total = add(total, (slice(None), k), larger + equal / 2)
         unknown = xp.isnan(own)
         total = xp.where(unknown, xp.full_like(total, float("nan")), total)
@@ -366,10 +357,16 @@ def rank(pairs: Pairs, target: Array) -> Array:
     return found
 
 
-def _count(xp: Any, truth: Array) -> Array:
-    if xp is np:
+def _any(truth: Array) -> bool:
+    """Whether one is True, or could be: under `jax.jit` nobody knows."""
+    return is_traced_by_jax(truth) or bool(truth.any() if hasattr(truth, "any") else
+                                           namespace(truth).any(truth))  # fmt: skip
+
+
+def _count(work: Tiles, truth: Array) -> Array:
+    if work.xp is np:
         return np.count_nonzero(truth, axis=1)
-    return xp.sum(truth, axis=1)
+    return work.xp.sum(work.xp.where(truth, work.full((1,), 1.0), work.full((1,), 0.0)), axis=1)
 
 
 # ------------------------------------------------------------------------- gradients
@@ -474,7 +471,7 @@ def _slopes_of_tile(block: Block, slopes: Slopes, part: slice, second: Array) ->
         lse = _finite(xp, block.of_rows(slopes.lse))
         tile = work.exponentials(block.leave_out(block.scores(second), part), lse)
         tile *= block.of_rows(slopes.shares)[:, None]
-    elif places is None or not bool(xp.any((places >= 0) & (places < second.shape[-2]))):
+    elif places is None or not _any((places >= 0) & (places < second.shape[-2])):
         return None
     else:
         tile = work.full((prod(block.shape), second.shape[-2]), 0.0)

@@ -239,7 +239,7 @@ class TilesInPlace(Tiles):
         columns = torch.arange(start, start + tile.shape[1], device=tile.device)
         near = torch.cat([values, tile], 1)
         which = torch.cat([indices, columns.expand(tile.shape)], 1)
-        near, order = torch.sort(near, 1, descending=True, stable=True)  # NaN first
+        near, order = torch.sort(near, dim=1, descending=True, stable=True)  # NaN first
         return near[:, :k], which.gather(1, order[:, :k])
 
 

@@ -33,6 +33,8 @@ _COMPILED = {torch.float32: np.dtype(np.float32), torch.float64: np.dtype(np.flo
 _WORKING = {torch.float16: np.dtype(np.float32), torch.bfloat16: np.dtype(np.float32), **_COMPILED}
 _TORCH = {dtype: own for own, dtype in _COMPILED.items()}
 
+_OF_SIZE = {2: torch.bfloat16, 4: torch.float32, 8: torch.float64}
+
 _lucid_threads: Any = _native.compiled.get_num_threads if _native.compiled else (lambda: 1)
 
 MOST_COPIED = 16 << 20
@@ -49,10 +51,9 @@ def _seen(tensor: Tensor) -> Any:
     return to_dlpack(tensor)
 
 
-def _made(shape: Shape, is_double: bool) -> tuple[Tensor, int]:
+def _made(shape: Shape, itemsize: int) -> tuple[Tensor, int]:
     """A tensor for a result, and where it lies; its storage can be resized, unlike NumPy's."""
-    dtype = torch.float64 if is_double else torch.float32
-    tensor = torch.empty(shape, dtype=dtype, device="cpu")
+    tensor = torch.empty(shape, dtype=_OF_SIZE[itemsize], device="cpu")
     return tensor, tensor.data_ptr()
 
 

@@ -27,7 +27,8 @@ def bilinear(
 
     Every dtype that PyTorch computes with works, mixed ones promote as elsewhere in PyTorch,
     float16 and bfloat16 add up in float32, and autocast converts the arguments as it does for
-    `torch.nn.functional.linear`.
+    `torch.nn.functional.linear`. On a processor with AVX512-BF16 the gradient of the weight in
+    bfloat16 adds up products g · input_1 that are rounded to bfloat16.
     PyTorch's autograd records it: derivatives of every order in both directions, `torch.func`,
     `torch.compile`. What is kept for the backward pass are the arguments; beside arguments and
     results a call needs at most 64 MiB on the CPU, and 512 MiB on other devices. On those, halves

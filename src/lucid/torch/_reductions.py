@@ -143,7 +143,7 @@ def bilinear_rank(
     >>> others = torch.tensor([[1.0], [4.0], [2.0], [2.0]])
     >>> h, target = torch.ones(1, 1), torch.tensor([2])
     >>> bilinear_rank(h, others, torch.ones(1, 1, 1), target=target)
-    tensor([[2.5000]], dtype=torch.float64)
+    tensor([[2.5000]])
     """
     name = "bilinear_rank"
     call = _Call(name, input_1, input_2, weight, bias, mask, exclude, group)

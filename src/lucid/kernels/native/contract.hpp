@@ -13,12 +13,12 @@
 
 namespace {
 
-template <class Real> struct Contraction {
+template <class Stored> struct Contraction {
     Sizes sizes;
-    Matrix<Real> x1, x2;
-    const Real *weight, *bias;
-    Real* out;
-    Real* kept = nullptr;
+    Matrix<Stored> x1, x2;
+    const Stored *weight, *bias;
+    Stored* out;
+    Sum<Stored>* kept = nullptr;
 };
 
 template <class Real> Index size_of_kept(const Sizes& s) {
@@ -30,20 +30,37 @@ template <class Real> Index panels_in_forward_group(const Sizes& s) {
     return larger<Index>(1, forward_group_bytes() / each);
 }
 
-template <class Real>
-bool contract_part(const Contraction<Real>& c, Range panel_range, Range output_range) {
+// One matrix of W as the nest reads it: where it is, or packed by units of i.
+template <class Real> const Real* matrix_of(const Sizes&, const Real* weight, Real*) { return weight; }
+
+inline const Pair* matrix_of(const Sizes& s, const BFloat16* weight, Pair* to) {
+    const Index columns = s.features_2, depth = units<BFloat16>(s.features_1);
+    for (Index k = 0; k < depth; ++k) {
+        const Rows<BFloat16> from{weight + 2 * k * columns, columns, 2 * k + 1 < s.features_1};
+        copy_row<BFloat16>(from, columns, columns, to + k * columns);
+    }
+    return to;
+}
+
+template <class Stored>
+bool contract_part(const Contraction<Stored>& c, Range panel_range, Range output_range) {
+    using Real = Unit<Stored>;
+    using Number = Sum<Stored>;
     constexpr Index step = panel<Real>;
+    constexpr bool is_packed = Types<Stored>::numbers > 1;
     const Sizes& s = c.sizes;
-    const Panels<Real> panels(s.samples);
+    const Panels<Number> panels(s.samples);
     const Pieces tiles(s.features_2, tile_rows);
-    const Index group = smaller(panels_in_forward_group<Real>(s), panel_range.length());
-    const Index first_size = s.features_1 * step, second_size = s.features_2 * step;
+    const Index group = smaller(panels_in_forward_group<Number>(s), panel_range.length());
+    const Index depth = units<Stored>(s.features_1);
+    const Index first_size = depth * step, second_size = s.features_2 * step;
     const Index out_size = outputs_at_once * step, matrix_size = s.features_1 * s.features_2;
-    Scratch<Real> scratch(group * (first_size + second_size + out_size));
-    if (!scratch) return false;
-    Real* const first = scratch.get();
-    Real* const second = first + group * first_size;
-    Real* const result = second + group * second_size;
+    Scratch<Real> factors_1(group * first_size + (is_packed ? depth * s.features_2 : 0));
+    Scratch<Number> scratch(group * (second_size + out_size));
+    if (!factors_1 || !scratch) return false;
+    Real* const first = factors_1.get();
+    Number* const second = scratch.get();
+    Number* const result = second + group * second_size;
 
     for (Index from = panel_range.begin; from < panel_range.end; from += group) {
         const Index members = smaller(group, panel_range.end - from);
@@ -55,20 +72,19 @@ bool contract_part(const Contraction<Real>& c, Range panel_range, Range output_r
         for (Index begin = output_range.begin; begin < output_range.end; begin += outputs_at_once) {
             const Index end = smaller(begin + outputs_at_once, output_range.end);
             for (Index o = begin; o < end; ++o) {
-                const Real* matrix = c.weight + o * matrix_size;
+                const Real* matrix = matrix_of(s, c.weight + o * matrix_size, first + group * first_size);
                 for (Index p = 0; p < members; ++p) {
-                    Real* sum = result + p * out_size + (o - begin) * step;
-                    fill(sum, step, c.bias ? c.bias[o] : Real(0));
+                    Number* sum = result + p * out_size + (o - begin) * step;
+                    fill(sum, step, c.bias ? wide(c.bias[o]) : Number(0));
                     for (Index tile = 0; tile < tiles.count; ++tile) {
                         const Index j = tiles.start(tile);
-                        Factors<Real> factors{
-                            s.features_1, matrix + j, s.features_2, first + p * first_size, step};
-                        if (o + 1 < s.outputs)
+                        Factors<Real> factors{depth, matrix + j, s.features_2, first + p * first_size, step};
+                        if (!is_packed && o + 1 < s.outputs)
                             factors.ask_for(
                                 matrix + matrix_size, s.features_2, s.features_2,
                                 p * tiles.count + tile);
-                        const Real* others = second + p * second_size + j * step;
-                        Real* const kept = c.kept
+                        const Number* others = second + p * second_size + j * step;
+                        Number* const kept = c.kept
                             ? c.kept + (((from + p) * s.outputs + o) * s.features_2 + j) * step
                             : nullptr;
                         with_tile<tile_rows>(tiles.length(tile), panels.wide(from + p), [&](auto r, auto w) {
@@ -94,7 +110,8 @@ bool contract_part(const Contraction<Real>& c, Range panel_range, Range output_r
 // Chunks are ranges of panels and, where these are too few to go round, of outputs. A large weight
 // passes by once for each range of panels, so then such a range is a whole group, unless outputs are
 // too few as well.
-template <class Real> bool contract(const Contraction<Real>& c, int threads) {
+template <class Stored> bool contract(const Contraction<Stored>& c, int threads) {
+    using Real = Sum<Stored>;
     const Sizes& s = c.sizes;
     const Index panels = Panels<Real>(s.samples).count, matrix = s.features_1 * s.features_2;
     const Index wanted = chunks_for(s.samples * s.outputs, matrix, threads);

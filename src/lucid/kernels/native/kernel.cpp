@@ -39,7 +39,7 @@ template <class Real> void exchange(Sizes& s, Matrix<Real>& x1, Matrix<Real>& x2
 template <class Real> Algorithm choose(Operation operation, Sizes s, int threads, bool both) {
     if (is_tiny(s)) return Algorithm::reference;
     if (is_one_column(s)) exchange(s.features_1, s.features_2);
-    return cheapest<Real>(operation, s, threads, both);
+    return cheapest<Real>(operation, s, threads, both).algorithm;
 }
 
 template <class Real> Work work_of(Operation operation, Algorithm algorithm, const Sizes& sizes) {
@@ -62,7 +62,7 @@ bool forward(
     if (is_one_column(s)) exchange(s, x1, x2);
     if (algorithm == Algorithm::chosen)
         algorithm = choose<Real>(Operation::forward, s, threads, true);
-    const Report report(name_of_set, Operation::forward, s, sizeof(Real), algorithm, threads);
+    const Report report(Operation::forward, s, sizeof(Real), algorithm, threads);
     if (algorithm == Algorithm::reference)
         return tiny_forward(s, x1, x2, weight, bias, out), true;
     if (algorithm == Algorithm::stream_weight) return few_forward<Real>(s, {x1, x2}, weight, bias, out, threads);
@@ -95,7 +95,7 @@ bool gradient_of_weight(
     if (is_one_column(s)) exchange(s, x1, x2);
     if (algorithm == Algorithm::chosen)
         algorithm = choose<Real>(Operation::weight, s, threads, true);
-    const Report report(name_of_set, Operation::weight, s, sizeof(Real), algorithm, threads);
+    const Report report(Operation::weight, s, sizeof(Real), algorithm, threads);
     if (algorithm == Algorithm::reference)
         return tiny_weight_gradient(s, g, x1, x2, d_weight), true;
     if (algorithm == Algorithm::flat_features) return flat_weight_gradient<Real>(s, g, {x1, x2}, d_weight, threads);
@@ -134,7 +134,7 @@ bool gradients_of_inputs(
     if (is_one_column(s)) exchange(s, x1, x2), exchange(d_first, d_second);
     if (algorithm == Algorithm::chosen)
         algorithm = choose<Real>(Operation::inputs, s, threads, both);
-    const Report report(name_of_set, Operation::inputs, s, sizeof(Real), algorithm, threads);
+    const Report report(Operation::inputs, s, sizeof(Real), algorithm, threads);
     if (algorithm == Algorithm::reference)
         return tiny_input_gradients(s, g, x1, x2, weight, d_first, d_second), true;
     if (algorithm == Algorithm::stream_weight || algorithm == Algorithm::flat_features) {
@@ -194,6 +194,7 @@ bool pair_gradients(
 
 namespace lucid {
 
+extern const Operations<BFloat16> LUCID_JOIN(bfloat16_, LUCID_SET);
 extern const Kernel LUCID_JOIN(kernel_, LUCID_SET);
 const Kernel LUCID_JOIN(kernel_, LUCID_SET) = {
     name_of_set,
@@ -201,6 +202,7 @@ const Kernel LUCID_JOIN(kernel_, LUCID_SET) = {
      pair_gradients<float>, sum_rows<float>, kept_of_rows<float>, kept_of_pairs<float>, gradient_from_kept<float>, takes_pairs<float>, choose<float>, is_suited<float>, work_of<float>},
     {lanes<double>, forward<double>, gradient_of_weight<double>, gradients_of_inputs<double>, pairs<double>,
      pair_gradients<double>, sum_rows<double>, kept_of_rows<double>, kept_of_pairs<double>, gradient_from_kept<double>, takes_pairs<double>, choose<double>, is_suited<double>, work_of<double>},
+    &LUCID_JOIN(bfloat16_, LUCID_SET),
 };
 
 }  // namespace lucid

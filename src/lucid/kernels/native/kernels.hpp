@@ -1,9 +1,14 @@
-// What is compiled once for each instruction set: three operations, in two types.
+// What is compiled once for each instruction set: three operations, in three types.
 #pragma once
+
+#include <cstdint>
 
 #include "index.hpp"
 
 namespace lucid {
+
+// bfloat16, as it lies in memory; halves.hpp converts it.
+enum class BFloat16 : std::uint16_t {};
 
 struct Sizes {
     Index samples, outputs, features_1, features_2;  // N, O, I, J
@@ -185,7 +190,8 @@ template <class Real> struct Operations {
     // Whether that is faster than matrix products of the caller's library: of the forward without,
     // of the gradients with those that are needed, and whether there is what the forward kept.
     bool (*takes_pairs)(const Pairs&, const bool* needed, bool kept);
-    // The algorithm that costs least; of the inputs' gradients both are meant, or one alone.
+    // The algorithm that costs least; of the inputs' gradients both are meant, or one alone. In
+    // bfloat16 it is `chosen` where conversion to float costs less.
     Algorithm (*choose)(Operation, Sizes, int threads, bool both);
     // Whether an algorithm of the operation can do these sizes in the memory that it may take.
     bool (*suits)(Operation, Algorithm, const Sizes&, bool both);
@@ -197,6 +203,7 @@ struct Kernel {
     const char* name;
     Operations<float> in_float;
     Operations<double> in_double;
+    const Operations<BFloat16>* in_bfloat16;  // of rows; not of pairs
 };
 
 template <class Real> const Operations<Real>& operations(const Kernel& kernel);
@@ -205,6 +212,9 @@ template <> inline const Operations<float>& operations(const Kernel& kernel) {
 }
 template <> inline const Operations<double>& operations(const Kernel& kernel) {
     return kernel.in_double;
+}
+template <> inline const Operations<BFloat16>& operations(const Kernel& kernel) {
+    return *kernel.in_bfloat16;
 }
 
 }  // namespace lucid

@@ -27,7 +27,15 @@ constexpr double held_operations = 2e4;
 // Below so many, what could be kept is made again sooner than looked for.
 constexpr double least_kept = 1e6;
 
-const char* name_of(Algorithm algorithm) { return algorithm_names[int(algorithm)]; }
+template <class Real> const Operations<Real>& on() { return lucid::operations<Real>(kernel()); }
+
+// In bfloat16, no algorithm is conversion to float.
+const char* name_of(Algorithm algorithm) {
+    return algorithm == Algorithm::chosen ? "converted" : algorithm_names[int(algorithm)];
+}
+
+// What numbers of so many bytes are.
+int type_of_size(Index bytes) { return bytes == 8 ? NPY_DOUBLE : bytes == 2 ? bfloat16 : NPY_FLOAT; }
 
 // The algorithm that is asked for by name, or None for the one that costs least; one that the
 // operation has not, or that cannot do these sizes, is an error, and no other takes its place.
@@ -41,7 +49,7 @@ bool algorithm_of(
     const char* of = operation_names[int(operation)];
     if (algorithm == Algorithm::chosen)
         return PyErr_Format(PyExc_ValueError, "%s has no algorithm %R", of, name), false;
-    const auto suits = type == NPY_FLOAT ? kernel().in_float.suits : kernel().in_double.suits;
+    const auto suits = by_type(type, [](auto number) { return on<decltype(number)>().suits; });
     if (suits(operation, algorithm, s, both)) return true;
     PyErr_Format(
         PyExc_ValueError, "%s by %U: not for N = %zd, O = %zd, I = %zd, J = %zd%s", of, name,
@@ -158,14 +166,13 @@ struct Elements {
 };
 
 double most_operations(int type, int threads) {
-    return type == NPY_FLOAT ? operations_of_part(kernel().in_float, threads)
-                             : operations_of_part(kernel().in_double, threads);
+    return by_type(type, [&](auto number) { return operations_of_part(on<decltype(number)>(), threads); });
 }
 
 // Goes to the element after so many numbers.
 void advance(View& view, Index numbers) {
     if (view.data)
-        view.data = static_cast<const char*>(view.data) + numbers * (view.type == NPY_FLOAT ? 4 : 8);
+        view.data = static_cast<const char*>(view.data) + numbers * size_of(view.type);
 }
 
 bool is_weight(const View& view, Index outputs, Index features_1, Index features_2) {
@@ -185,22 +192,19 @@ Pairs pairs_of(const Layout& layout, Index outputs, Index features_1, Index feat
 }
 
 bool takes(const Pairs& p, int type, const bool* needed, bool kept = false) {
-    const Kernel& on = kernel();
-    return (type == NPY_FLOAT ? on.in_float.takes_pairs : on.in_double.takes_pairs)(p, needed, kept);
+    return by_type(type, [&](auto number) { return on<decltype(number)>().takes_pairs(p, needed, kept); });
 }
 
 // What the forward may keep for the gradients of calls that are done in one part: none other would find
 // its rows again.
-template <class Real> Kept kept_of(const Pairs& p, bool are_rows, int threads) {
-    const Operations<Real>& on = operations<Real>(kernel());
-    const double operations = are_rows ? 2 * p.operations() : 3 * p.all_operations();
-    if (operations >= 2 * operations_of_part(on, threads)) return {};
-    const Sizes s{p.shared, p.outputs, p.features_1, p.features_2};
-    return are_rows ? on.kept_of_rows(s, threads) : on.kept_of_pairs(p);
-}
-
 Kept kept_of(int type, const Pairs& p, bool are_rows, int threads) {
-    return type == NPY_FLOAT ? kept_of<float>(p, are_rows, threads) : kept_of<double>(p, are_rows, threads);
+    const double operations = are_rows ? 2 * p.operations() : 3 * p.all_operations();
+    if (type == bfloat16 || operations >= 2 * most_operations(type, threads)) return {};
+    const Sizes s{p.shared, p.outputs, p.features_1, p.features_2};
+    return by_type(type, [&](auto number) {
+        const auto& with = on<decltype(number)>();
+        return are_rows ? with.kept_of_rows(s, threads) : with.kept_of_pairs(p);
+    });
 }
 
 template <class Real>
@@ -209,17 +213,16 @@ bool pairs_in(
     const View& bias, Real* out, Real* kept, int threads, const GoOn& go_on) {
     const auto first = strided<Real>(layout, x1, Layout::x1);
     const auto second = strided<Real>(layout, x2, Layout::x2);
-    const Operations<Real>& on = operations<Real>(kernel());
-    const double most = operations_of_part(on, threads);
+    const double most = operations_of_part(on<Real>(), threads);
     return pairs_in_parts(p, p.all_operations(), most, go_on, [&](const PairsPart& part, const Pairs& mine) {
-        return on.pairs(
+        return on<Real>().pairs(
             mine, part.first(first), part.second(second), data<Real>(weight), data<Real>(bias),
             out + part.result(p), kept, threads);
     });
 }
 
-// Who makes the results of arguments that came by DLPack: a function of a shape and whether it is
-// float64, which returns the result and the address of its memory.
+// Who makes the results of arguments that came by DLPack: a function of a shape and of the bytes of a
+// number, which returns the result and the address of its memory.
 PyObject* maker = nullptr;
 
 PyObject* make_results_with(PyObject*, PyObject* function) {
@@ -237,7 +240,8 @@ PyObject* new_result(PyObject* like, Shape& shape, int type, const Elements& eac
         Shape all = each.all(shape);
         return new_result(like, all, type, {});
     }
-    if (!maker || !PyCapsule_CheckExact(like)) return PyArray_SimpleNew(shape.axes, shape.sizes, type);
+    if (!maker || !PyCapsule_CheckExact(like))
+        return PyArray_SimpleNew(shape.axes, shape.sizes, type == bfloat16 ? bfloat16_of_arrays : type);
     PyObject* sizes = PyTuple_New(shape.axes);
     for (int axis = 0; sizes && axis < shape.axes; ++axis) {
         PyObject* size = PyLong_FromSsize_t(shape.sizes[axis]);
@@ -245,8 +249,7 @@ PyObject* new_result(PyObject* like, Shape& shape, int type, const Elements& eac
         PyTuple_SET_ITEM(sizes, axis, size);
     }
     if (!sizes) return nullptr;
-    PyObject* made = PyObject_CallFunctionObjArgs(maker, sizes, type == NPY_DOUBLE ? Py_True : Py_False, nullptr);
-    Py_DECREF(sizes);
+    PyObject* made = PyObject_CallFunction(maker, "Nn", sizes, size_of(type));
     if (!made) return nullptr;
     PyObject* owner;
     Py_ssize_t address;
@@ -279,6 +282,11 @@ struct Keeping {
     bool needed[3];
     PyObject* kept = nullptr;
 };
+
+// Whether the kernel had better multiply bfloat16 as it is than leave it to be converted to float.
+bool converts_less(Operation operation, const Sizes& s, bool both = true) {
+    return on<BFloat16>().choose(operation, s, get_threads(), both) != Algorithm::chosen;
+}
 
 // The result for arguments as they are seen, or None; for each of the elements, if there are any.
 // `asked` names an algorithm.
@@ -313,9 +321,11 @@ PyObject* forward_of(
     Pairs p{};
     if (!are_rows) {
         p = pairs_of(layout, s.outputs, s.features_1, s.features_2);
-        if (!threads.asked && !takes(p, type, nullptr)) Py_RETURN_NONE;
+        if ((!threads.asked || type == bfloat16) && !takes(p, type, nullptr)) Py_RETURN_NONE;
     } else if (!algorithm_of(asked, Operation::forward, s, type, true, algorithm)) {
         return nullptr;
+    } else if (type == bfloat16 && algorithm == Algorithm::chosen && !converts_less(Operation::forward, s)) {
+        Py_RETURN_NONE;
     }
     PyObject* out = new_result(like, shape, type, each);
     if (!out) return nullptr;
@@ -336,15 +346,16 @@ PyObject* forward_of(
         Real* const keep = static_cast<Real*>(kept);
         if (!are_rows) return pairs_in<Real>(layout, p, x1, x2, weight, bias, result, keep, many, go_on);
         return forward_in_parts<Real>(
-            lucid::operations<Real>(kernel()), s, {data<Real>(x1), step_1}, {data<Real>(x2), step_2},
+            on<Real>(), s, {data<Real>(x1), step_1}, {data<Real>(x2), step_2},
             data<Real>(weight), data<Real>(bias), result, keep, many, algorithm, go_on);
     };
     return released(operations * double(each.calls()), out, [&](GoOn go_on) {
         return each.run(operations, most_operations(type, many), go_on, [&](Index k) {
             if (k > 0) advance(x1, next_1), advance(x2, next_2), advance(weight, next_weight);
             const Index at = k * s.samples * s.outputs;
-            return type == NPY_FLOAT ? compute(data<float>(out) + at, go_on)
-                                     : compute(data<double>(out) + at, go_on);
+            return by_type(type, [&](auto number) {
+                return compute(data<decltype(number)>(out) + at, go_on);
+            });
         });
     });
 }
@@ -473,7 +484,7 @@ template <class Real>
 bool gradients_in(
     const Factors& f, const Group& group, PyObject* const* results, Index k, PyObject* kept, int threads,
     Algorithm inputs, Algorithm of_weight, const GoOn& go_on) {
-    const Operations<Real>& on = operations<Real>(kernel());
+    const Operations<Real>& on = ::on<Real>();
     const Layout& layout = group.layout;
     const auto result = [&](int which, Index numbers) {
         return group.needed[which] ? data<Real>(results[which]) + k * numbers : nullptr;
@@ -520,7 +531,7 @@ bool gradients_in(
             on, s, rows, first, second, data<Real>(f.weight), d1, rest, threads, inputs, go_on);
     if (done && d_weight && (d1 || d2) && s.operations() >= operations_of_part(on, 1)) done = go_on();
     if (done && d_weight)
-        done = weight_in_parts<Real>(
+        done = weight_in_parts(
             on, s, rows, first, second, d_weight, threads, of_weight, go_on);
     return done;
 }
@@ -538,7 +549,8 @@ bool groups_of(
         const bool together[3] = {needed[0], needed[1], needed[2]};
         if (!group_of(f, apart ? alone : together, group)) return false;
         const Pairs p = pairs_of(group.layout, f.g.features(), f.x1.features(), f.x2.features());
-        if (!group.is_rows && !asked && !takes(p, f.g.type, group.needed, kept)) return false;
+        if (!group.is_rows && (!asked || f.g.type == bfloat16) && !takes(p, f.g.type, group.needed, kept))
+            return false;
     }
     return true;
 }
@@ -551,7 +563,7 @@ bool is_kept(PyObject* object, int type, Index size) {
 }
 
 template <class Real> bool sum_in(const View& g, PyObject* result, int threads) {
-    return operations<Real>(kernel()).sum_rows(
+    return on<Real>().sum_rows(
         data<Real>(g), g.rows(), g.features(), data<Real>(result), threads);
 }
 
@@ -583,12 +595,16 @@ PyObject* gradients_of(
     if (!algorithm_of(asked[0], Operation::inputs, s, type, both, inputs) ||
         !algorithm_of(asked[1], Operation::weight, s, type, true, of_weight))
         return nullptr;
+    if (type == bfloat16 &&
+        ((of_inputs && inputs == Algorithm::chosen && !converts_less(Operation::inputs, s, both)) ||
+         (needed[2] && of_weight == Algorithm::chosen && !converts_less(Operation::weight, s))))
+        Py_RETURN_NONE;
 
     Shape weight, bias;
     weight.axes = 3, bias.axes = 1;
     weight.sizes[0] = s.outputs, weight.sizes[1] = s.features_1, weight.sizes[2] = s.features_2;
     bias.sizes[0] = s.outputs;
-    needed[3] = needed[3] && f.g.is_contiguous();
+    needed[3] = needed[3] && type != bfloat16 && f.g.is_contiguous();
     PyObject* results[4];
     PyObject* found = results_of(like, needed, count, type, {&f.x1, &f.x2, &weight, &bias}, each, results);
     if (!found) return nullptr;
@@ -609,11 +625,13 @@ PyObject* gradients_of(
             }
             bool done = true;
             if (needed[3])
-                done = type == NPY_FLOAT ? sum_in<float>(f.g, results[3], many) : sum_in<double>(f.g, results[3], many);
+                done = type == NPY_FLOAT ? sum_in<float>(f.g, results[3], many)
+                                         : sum_in<double>(f.g, results[3], many);
             for (int n = 0; done && n < group_count; ++n)
-                done = type == NPY_FLOAT
-                    ? gradients_in<float>(f, groups[n], results, k, kept, many, inputs, of_weight, go_on)
-                    : gradients_in<double>(f, groups[n], results, k, kept, many, inputs, of_weight, go_on);
+                done = by_type(type, [&](auto number) {
+                    return gradients_in<decltype(number)>(
+                        f, groups[n], results, k, kept, many, inputs, of_weight, go_on);
+                });
             return done;
         });
     });
@@ -693,7 +711,7 @@ PyObject* plan(PyObject*, PyObject* const* arguments, Py_ssize_t count) {
         PyErr_SetString(PyExc_TypeError, "plan: takes three shapes, three flags or None, an itemsize");
         return nullptr;
     }
-    const int type = PyLong_AsLong(arguments[4]) == 8 ? NPY_DOUBLE : NPY_FLOAT;
+    const int type = type_of_size(PyLong_AsLong(arguments[4]));
     PyErr_Clear();
     Shape x1, x2, weight, shape;
     if (!plan_shape_of(arguments[0], x1) || !plan_shape_of(arguments[1], x2) ||
@@ -705,10 +723,15 @@ PyObject* plan(PyObject*, PyObject* const* arguments, Py_ssize_t count) {
     for (int axis = 0; axis < shape.axes; ++axis) numbers *= double(shape.sizes[axis]);
     if (numbers > double(Index(1) << 58)) Py_RETURN_NONE;
     const Sizes s{shape.rows(), weight.sizes[0], weight.sizes[1], weight.sizes[2]};
-    const auto choose = type == NPY_DOUBLE ? kernel().in_double.choose : kernel().in_float.choose;
+    const auto choose = by_type(type, [](auto number) { return on<decltype(number)>().choose; });
     const auto name = [&](Operation operation, bool both) {
         return name_of(choose(operation, s, get_threads(), both));
     };
+    if (type == bfloat16 && !(forward ? converts_less(Operation::forward, s)
+                                      : (!(needed[0] || needed[1]) ||
+                                         converts_less(Operation::inputs, s, needed[0] == needed[1])) &&
+                                            (!needed[2] || converts_less(Operation::weight, s))))
+        Py_RETURN_NONE;
     if (same_leading(x1, x2)) {
         if (forward) return PyUnicode_FromString(name(Operation::forward, true));
         const bool inputs = needed[0] || needed[1];
@@ -740,7 +763,8 @@ PyObject* chosen(PyObject*, PyObject* const* arguments, Py_ssize_t count) {
                                     : PyErr_Format(PyExc_ValueError, "chosen: sizes are positive");
     }
     const Sizes s{numbers[0], numbers[1], numbers[2], numbers[3]};
-    const auto choose = numbers[4] == 8 ? kernel().in_double.choose : kernel().in_float.choose;
+    const auto choose =
+        by_type(type_of_size(numbers[4]), [](auto number) { return on<decltype(number)>().choose; });
     const auto name = [&](Operation operation) {
         return name_of(choose(operation, s, get_threads(), true));
     };
@@ -761,10 +785,10 @@ PyObject* work(PyObject*, PyObject* arguments) {
     Operation operation = Operation::forward;
     for (int k = 0; k < 3; ++k)
         if (std::strcmp(of, operation_names[k]) == 0) operation = Operation(k);
-    const int type = itemsize == 8 ? NPY_DOUBLE : NPY_FLOAT;
+    const int type = type_of_size(itemsize);
     Algorithm algorithm;
     if (!algorithm_of(name, operation, s, type, true, algorithm)) return nullptr;
-    const auto count = type == NPY_DOUBLE ? kernel().in_double.work : kernel().in_float.work;
+    const auto count = by_type(type, [](auto number) { return on<decltype(number)>().work; });
     const Work found = count(operation, algorithm, s);
     PyObject* counts = PyDict_New();
     for (int kind = 0; counts && kind < Work::kinds; ++kind) {
@@ -828,6 +852,16 @@ PyObject* use_instruction_set(PyObject*, PyObject* name) {
     Py_RETURN_NONE;
 }
 
+// For the tests: NumPy's arrays of this dtype are read as bfloat16; None ends it.
+PyObject* read_as_bfloat16(PyObject*, PyObject* dtype) {
+    bfloat16_of_arrays = -1;
+    if (dtype == Py_None) Py_RETURN_NONE;
+    if (!PyArray_DescrCheck(dtype) || PyDataType_ELSIZE(reinterpret_cast<PyArray_Descr*>(dtype)) != 2)
+        return PyErr_Format(PyExc_TypeError, "read_as_bfloat16: takes a dtype of two bytes, not %R", dtype);
+    bfloat16_of_arrays = reinterpret_cast<PyArray_Descr*>(dtype)->type_num;
+    Py_RETURN_NONE;
+}
+
 // For the tests: memory of this many bytes or more cannot be had; 0 ends it.
 PyObject* fail_scratch_from(PyObject*, PyObject* bytes) {
     const Py_ssize_t from = PyLong_AsSsize_t(bytes);
@@ -870,6 +904,7 @@ PyMethodDef methods[] = {
     {"use_instruction_set", use_instruction_set, METH_O, nullptr},
     {"xla_handlers", xla_handlers, METH_NOARGS, nullptr},
     {"set_part_operations", set_part_operations, METH_O, nullptr},
+    {"read_as_bfloat16", read_as_bfloat16, METH_O, nullptr},
     {"fail_scratch_from", fail_scratch_from, METH_O, nullptr},
     {nullptr, nullptr, 0, nullptr},
 };

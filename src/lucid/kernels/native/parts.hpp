@@ -10,6 +10,7 @@
 namespace {
 
 using lucid::Algorithm;
+using lucid::BFloat16;
 using lucid::Matrix;
 using lucid::Operations;
 using lucid::Pairs;
@@ -119,6 +120,22 @@ bool weight_in_parts(
         if (!done) return false;
     }
     return true;
+}
+
+// In bfloat16 by outputs: no sum is rounded before it is whole.
+template <class GoOn>
+bool weight_in_parts(
+    const Operations<BFloat16>& on, Sizes s, Matrix<BFloat16> g, Matrix<BFloat16> x1,
+    Matrix<BFloat16> x2, BFloat16* d_weight, int threads, Algorithm algorithm, const GoOn& go_on) {
+    const double parts = s.operations() / operations_of_part(on, threads);
+    const Index outputs = s.outputs, matrix = s.features_1 * s.features_2;
+    const Index most = parts < 2 ? outputs : Index(double(outputs) / parts);
+    bool started = false;
+    return in_parts(outputs, most < 1 ? 1 : most, started, go_on, [&](Index o, Index length) {
+        s.outputs = length;
+        return on.weight_gradient(
+            s, {g.data + o, g.step}, x1, x2, d_weight + o * matrix, threads, algorithm);
+    });
 }
 
 // A range of the shared positions and of the rows of one input, as pairs of their own.

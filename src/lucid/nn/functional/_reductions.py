@@ -232,15 +232,16 @@ def bilinear_rank(
     over the partners m that are not left out: with `exclude` the known ones this is the filtered
     rank, and equal scores count at their mean (PyKEEN's "realistic" rank). The target itself may be
     among those left out. `target` is (..., N), (..., N, out_features) or, for several partners of a
-    row, has a last axis; the result is (..., N, out_features), with that last axis, of float64. A
-    NaN counts as larger; the rank of a score that is NaN is NaN. There is no gradient.
+    row, has a last axis; the result is (..., N, out_features), with that last axis, in the dtype
+    of the scores, of halves in float32. A NaN counts as larger; the rank of a score that is NaN is
+    NaN. There is no gradient.
 
     Scores, shapes, `mask`, `exclude`, `group`, memory and what is raised are those of
     `bilinear_logsumexp`; OutOfRangeError also for a target outside 0, …, M - 1.
 
     >>> h, others = lucid.ones((1, 1)), lucid.Tensor([[1.0], [4.0], [2.0], [2.0]])
     >>> F.bilinear_rank(h, others, lucid.ones((1, 1, 1)), target=[2])
-    Tensor([[2.5]], dtype=float64)
+    Tensor([[2.5]])
     """
     name = "bilinear_rank"
     options = {"mask": mask, "exclude": exclude, "group": group}
