@@ -82,6 +82,7 @@ class Operation(Protocol):
 
     function: Callable[..., Any]
     keeping: Callable[..., Any] | None
+    keywords: Callable[..., Any] | None
     signature: inspect.Signature
     rules: Rules
 
@@ -121,6 +122,11 @@ _REFUSAL = """
             raise no_keyword(function.__name__, foreign__)
 """
 
+_ELSEWHERE = """
+        if others__:
+            return keywords({passed}, **others__)
+"""
+
 _COMPUTE = """
             y = function({passed})
 """
@@ -134,8 +140,8 @@ _COMPUTE_AND_KEEP = """
 
 _CALL = """
 def build(
-    function, keeping, defaults, savings, make_saving, convert_lists, without_tensors, explain,
-    finish,
+    function, keeping, keywords, defaults, savings, make_saving, convert_lists, without_tensors,
+    explain, finish,
 ):
     def operation({parameters}):
         tracked = 0
@@ -217,10 +223,12 @@ def write_out(operation: Operation) -> Callable[..., Any]:
             for name, each in parameters.items()
         ),
         operation.keeping is not None,
+        operation.keywords is not None,
     )
     return build(
         operation.function,
         operation.keeping,
+        operation.keywords,
         {name: parameter.default for name, parameter in parameters.items()},
         operation.rules.savings,
         operation.rules.saving,
@@ -232,9 +240,11 @@ def write_out(operation: Operation) -> Callable[..., Any]:
 
 
 @cache
-def _builder(arguments: tuple[_Argument, ...], keeps: bool) -> Callable[..., Callable[..., Any]]:
+def _builder(
+    arguments: tuple[_Argument, ...], keeps: bool, has_others: bool
+) -> Callable[..., Callable[..., Any]]:
     """The compiled text; operations with the same arguments share it."""
-    source = _text(arguments, keeps)
+    source = _text(arguments, keeps, has_others)
     filename = f"<lucid operation {hash(source):x}>"
     linecache.cache[filename] = (len(source), None, source.splitlines(True), filename)
     made: dict[str, Any] = {}
@@ -243,9 +253,12 @@ def _builder(arguments: tuple[_Argument, ...], keeps: bool) -> Callable[..., Cal
     return builder
 
 
-def _text(arguments: tuple[_Argument, ...], keeps: bool) -> str:
+def _text(arguments: tuple[_Argument, ...], keeps: bool, has_others: bool) -> str:
     names = [name for name, *_ in arguments]
     bare, refusal = _bare(arguments), ""
+    if has_others:
+        bare.append(inspect.Parameter("others__", inspect.Parameter.VAR_KEYWORD))
+        refusal = _ELSEWHERE.format(passed=", ".join(names))
     if {"axis", "axes"} & set(names):  # who knows other names for them is told ours
         bare.append(inspect.Parameter("foreign__", inspect.Parameter.VAR_KEYWORD))
         refusal = _REFUSAL

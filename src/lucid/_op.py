@@ -92,6 +92,13 @@ def op(
     halves: bool = ...,
     keeping: Callable[..., tuple[Any, Any]] | None = ...,
 ) -> Callable[[Callable[P, Any]], Op[P]]: ...
+@overload
+def op(
+    *,
+    keywords: Callable[P, Any],
+    halves: bool = ...,
+    keeping: Callable[..., tuple[Any, Any]] | None = ...,
+) -> Callable[[Callable[..., Any]], Op[P]]: ...
 def op(
     function: Callable[P, Any] | None = None,
     /,
@@ -100,6 +107,7 @@ def op(
     holomorphic: bool = True,
     halves: bool = False,
     keeping: Callable[..., tuple[Any, Any]] | None = None,
+    keywords: Callable[..., Any] | None = None,
 ) -> Any:
     """Make a function on arrays an operation that the tape records.
 
@@ -112,7 +120,9 @@ def op(
     get the halves, and see to it themselves that their sums are wide. `keeping` takes the place of
     `function` where gradients will be asked for: it gets a number whose bit k says that argument k
     requires one, then the arguments, and returns the result and what a rule that asks for `kept` is
-    to be given, such as a product that the rule would compute again; it may be None.
+    to be given, such as a product that the rule would compute again; it may be None. A call
+    with an argument by a name that `function` does not have is one of the function `keywords`,
+    whose signature users see.
 
     Which arguments are arrays is told by the signature: those annotated as `Array`, `ndarray` or
     `Tensor`, also with `| None`, and as a `Sequence` of them; where none is, all positional-only
@@ -132,10 +142,12 @@ def op(
     """
 
     def make(function: Callable[P, Any]) -> Op[P]:
-        operation = _Operation(function, holomorphic, halves, keeping)
+        operation = _Operation(function, holomorphic, halves, keeping, keywords)
         if gradient is not _LATER:
             operation.gradient_of_all(gradient)
         call: Any = update_wrapper(write_out(operation), function)
+        if keywords is not None:
+            call.__signature__ = inspect.signature(keywords)
         call.gradient = operation.gradient
         call.gradients = operation.gradients
         call.hand_over = operation.hand_over
@@ -176,10 +188,12 @@ class _Operation:
     def __init__(
         self, function: Callable[..., Any], holomorphic: bool, halves: bool,
         keeping: Callable[..., tuple[Any, Any]] | None,
+        keywords: Callable[..., Any] | None,
     ) -> None:  # fmt: skip
         self.function = function
         self.keeping = keeping
         self.name = function.__name__.lstrip("_")  # what errors say
+        self.keywords = keywords
         self.signature = inspect.signature(function)
         self.names = list(self.signature.parameters)
         for name, parameter in self.signature.parameters.items():

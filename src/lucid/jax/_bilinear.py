@@ -10,13 +10,19 @@ import jax.numpy as jnp
 
 from .._shapes import broadcast_shapes
 from ..kernels._arguments import check
+from ..kernels._rows import rows_of
+from . import _rows
 from ._form import contract
 from ._parts import varying
 
 Array = Any
 
 
-def bilinear(input_1: Array, input_2: Array, weight: Array, bias: Array | None = None) -> Array:
+def bilinear(
+    input_1: Array, input_2: Array, weight: Array, bias: Array | None = None, *,
+    group: Array | None = None, offsets: Array | None = None, index_1: Array | None = None,
+    index_2: Array | None = None, segment: Array | None = None, num_segments: int | None = None,
+) -> Array:  # fmt: skip
     """Weigh every product of a feature of `input_1` with a feature of `input_2`.
 
         out[..., o] = Σ_ij input_1[..., i] · weight[o, i, j] · input_2[..., j] + bias[o]
@@ -30,6 +36,10 @@ def bilinear(input_1: Array, input_2: Array, weight: Array, bias: Array | None =
     All of JAX's transformations apply, to every order; a complex gradient is JAX's, the conjugate
     of PyTorch's. What JAX's own functions take for an array, such as an `nnx.Param`, is one here.
 
+    The keywords choose the weight and the rows of the inputs for each row of the call, and sum its
+    results by target, as in `lucid.nn.functional.bilinear`. Under `jax.jit` numbers out of range
+    cannot be seen; they do as JAX's indexing does.
+
     Raises ShapeError, with the name of the axis, where sizes do not fit.
 
     >>> import jax.numpy as jnp
@@ -37,9 +47,23 @@ def bilinear(input_1: Array, input_2: Array, weight: Array, bias: Array | None =
     >>> lucid.jax.bilinear(jnp.ones((2, 3)), jnp.ones((2, 4)), jnp.ones((5, 3, 4))).shape
     (2, 5)
     """
+    if not (group is offsets is index_1 is index_2 is segment is None and num_segments is None):
+        return _of_rows(
+            *(each if each is None else _array(each) for each in (input_1, input_2, weight, bias)),
+            group=group, offsets=offsets, index_1=index_1, index_2=index_2, segment=segment,
+            num_segments=num_segments,
+        )  # fmt: skip
     check(input_1, input_2, weight, bias)
     given = [input_1, input_2, weight] if bias is None else [input_1, input_2, weight, bias]
     return _compiled(*map(_array, given))
+
+
+def _of_rows(*given: Array, num_segments: int | None, **maps: Array | None) -> Array:
+    arrays = {name: each if each is None else jnp.asarray(each) for name, each in maps.items()}
+    rows = rows_of(*given, **arrays, num_segments=num_segments)
+    return _rows.contract(
+        *given, rows.maps, rows.offsets, product=_bilinear, shape=rows.shape, sizes=rows.sizes
+    )
 
 
 def _array(x: Array) -> Array:

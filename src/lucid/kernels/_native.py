@@ -54,6 +54,15 @@ bilinear_each: Any = compiled.bilinear_each if compiled else _declined
 gradients_each: Any = compiled.gradients_each if compiled else _declined
 """gradients_each(g, x1, x2, weight, needed, most threads): the same."""
 
+bilinear_runs: Any = compiled.bilinear_runs if compiled else _declined
+"""bilinear_runs(x1, x2, weights, biases, out, which, bounds, most threads): written, or None."""
+
+gradients_runs: Any = compiled.gradients_runs if compiled else _declined
+"""gradients_runs(g, x1, x2, weights, d1, d2, d_weights, met, which, bounds, most threads)."""
+
+add_rows: Any = compiled.add_rows if compiled else _declined
+"""add_rows(total, index, rows): total[index[n]] += rows[n], one after the other, or None."""
+
 plan: Any = compiled.plan if compiled else _declined
 """plan(shape_1, shape_2, weight_shape, needed or None, itemsize): its words, or None."""
 

@@ -20,6 +20,7 @@ from ..kernels._arguments import check
 from ..kernels._dispatch import gradients, gradients_otherwise, otherwise
 from ._movement import reshape
 from ._reduce import sum
+from ._rows import bilinear_of_rows
 
 Shape = tuple[int, ...]
 
@@ -41,7 +42,7 @@ def _keeping(
 _NEEDED = [(bool(bits & 1), bool(bits & 2), bool(bits & 4)) for bits in range(8)]
 
 
-@op(halves=True, keeping=_keeping)
+@op(halves=True, keeping=_keeping, keywords=bilinear_of_rows)
 def bilinear(input_1: Array, input_2: Array, weight: Array, bias: Array | None = None) -> Array:
     """Weigh every product of a feature of `input_1` with a feature of `input_2`.
 
@@ -58,10 +59,21 @@ def bilinear(input_1: Array, input_2: Array, weight: Array, bias: Array | None =
     gradients will be asked for, a product of one input with the weight is kept for them if it is at
     most 16 MiB and spares them one (few outputs, and pairs).
 
-    Raises ShapeError, with the name of the axis, where sizes do not fit.
+    The keywords say of each row e (docs/edges.md) which weight it has, out of a `weight` (groups,
+    out_features, in1_features, in2_features) with a `bias` for all or for each, by `group`[e] or,
+    where the rows of each group lie side by side, by the groups' `offsets` (groups + 1,); that it
+    takes the rows `index_1`[e] of `input_1` and `index_2`[e] of `input_2`; and that it is added to
+    the row `segment`[e] of a result (`num_segments`, out_features). Nothing is gathered as a whole.
+
+    Raises ShapeError, with the name of the axis, where sizes do not fit, OutOfRangeError for a
+    group, an index or a segment that there is not, and DTypeError where they are no integers.
 
     >>> F.bilinear(lucid.ones((2, 3)), lucid.ones((2, 4)), lucid.ones((5, 3, 4))).shape
     (2, 5)
+    >>> nodes, edges = lucid.ones((4, 3)), lucid.ones((6, 2))
+    >>> F.bilinear(nodes, edges, lucid.ones((5, 3, 2)), index_1=[0, 1, 1, 2, 3, 0],
+    ...            segment=[1, 0, 2, 3, 0, 2], num_segments=4).shape
+    (4, 5)
     """
     # The compiled kernel checks every size by itself; what it declines is checked in words.
     out = _compiled(input_1, input_2, weight, bias)

@@ -7,13 +7,15 @@ from torch import Tensor
 from torch.overrides import handle_torch_function, has_torch_function_variadic
 
 from .._arrays import Array
-from . import _operators as _operators, _recorded
+from . import _operators as _operators, _recorded, _rows
 from ._compute import autocasts, refuse_kinds
 
 
 def bilinear(
     input_1: Array = None, input_2: Array = None, weight: Array = None, bias: Array = None,
-    *, input1: Array = None, input2: Array = None,
+    *, input1: Array = None, input2: Array = None, group: Array = None, offsets: Array = None,
+    index_1: Array = None, index_2: Array = None, segment: Array = None,
+    num_segments: int | None = None,
 ) -> Tensor:  # fmt: skip
     """Weigh every product of a feature of `input_1` with a feature of `input_2`, under PyTorch.
 
@@ -34,6 +36,10 @@ def bilinear(
     results a call needs at most 64 MiB on the CPU, and 512 MiB on other devices. On those, halves
     are multiplied as they are, and `torch.get_float32_matmul_precision()` is followed.
 
+    The keywords `group`, `offsets`, `index_1`, `index_2`, `segment` and `num_segments` choose the
+    weight and the rows of the inputs for each row of the call, and sum its results by target, as in
+    `lucid.nn.functional.bilinear`, on the CPU, with derivatives of every order in reverse mode.
+
     Raises ShapeError, with the name of the axis, where sizes do not fit; DTypeError for a tensor
     that is not dense (sparse, nested, quantized, mkldnn) or of a dtype that PyTorch only stores
     (float8, complex32, …); LibraryError for an argument that is no tensor of PyTorch.
@@ -50,8 +56,20 @@ def bilinear(
         arguments = (input_1, input_2, weight, bias)
         if any(isinstance(each, Tensor) and each.is_nested for each in arguments):
             refuse_kinds(input_1=input_1, input_2=input_2, weight=weight, bias=bias)
-        result: Tensor = handle_torch_function(bilinear, arguments, *arguments)
+        named = {
+            "group": group, "offsets": offsets, "index_1": index_1, "index_2": index_2,
+            "segment": segment, "num_segments": num_segments,
+        }  # fmt: skip
+        named = {name: each for name, each in named.items() if each is not None}
+        result: Tensor = handle_torch_function(bilinear, arguments, *arguments, **named)
         return result
+    if not (group is offsets is index_1 is index_2 is segment is None and num_segments is None):
+        maps = {
+            "group": group, "offsets": offsets, "index_1": index_1, "index_2": index_2,
+            "segment": segment,
+        }  # fmt: skip
+        given = _autocast(input_1, input_2, weight, bias)
+        return _rows.bilinear(*given, maps, num_segments)
     # torch.jit.script cannot compile this function; use torch.compile or torch.export
     if torch.compiler.is_compiling() or torch._C._is_any_autocast_enabled():
         return _recorded.bilinear(*_autocast(input_1, input_2, weight, bias))
