@@ -14,6 +14,11 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NoReturn
 
+try:
+    import resource  # not on Windows
+except ModuleNotFoundError:
+    resource = None  # type: ignore[assignment]
+
 FORMATS = (".png", ".pdf", ".svg")  # of pictures
 INSTALL = 'install it with: pip install -e ".[examples]"'
 
@@ -96,6 +101,14 @@ def whole_number(lowest: int, highest: int) -> Any:
         return int(text)
 
     return number
+
+
+def peak_memory() -> str:
+    """The most memory that this process, with all its libraries, has held at once."""
+    if resource is None:
+        return "peak memory not known here"
+    unit = 2**20 if sys.platform == "darwin" else 2**10
+    return f"{resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / unit:.0f} MiB at the peak"
 
 
 def check_writable(path: Path) -> None:

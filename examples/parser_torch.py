@@ -30,6 +30,7 @@ from _example import (
     Parser,
     drawing,
     exit_code,
+    peak_memory,
     whole,
     whole_number,
 )
@@ -50,11 +51,6 @@ except ModuleNotFoundError as missing:
     how = "install it with: pip install torch" if missing.name == "torch" else INSTALL
     print(f"parser: {missing.name} is not installed; {how}", file=sys.stderr)
     raise SystemExit(2) from None
-
-try:
-    import resource  # not on Windows
-except ModuleNotFoundError:
-    resource = None  # type: ignore[assignment]
 
 EMBEDDING, LSTM, ARC, LABEL = 100, 256, 200, 100  # features
 DROPOUT, WORD_DROPOUT = 0.25, 0.15
@@ -349,14 +345,6 @@ def summary(splits: Splits, numbering: Numbering, model: nn.Module) -> str:
         "given\nUAS: share of words with the right head; LAS: and with the right label; "
         "punctuation counts too"
     )
-
-
-def peak_memory() -> str:
-    """The most memory that this process, with all its libraries, has held at once."""
-    if resource is None:
-        return "peak memory not known here"
-    unit = 2**20 if sys.platform == "darwin" else 2**10
-    return f"{resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / unit:.0f} MiB at the peak"
 
 
 # What is drawn
