@@ -50,7 +50,8 @@ argument k requires a gradient:
         return tensor
 
 Where the signature has a `dtype`, a call that gives one ends in `finish` too, because the result
-may be integers, which have no gradient.
+may be integers, which have no gradient. Where the operation has options, the first line asks
+whether one of them is given, and then leaves the call to the function that has them.
 """
 
 from __future__ import annotations
@@ -73,6 +74,8 @@ class Operation(Protocol):
     """What a call needs: the function, and what is done beside the hot path."""
 
     function: Callable[..., Any]
+    with_options: Callable[..., Any]
+    options: tuple[str, ...]
     signature: inspect.Signature
     rules: Rules
 
@@ -87,7 +90,7 @@ class Operation(Protocol):
 
 
 _ARGUMENT = """
-        if isinstance({name}, Tracked):
+        {unless}if isinstance({name}, Tracked):
             has_tensor = True
             _{name} = {name}._node
             {name} = {name}._array
@@ -98,6 +101,10 @@ _ARGUMENT = """
             if {name}.__class__ is list:
                 has_list = True
 """
+
+_UNLESS_NONE = """if {name} is None:
+            _{name} = None
+        el"""
 
 _SEQUENCE = """
         {name}, _{name} = unwrap({name})
@@ -112,11 +119,16 @@ _REFUSAL = """
             raise no_keyword(function.__name__, foreign__)
 """
 
+_OPTIONS = """
+        if not {options} is None:
+            return with_options({values}, {given})"""
+
 _CALL = """
 def build(
-    function, defaults, savings, make_saving, convert_lists, without_tensors, explain, finish
+    function, with_options, defaults, savings, make_saving, convert_lists, without_tensors, explain,
+    finish,
 ):
-    def operation({parameters}):
+    def operation({parameters}):{options}
         tracked = 0
         has_tensor = has_list = False
 {unwrap}
@@ -194,10 +206,12 @@ def write_out(operation: Operation) -> Callable[..., Any]:
         tuple(
             (name, each.kind, each.default is each.empty, name in sequences)
             for name, each in parameters.items()
-        )
+        ),
+        operation.options,
     )
     return build(
         operation.function,
+        operation.with_options,
         {name: parameter.default for name, parameter in parameters.items()},
         operation.rules.savings,
         operation.rules.saving,
@@ -209,9 +223,11 @@ def write_out(operation: Operation) -> Callable[..., Any]:
 
 
 @cache
-def _builder(arguments: tuple[_Argument, ...]) -> Callable[..., Callable[..., Any]]:
+def _builder(
+    arguments: tuple[_Argument, ...], options: tuple[str, ...]
+) -> Callable[..., Callable[..., Any]]:
     """The compiled text; operations with the same arguments share it."""
-    source = _text(arguments)
+    source = _text(arguments, options)
     filename = f"<lucid operation {hash(source):x}>"
     linecache.cache[filename] = (len(source), None, source.splitlines(True), filename)
     made: dict[str, Any] = {}
@@ -220,18 +236,28 @@ def _builder(arguments: tuple[_Argument, ...]) -> Callable[..., Callable[..., An
     return builder
 
 
-def _text(arguments: tuple[_Argument, ...]) -> str:
-    names = [name for name, *_ in arguments]
+def _text(arguments: tuple[_Argument, ...], options: tuple[str, ...]) -> str:
     bare, refusal = _bare(arguments), ""
+    arguments = tuple(argument for argument in arguments if argument[0] not in options)
+    names = [name for name, *_ in arguments]
     if {"axis", "axes"} & set(names):  # who knows other names for them is told ours
         bare.append(inspect.Parameter("foreign__", inspect.Parameter.VAR_KEYWORD))
         refusal = _REFUSAL
     return _CALL.format(
         parameters=str(inspect.Signature(bare))[1:-1],
+        options=_OPTIONS.format(
+            options=" is ".join(options),
+            values=", ".join(names),
+            given=", ".join(f"{name}={name}" for name in options),
+        )
+        if options
+        else "",
         unwrap=refusal
         + "".join(
-            (_SEQUENCE if is_sequence else _ARGUMENT).format(name=name, bit=1 << k)
-            for k, (name, _, _, is_sequence) in enumerate(arguments)
+            (_SEQUENCE if is_sequence else _ARGUMENT).format(
+                name=name, bit=1 << k, unless="" if is_required else _UNLESS_NONE.format(name=name)
+            )
+            for k, (name, _, is_required, is_sequence) in enumerate(arguments)
         ),
         values=", ".join(names),
         places=", ".join(f"_{name}" for name in names),

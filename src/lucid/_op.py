@@ -86,7 +86,11 @@ _LATER: Any = object()  # the rules are registered later
 def op(function: Callable[P, Any], /) -> Op[P]: ...
 @overload
 def op(
-    *, gradient: Rule | None = ..., holomorphic: bool = ..., halves: bool = ...
+    *,
+    gradient: Rule | None = ...,
+    holomorphic: bool = ...,
+    halves: bool = ...,
+    plain: Callable[..., Any] | None = ...,
 ) -> Callable[[Callable[P, Any]], Op[P]]: ...
 def op(
     function: Callable[P, Any] | None = None,
@@ -95,6 +99,7 @@ def op(
     gradient: Rule | None = _LATER,
     holomorphic: bool = True,
     halves: bool = False,
+    plain: Callable[..., Any] | None = None,
 ) -> Any:
     """Make a function on arrays an operation that the tape records.
 
@@ -104,7 +109,10 @@ def op(
     rules of an operation on complex numbers follow the convention of the conjugate Wirtinger
     derivative by themselves; otherwise the tape conjugates around them. Where the result is float16
     or bfloat16 the rules get float32, and the tape rounds what they return; with `halves=True` they
-    get the halves, and see to it themselves that their sums are wide.
+    get the halves, and see to it themselves that their sums are wide. With `plain` the keyword-only
+    arguments are options, None where they are not given: a call without them is an operation, of
+    the function `plain`, and costs as much as if there were none; one with them is left to
+    `function`, which composes other operations of the Tensors as they are.
 
     Which arguments are arrays is told by the signature: those annotated as `Array`, `ndarray` or
     `Tensor`, also with `| None`, and as a `Sequence` of them; where none is, all positional-only
@@ -124,7 +132,7 @@ def op(
     """
 
     def make(function: Callable[P, Any]) -> Op[P]:
-        operation = _Operation(function, holomorphic, halves)
+        operation = _Operation(function, holomorphic, halves, plain)
         if gradient is not _LATER:
             operation.gradient_of_all(gradient)
         call: Any = update_wrapper(write_out(operation), function)
@@ -165,12 +173,23 @@ def _arrays_of(signature: inspect.Signature) -> tuple[list[str], list[str]]:
 class _Operation:
     """The function of an operation, its arguments and its rules."""
 
-    def __init__(self, function: Callable[..., Any], holomorphic: bool, halves: bool) -> None:
-        self.function = function
+    def __init__(
+        self,
+        function: Callable[..., Any],
+        holomorphic: bool,
+        halves: bool,
+        plain: Callable[..., Any] | None,
+    ) -> None:
+        self.function = function if plain is None else plain
+        self.with_options = function
         self.name = function.__name__.lstrip("_")  # what errors say
         self.signature = inspect.signature(function)
-        self.names = list(self.signature.parameters)
-        for name, parameter in self.signature.parameters.items():
+        parameters = self.signature.parameters
+        self.options = tuple(
+            name for name, each in parameters.items() if plain and each.kind is each.KEYWORD_ONLY
+        )
+        self.names = [name for name in parameters if name not in self.options]
+        for name, parameter in parameters.items():
             if name in RESERVED or name.startswith("_"):
                 raise TypeError(
                     f"op: {self.name} has an argument named '{name}'; g, y, needed and names with "
@@ -182,7 +201,7 @@ class _Operation:
                     "name each, and take several arrays as one sequence"
                 )
         one, several = _arrays_of(self.signature)
-        self.arrays = frozenset([*one, *several])
+        self.arrays = frozenset([*one, *several]) - {*self.options}
         self.rules = Rules(self.name, self.names, several, holomorphic, halves)
         self.others: dict[str, str] = {}
 

@@ -16,15 +16,21 @@ from ._parts import varying
 Array = Any
 
 
-def bilinear(input_1: Array, input_2: Array, weight: Array, bias: Array | None = None) -> Array:
+def bilinear(
+    input_1: Array, input_2: Array, weight: Array, bias: Array | None = None, *,
+    weight_1: Array | None = None, weight_2: Array | None = None,
+) -> Array:  # fmt: skip
     """Weigh every product of a feature of `input_1` with a feature of `input_2`.
 
         out[..., o] = Σ_ij input_1[..., i] · weight[o, i, j] · input_2[..., j] + bias[o]
+                      + Σ_i input_1[..., i] · weight_1[o, i] + Σ_j input_2[..., j] · weight_2[o, j]
 
     Shapes: `input_1` (..., in1_features), `input_2` (..., in2_features), `weight` (out_features,
-    in1_features, in2_features), `bias` (out_features,) or (1, out_features) or None; the result is
-    (..., out_features). The leading axes of the inputs broadcast, without ever being expanded:
-    (B, T, 1, in1) with (B, 1, T, in2) scores all pairs. Any size may be 0.
+    in1_features, in2_features), `bias` (out_features,) or (1, out_features) or None, the weights of
+    the linear terms `weight_1` (out_features, in1_features) and `weight_2` (out_features,
+    in2_features), or None; the result is (..., out_features). The leading axes of the inputs
+    broadcast, without ever being expanded: (B, T, 1, in1) with (B, 1, T, in2) scores all pairs, and
+    a linear term is computed once for each row of its input. Any size may be 0.
 
     Every dtype works; mixed ones promote as JAX does, and float16 and bfloat16 add up in float32.
     All of JAX's transformations apply, to every order; a complex gradient is JAX's, the conjugate
@@ -37,9 +43,13 @@ def bilinear(input_1: Array, input_2: Array, weight: Array, bias: Array | None =
     >>> lucid.jax.bilinear(jnp.ones((2, 3)), jnp.ones((2, 4)), jnp.ones((5, 3, 4))).shape
     (2, 5)
     """
-    check(input_1, input_2, weight, bias)
+    check(input_1, input_2, weight, bias, weight_1, weight_2)
     given = [input_1, input_2, weight] if bias is None else [input_1, input_2, weight, bias]
-    return _compiled(*map(_array, given))
+    if weight_1 is None and weight_2 is None:
+        return _compiled(*map(_array, given))
+    terms = {"weight_1": weight_1, "weight_2": weight_2}
+    terms = {name: _array(x) for name, x in terms.items() if x is not None}
+    return _compiled(*map(_array, given), **terms)
 
 
 def _array(x: Array) -> Array:
@@ -48,25 +58,29 @@ def _array(x: Array) -> Array:
     return x if convert is None else convert()
 
 
-def _bilinear(*given: Array) -> Array:
-    meshes = [jax.typeof(x).sharding.mesh for x in given]
+def _bilinear(*given: Array, **terms: Array) -> Array:
+    meshes = [jax.typeof(x).sharding.mesh for x in (*given, *terms.values())]
     mesh = next((mesh for mesh in meshes if mesh.explicit_axes), None)
     if mesh is None:
-        return _product(*given)
+        return _product(*given, **terms)
     # Where the types say how arrays are divided, they say it of the result; inside is free.
     divided = jax.sharding.NamedSharding(mesh, _divided(*given[:3]))
-    return jax.sharding.auto_axes(_product, out_sharding=divided)(*given)
+    return jax.sharding.auto_axes(_product, out_sharding=divided)(*given, **terms)
 
 
 _compiled: Any = jax.jit(_bilinear)
 
 
-def _product(*given: Array) -> Array:
-    dtype = jnp.result_type(*given)
+def _product(*given: Array, **terms: Array) -> Array:
+    dtype = jnp.result_type(*given, *terms.values())
     working = jnp.dtype(jnp.int32) if dtype == jnp.bool_ else dtype
+    if terms and dtype in (jnp.float16, jnp.bfloat16):  # which several terms would round, each
+        working = jnp.dtype(jnp.float32)
+    arrays = [*given, *terms.values()]
     if jnp.issubdtype(dtype, jnp.complexfloating):  # JAX knows which parts of gradients are real
-        given = tuple(jnp.asarray(x, dtype) for x in given)
-    input_1, input_2, weight, *bias = varying(*map(jnp.asarray, given))
+        arrays = [jnp.asarray(x, dtype) for x in arrays]
+    input_1, input_2, weight, *others = varying(*map(jnp.asarray, arrays))
+    bias, matrices = others[: len(given) - 3], others[len(given) - 3 :]
     leading = broadcast_shapes(input_1.shape[:-1], input_2.shape[:-1])
     types = (
         jax.ShapeDtypeStruct((*leading, weight.shape[0]), working),
@@ -75,6 +89,10 @@ def _product(*given: Array) -> Array:
     (out,) = contract((None, input_1, input_2, weight), (0,), types)
     if bias:
         out = out + jnp.reshape(bias[0], (weight.shape[0],)).astype(working)
+    inputs = {"weight_1": input_1, "weight_2": input_2}
+    for name, matrix in zip(terms, matrices, strict=True):
+        x = inputs[name]
+        out = out + jnp.einsum("...i,oi->...o", x, matrix, preferred_element_type=working)
     return out.astype(dtype)
 
 

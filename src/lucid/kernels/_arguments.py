@@ -14,9 +14,15 @@ Gradients = tuple[Array, Array, Array]
 ALL: Needed = (True, True, True)
 
 
-def check(input_1: Array, input_2: Array, weight: Array, bias: Array | None) -> None:
+def check(
+    input_1: Array, input_2: Array, weight: Array, bias: Array | None,
+    weight_1: Array | None = None, weight_2: Array | None = None,
+) -> None:  # fmt: skip
     """Raise ShapeError, with the name of the axis, where sizes do not fit; refuse masked arrays."""
-    given = {"input_1": input_1, "input_2": input_2, "weight": weight, "bias": bias}
+    given = {
+        "input_1": input_1, "input_2": input_2, "weight": weight, "bias": bias,
+        "weight_1": weight_1, "weight_2": weight_2,
+    }  # fmt: skip
     for name, array in given.items():
         if type(array) is not np.ndarray:
             plain_array("bilinear", name, array)
@@ -27,6 +33,11 @@ def check(input_1: Array, input_2: Array, weight: Array, bias: Array | None) -> 
             input_2=(input_2, "... in2_features"),
             weight=(weight, "out_features in1_features in2_features"),
         )
+    matrix = (weight, "out_features in1_features in2_features")
+    if weight_1 is not None:
+        bind_axes("bilinear", weight=matrix, weight_1=(weight_1, "out_features in1_features"))
+    if weight_2 is not None:
+        bind_axes("bilinear", weight=matrix, weight_2=(weight_2, "out_features in2_features"))
     if bias is not None:
         out_features = weight.shape[0]
         shape = tuple(bias.shape)

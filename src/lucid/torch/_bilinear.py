@@ -7,23 +7,28 @@ from torch import Tensor
 from torch.overrides import handle_torch_function, has_torch_function_variadic
 
 from .._arrays import Array
+from ..kernels._arguments import check
+from ..kernels._torch import promoted
 from . import _operators as _operators, _recorded
-from ._compute import autocasts, refuse_kinds
+from ._compute import autocasts, no_autocast, refuse_kinds
 
 
 def bilinear(
     input_1: Array = None, input_2: Array = None, weight: Array = None, bias: Array = None,
-    *, input1: Array = None, input2: Array = None,
+    *, weight_1: Array = None, weight_2: Array = None, input1: Array = None, input2: Array = None,
 ) -> Tensor:  # fmt: skip
     """Weigh every product of a feature of `input_1` with a feature of `input_2`, under PyTorch.
 
         out[..., o] = Σ_ij input_1[..., i] · weight[o, i, j] · input_2[..., j] + bias[o]
+                      + Σ_i input_1[..., i] · weight_1[o, i] + Σ_j input_2[..., j] · weight_2[o, j]
 
     Shapes: `input_1` (..., in1_features), `input_2` (..., in2_features), `weight` (out_features,
-    in1_features, in2_features), `bias` (out_features,) or (1, out_features) or None; the result is
-    (..., out_features). Where `torch.nn.functional.bilinear` is defined, this is the same; beyond
-    it, leading axes broadcast, without ever being expanded: (B, T, 1, in1) with (B, 1, T, in2)
-    scores all pairs. `input1` and `input2`, PyTorch's own names, are taken as well.
+    in1_features, in2_features), `bias` (out_features,) or (1, out_features) or None, the weights of
+    the linear terms `weight_1` (out_features, in1_features) and `weight_2` (out_features,
+    in2_features), or None; the result is (..., out_features). Where `torch.nn.functional.bilinear`
+    is defined, this is the same; beyond it, leading axes broadcast, without ever being expanded:
+    (B, T, 1, in1) with (B, 1, T, in2) scores all pairs, and a linear term is computed once for each
+    row of its input. `input1` and `input2`, PyTorch's own names, are taken as well.
 
     Every dtype that PyTorch computes with works, mixed ones promote as elsewhere in PyTorch,
     float16 and bfloat16 add up in float32, and autocast converts the arguments as it does for
@@ -31,7 +36,8 @@ def bilinear(
     PyTorch's autograd records it: derivatives of every order in both directions, `torch.func`,
     `torch.compile`. What is kept for the backward pass are the arguments; beside arguments and
     results a call needs at most 64 MiB on the CPU, and 512 MiB on other devices. On those, halves
-    are multiplied as they are, and `torch.get_float32_matmul_precision()` is followed.
+    are multiplied as they are, and `torch.get_float32_matmul_precision()` is followed. With linear
+    terms halves are copied to float32 on the CPU, so that the sum is rounded once.
 
     Raises ShapeError, with the name of the axis, where sizes do not fit; DTypeError for a tensor
     that is not dense (sparse, nested, quantized, mkldnn) or of a dtype that PyTorch only stores
@@ -45,6 +51,8 @@ def bilinear(
     """
     if input1 is not None or input2 is not None:
         input_1, input_2 = _one_of("1", input_1, input1), _one_of("2", input_2, input2)
+    if weight_1 is not None or weight_2 is not None:
+        return _with_terms(input_1, input_2, weight, bias, weight_1, weight_2)
     if has_torch_function_variadic(input_1, input_2, weight, bias):
         arguments = (input_1, input_2, weight, bias)
         if any(isinstance(each, Tensor) and each.is_nested for each in arguments):
@@ -57,6 +65,36 @@ def bilinear(
     return _recorded.bilinear(input_1, input_2, weight, bias)
 
 
+def _with_terms(*given: Array) -> Tensor:
+    """The form with linear terms, composed: whoever records, traces or divides sees each."""
+    named = dict(zip(("input_1", "input_2", "weight", "bias", *TERMS), given, strict=True))
+    refuse_kinds(**{name: x for name, x in named.items() if isinstance(x, Tensor)})
+    if has_torch_function_variadic(*given):
+        terms = {name: named.pop(name) for name in TERMS}
+        result: Tensor = handle_torch_function(bilinear, given, *named.values(), **terms)
+        return result
+    _recorded.refuse_others(**named)
+    if not torch.compiler.is_dynamo_compiling():  # which would go through every line of it
+        check(*given)
+    given = _autocast(*given)
+    dtype = promoted([x for x in given if x is not None])
+    wide = dtype
+    if dtype == torch.bool:
+        wide = torch.int32
+    elif dtype in (torch.float16, torch.bfloat16) and given[0].is_cpu:
+        wide = torch.float32
+    with no_autocast(given[0]):
+        x1, x2, weight, bias, *matrices = (x if x is None else x.to(wide) for x in given)
+        out = _recorded.bilinear(x1, x2, weight, bias)
+        for x, matrix in zip((x1, x2), matrices, strict=True):
+            if matrix is not None:
+                out = out + x @ matrix.mT
+        return out.to(dtype)
+
+
+TERMS = ("weight_1", "weight_2")
+
+
 def _one_of(which: str, ours: Array, theirs: Array) -> Array:
     """An argument that has two names."""
     if ours is not None and theirs is not None:
@@ -65,6 +103,7 @@ def _one_of(which: str, ours: Array, theirs: Array) -> Array:
 
 
 def _autocast(first: Tensor, *others: Tensor | None) -> tuple[Array, ...]:
+    """The arguments as autocast makes them, where it is on."""
     device = first.device.type
     tensors = (first, *others)
     if not autocasts(device):

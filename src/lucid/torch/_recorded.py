@@ -44,7 +44,7 @@ def bilinear(
         type(x1) in _PLAIN and type(x2) in _PLAIN and type(weight) in _PLAIN
         and (bias is None or type(bias) in _PLAIN)
     ):  # fmt: skip
-        _refuse_others(input_1=x1, input_2=x2, weight=weight, bias=bias)
+        refuse_others(input_1=x1, input_2=x2, weight=weight, bias=bias)
         if torch.compiler.is_exporting() and not each:
             return _compute.written_out(x1, x2, weight, bias)
         return torch.ops.lucid.bilinear(x1, x2, weight, bias, each)
@@ -81,9 +81,9 @@ def gradients(
     return tuple(gradient for gradient in found if gradient is not None)
 
 
-def _refuse_others(**arguments: Any) -> None:
+def refuse_others(**arguments: Any) -> None:
     for name, value in arguments.items():
-        if value is None and name != "bias":
+        if value is None and name in ("input_1", "input_2", "weight"):
             check(*arguments.values())  # which says which axes were expected
         elif value is not None and not isinstance(value, Tensor):
             mixed = mixture("bilinear", arguments) if is_array(value) else None
