@@ -14,6 +14,7 @@ the same rules. What is being exported runs where lucid may not be, and is writt
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterable, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from functools import reduce
@@ -45,6 +46,8 @@ def bilinear(
         and (bias is None or type(bias) in _PLAIN)
     ):  # fmt: skip
         refuse_others(input_1=x1, input_2=x2, weight=weight, bias=bias)
+        if "torch.distributed.tensor" in sys.modules:
+            _know_shardings()
         if torch.compiler.is_exporting() and not each:
             return _compute.written_out(x1, x2, weight, bias)
         return torch.ops.lucid.bilinear(x1, x2, weight, bias, each)
@@ -79,6 +82,13 @@ def gradients(
     # nothing is recorded: autograd wants each gradient in the dtype of its argument
     found = _compute.gradients(*arguments, shape_1, shape_2, needed, each, as_arguments=True)
     return tuple(gradient for gradient in found if gradient is not None)
+
+
+def _know_shardings() -> None:
+    """Tell DTensor how the operators are divided; it is there, and one of its tensors may be."""
+    from ._sharding import register
+
+    register()
 
 
 def refuse_others(**arguments: Any) -> None:
