@@ -83,9 +83,10 @@ def _torch(forms: Callable[[Size], Mapping[str, Function]]) -> Bind:
     import torch.fx.experimental.symbolic_shapes  # or the first gradient of each process does
 
     def bind(size: Size, arrays: Arrays) -> Mapping[str, Form]:
-        plain = [torch.tensor(each) for each in arrays[:3]]
+        dtype = getattr(torch, arrays.x1.dtype.name)
+        plain = [torch.tensor(each.astype(np.float64)).to(dtype) for each in arrays[:3]]
         leaves = [each.detach().requires_grad_() for each in plain]
-        start = torch.tensor(arrays.cotangent)
+        start = torch.tensor(arrays.cotangent.astype(np.float64)).to(dtype)
 
         def form(function: Function) -> Form:
             def forward() -> Any:

@@ -29,7 +29,8 @@ class Setting(NamedTuple):
         return f"{self.dtype}, {self.threads} thread{'s' if self.threads > 1 else ''}"
 
     def is_easier(self, other: Setting) -> bool:
-        return self != other and self.threads >= other.threads and self.dtype <= other.dtype
+        narrower = self.dtype == other.dtype or (self.dtype, other.dtype) == ("float32", "float64")
+        return self != other and self.threads >= other.threads and narrower
 
 
 class Key(NamedTuple):
@@ -125,9 +126,8 @@ class Run:
                 time.sleep(PAUSE)
 
     def _product(self, found: Found, setting: Setting, worker: Worker) -> None:
-        numbers, _ = worker.measure(
-            Task(WARM, setting.dtype, self.seconds, self.limit, thorough=False)
-        )
+        dtype = "float32" if setting.dtype == "bfloat16" else setting.dtype
+        numbers, _ = worker.measure(Task(WARM, dtype, self.seconds, self.limit, thorough=False))
         seconds = min(numbers["forward"], found.products.get(setting, float("inf")))
         found.products[setting] = seconds
 

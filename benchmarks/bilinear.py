@@ -9,6 +9,10 @@ only, into a page of their own; and a few sizes into README.md and the pages tha
 `forward` computes the result. `forward + backward` computes the result and the gradients of both
 inputs and the weight, from a fixed random cotangent; for lucid it includes Tensors and tape. The
 memory is what the process held at most in both, beyond inputs, result and gradients.
+
+    python benchmarks/bilinear.py --dtypes bfloat16 --contenders lucid.torch F.bilinear ...
+
+measures PyTorch's and JAX's contenders in bfloat16, beside the matrix product of float32.
 """
 
 from __future__ import annotations
@@ -51,7 +55,12 @@ def parsed() -> argparse.Namespace:
     add("--write", action="store_true", help="write the page and the picture into docs/")
     add("--sizes", nargs="+", metavar="PART", help="those whose name has one of these, as 64,64→64")
     add("--threads", nargs="+", type=int, default=[1, 2])
-    add("--dtypes", nargs="+", choices=("float32", "float64"), default=["float32", "float64"])
+    add(
+        "--dtypes",
+        nargs="+",
+        choices=("float32", "float64", "bfloat16"),
+        default=["float32", "float64"],
+    )
     add("--contenders", nargs="+", choices=list(PEERS), default=list(PEERS))
     add("--rounds", type=int, default=2)
     add("--seconds", type=float, default=0.1, help="for each number, in each round")

@@ -220,6 +220,36 @@ def _bilinear(x1: Array, x2: Array, weight: Array, bias: Array | None = None) ->
     return out if bias is None else out + bias.reshape(-1)
 
 
+def _scores(x1: Array, x2: Array, weight: Array, bias: Array | None = None) -> Array:
+    """(..., N, O, M)"""
+    scores = _bilinear(x1[..., :, None, :], x2[..., None, :, :], weight, bias)
+    return np.moveaxis(scores, -1, -2)
+
+
+def _log_total(x1: Array, x2: Array, weight: Array, bias: Array | None = None) -> Array:
+    scores = _scores(x1, x2, weight, bias)
+    return np.asarray(np.log(np.sum(np.exp(scores), axis=-1)))
+
+
+def _pairs_loss(x1: Array, x2: Array, weight: Array, target: list[int]) -> Array:
+    scores = np.moveaxis(_scores(x1, x2, weight), -2, 0)
+    losses = [[-math.log(_softmax(row)[t]) for row, t in zip(each.tolist(), target, strict=True)]
+              for each in scores]  # fmt: skip
+    return np.array(np.mean(losses))
+
+
+def _top_pairs(x1: Array, x2: Array, weight: Array, k: int) -> tuple[Array, Array]:
+    scores = _scores(x1, x2, weight)
+    order = np.argsort(-scores, axis=-1, kind="stable")[..., :k]
+    return np.take_along_axis(scores, order, -1), order
+
+
+def _rank_of(x1: Array, x2: Array, weight: Array, target: list[int]) -> Array:
+    scores = _scores(x1, x2, weight)
+    own = np.array([row[:, t] for row, t in zip(scores, target, strict=True)])
+    return np.asarray(1.0 + np.sum(scores > own[..., None], axis=-1))
+
+
 def _running_sum(x: Array, axis: int | None = None, include_initial: bool = False) -> Array:
     moved = np.moveaxis(x, -1 if axis is None else axis, 0)
     sums = list(itertools.accumulate(moved))
@@ -979,6 +1009,18 @@ CASES = [
          ((2, 1, 3), (4, 2), (5, 3, 2), (5,), (5, 3), (5, 2)), complex=True, integer=True,
          empty=((0, 3), (0, 2), (5, 3, 2), (5,), (5, 3), (5, 2)), of=F.bilinear),
     # the other functions of networks; test_losses.py and test_nn.py have the rest
+    Case("bilinear_logsumexp", F.bilinear_logsumexp, _log_total,
+         ((3, 2), (4, 3), (2, 2, 3), (2,)), empty=((0, 2), (4, 3), (2, 2, 3), (2,))),
+    Case("bilinear_cross_entropy", F.bilinear_cross_entropy, _pairs_loss,
+         ((3, 2), (4, 3), (2, 2, 3)), options={"target": [1, 3, 0]}),
+    Case("bilinear_topk", lambda x1, x2, weight, k: F.bilinear_topk(x1, x2, weight, k=k).values,
+         lambda x1, x2, w, k: _top_pairs(x1, x2, w, k)[0], ((3, 2), (4, 3), (2, 2, 3)),
+         options={"k": 2}, of=F.bilinear_topk),
+    Case("bilinear_max", lambda x1, x2, weight: F.bilinear_max(x1, x2, weight).values,
+         lambda x1, x2, w: _top_pairs(x1, x2, w, 1)[0][..., 0],
+         ((3, 2), (4, 3), (2, 2, 3)), of=F.bilinear_max),
+    Case("bilinear_rank", F.bilinear_rank, _rank_of,
+         ((3, 2), (4, 3), (2, 2, 3)), options={"target": [1, 3, 0]}, order=0),
     Case("linear", F.linear, lambda x, w, b: _matmul(x, w.T) + b, ((2, 3, 4), (5, 4), (5,)),
          complex=True, integer=True, empty=((0, 4), (5, 4), (5,))),
     Case("linear: no bias", F.linear, lambda x, w: _matmul(x, w.T), ((4,), (5, 4)), complex=True),

@@ -62,14 +62,14 @@ class Mutant:
         path.write_text(source[:place] + self.new + source[place + len(self.old) :])
 
 
-FORWARD, INPUTS, WEIGHT, PAIRS, LEADING, EXPANDED, LARGE, ELEMENTS, BEYOND = (
+FORWARD, INPUTS, WEIGHT, PAIRS, LEADING, EXPANDED, LARGE, ELEMENTS, BEYOND, HALVES = (
     f"tests/test_native{name}"
     for name in (
         ".py::test_forward", ".py::test_gradients_of_inputs", ".py::test_gradient_of_the_weight",
         "_pairs.py::test_pairs_at_odd_sizes", "_pairs.py::test_leading_axes_that_broadcast",
         "_pairs.py::test_expanded_views", ".py::test_gradients_of_large_inputs",
         "_calls.py::test_a_weight_for_each_element",
-        "_limits.py::test_nothing_is_read_beyond_the_arguments",
+        "_limits.py::test_nothing_is_read_beyond_the_arguments", "_bfloat16.py",
     )
 )  # fmt: skip
 
@@ -183,13 +183,13 @@ MUTANTS = [
            "; j < features_2; ++j", "; j + 1 < features_2; ++j", by(INPUTS, "stream_weight")),
     Mutant("the edge of a tile: one column less", "tile.hpp", "void put(",
            "column < target.columns", "column + 1 < target.columns", by(WEIGHT, "outer_product")),
-    Mutant("transposition: a row of the last columns", "pack.hpp", "void transpose(",
+    Mutant("transposition: a row of the last columns", "pack.hpp", "Real>\nvoid transpose(",
            "for (int r = 0; r < 4; ++r)", "for (int r = 0; r < 3; ++r)", by(FORWARD, "samples_on")),
-    Mutant("transposition: the last row", "pack.hpp", "void transpose(",
+    Mutant("transposition: the last row", "pack.hpp", "Real>\nvoid transpose(",
            "for (; row < rows; ++row)", "for (; row + 1 < rows; ++row)", by(INPUTS, "samples_on")),
     Mutant("a panel of one vector where two are needed", "pack.hpp", "bool wide(",
            "used(p) > lanes<Real>", "used(p) > lanes<Real> + 1", by(WEIGHT, "packed_products")),
-    Mutant("packed products: the end of the last rows", "pack.hpp", "void pack_products(",
+    Mutant("packed products: the end of the last rows", "pack.hpp", "Real>\nvoid pack_products(",
            "for (Index r = 0; r < rows; ++r)", "for (Index r = 0; r + 1 < rows; ++r)",
            by(WEIGHT, "packed_products")),
     Mutant("packed weight: the end of the last rows", "pack.hpp", "void pack_by_feature(",
@@ -236,6 +236,22 @@ MUTANTS = [
            "turned = d_weight && c.is_exchanged;", "turned = false;", (PAIRS,)),
     Mutant("pairs: copies of the second gradient are not added up", "pairs.hpp", "",
            "row = 0; second_copies && row <", "row = 0; false && row <", (PAIRS,)),
+    # bfloat16
+    Mutant("pairs of bfloat16: only the first of both is multiplied", "vector.hpp",
+           "takes denormal numbers", "d += from_bits(both & 0xffff0000)",
+           "if (false) d += from_bits(both & 0xffff0000)", by(HALVES, "forward")),
+    Mutant("pairs of bfloat16: the row after the last one", "pack.hpp", "struct Rows<BFloat16>",
+           "has_next ? low |", "true ? low |", by(HALVES, "forward")),
+    Mutant("pairs of bfloat16: rows of W beside each other", "pack.hpp", "void pack_by_feature(",
+           "features_1 * features_2, o + 1", "features_2, o + 1", by(HALVES, "inputs")),
+    Mutant("pairs of products: the second has the first one's g", "pack.hpp", "The same in pairs",
+           "g[n + 1] * load(", "g[n] * load(", by(HALVES, "weight")),
+    Mutant("pairs of products: cut off, not rounded", "vector.hpp", "Vector<Pair> rounded(",
+           "bits + 0x7fff + (bits >> 16 & 1)", "bits", by(HALVES, "roundings")),
+    Mutant("bfloat16: all blocks of gradients are the first", "bfloat16.cpp", "",
+           "from(x2, n), weight", "from(x2, 0), weight", by(HALVES, "inputs")),
+    Mutant("bfloat16: every range of outputs has the first g", "weight_gradient.hpp", "",
+           "part.g.data += some.begin;", "", by(HALVES, "weight")),
     # bias
     Mutant("contract: the first output's bias for all", "contract.hpp", "bool contract_part(",
            "c.bias[o]", "c.bias[begin]", by(FORWARD, "samples_on")),
@@ -270,9 +286,9 @@ MUTANTS = [
            "if (!reads) factor.data = nullptr;", "", (BEYOND,)),
     # a weight for each element
     Mutant("elements: the first one again and again", "module.cpp", "void advance(",
-           "numbers * (", "0 * (", (ELEMENTS,)),
+           "numbers * size_of", "0 * size_of", (ELEMENTS,)),
     Mutant("elements: as far apart in float64 as in float32", "module.cpp", "void advance(",
-           "? 4 : 8", "? 4 : 4", (ELEMENTS,)),
+           "size_of(view.type)", "4", (ELEMENTS,)),
     Mutant("elements: steps of the axes before", "module.cpp", "struct Elements {",
            "view.steps[axis] = view.steps[axis + 1];", "view.steps[axis] = view.steps[axis];",
            (ELEMENTS,)),

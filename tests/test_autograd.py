@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 import gc
+import tracemalloc
 from collections import OrderedDict, namedtuple
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -250,6 +251,51 @@ def test_what_a_value_does_not_depend_on_has_the_gradient_zero() -> None:
 def test_arrays_and_floats_are_differentiated_in_too() -> None:
     gradient = value_and_grad(lambda x: x["a"] * x["b"].sum())({"a": 2.0, "b": np.ones(2)})[1]
     same(gradient, {"a": np.float32(2.0), "b": np.array([2.0, 2.0])})
+
+
+def peak(function: Callable[[], Any]) -> tuple[Any, int]:
+    """A result, and how many bytes were there at most while it was computed."""
+    gc.collect()
+    tracemalloc.start()
+    try:
+        return function(), tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+
+
+def test_beside_the_result_a_hessian_needs_memory_for_some_rows() -> None:
+    n = 400
+    x, matrix = {"a": Tensor(values(n // 2)), "b": Tensor(values(n // 2, seed=1))}, values(20, n)
+
+    def function(x: Any) -> Any:
+        return lucid.logsumexp(lucid.matmul(matrix, lucid.concat([x["a"], x["b"]])))
+
+    row, result = 8 * n, 8 * n * n
+    hessian(function)(x)  # what is made once
+    found, held = peak(lambda: hessian(function)(x))
+    assert found["a"]["b"].shape == (n // 2, n // 2)
+    assert result < held < result + 120 * row  # the graph has the matrix, of 20 rows
+    found, held = peak(lambda: jacobian(lambda x: lucid.tanh(x["a"]) * lucid.sum(x["b"]))(x))
+    assert result / 2 < held < result / 2 + 30 * row
+
+
+def test_rows_of_a_hessian_one_at_a_time_hold_no_memory() -> None:
+    n = 400
+    x, matrix = Tensor(values(n)), values(20, n)
+
+    def function(x: Any) -> Any:
+        return lucid.logsumexp(lucid.matmul(matrix, x))
+
+    _, pull_back = vjp(lambda x: value_and_grad(function)(x)[1], x)
+    whole = hessian(function)(x)
+
+    def all_rows() -> None:
+        for k in range(n):
+            (row,) = pull_back(lucid.asarray(np.eye(1, n, k)[0]))
+            same(row, whole[k].numpy())
+
+    all_rows()
+    assert peak(all_rows)[1] < 120 * 8 * n
 
 
 def test_an_empty_output_or_input_has_an_empty_jacobian() -> None:

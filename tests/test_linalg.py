@@ -258,6 +258,20 @@ def test_equal_singular_values_together_have_a_derivative(
     gradcheck(lambda x: linalg.matrix_norm(x, ord="nuc"), [matrix], order=2, every_element=True)
 
 
+def test_what_to_compute_instead_has_every_derivative_at_equal_eigenvalues() -> None:
+    def root(x: Any) -> Any:  # E. Denman and A. Beavers, 1976
+        y, z = x, np.eye(3)
+        for _ in range(8):
+            y, z = (y + linalg.inv(z)) / 2, (z + linalg.inv(y)) / 2
+        return y
+
+    for values in ([1.0, 1.0, 1.0], [2.0, 0.5, 0.5]):
+        basis = ROTATION[:3, :3] + np.eye(3)
+        x = np.linalg.solve(basis, np.diag(values) @ basis)
+        assert_same(lucid.matmul(root(x), root(x)), x, rtol=1e-12, atol=1e-12)
+        gradcheck(root, [x], order=2, every_element=True)
+
+
 def test_a_rank_that_is_not_full_gives_finite_gradients() -> None:
     for shape in ((3, 3), (4, 3), (3, 4)):
         for rank in (0, 1, 2):

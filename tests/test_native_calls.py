@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 import signal
 import subprocess
@@ -72,6 +73,37 @@ def test_an_input_given_by_its_shape() -> None:
     assert compiled.gradients(g, (20, -5), x2, weight, (True, False, False)) is None
     assert compiled.gradients(g, (20, 1 << 70), x2, weight, (True, False, False)) is None
     assert compiled.gradients(g, ("a", 5), x2, weight, (True, False, False)) is None
+
+
+@pytest.mark.usefixtures("instruction_set")
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize(
+    ("leading", "outputs"),
+    [
+        *itertools.product([(1,), (7,), (3, 5), (200,), (70, 61)], [1, 2, 5, 31, 64, 100]),
+        ((100_003,), 31), ((1_100_001,), 2), ((2_200_001,), 1), ((3,), 1_000_000),
+    ],
+    ids=str,
+)  # fmt: skip
+def test_the_gradient_of_the_bias(leading: Any, outputs: int, dtype: str) -> None:
+    g = np.random.default_rng(0).standard_normal((*leading, outputs)).astype(dtype)
+    x = np.ones((*leading, 1), dtype)
+    needed = (False, True, False, True)
+    *_, found = compiled.gradients(g, x, x, np.ones((outputs, 1, 1), dtype), needed)
+    axes = tuple(range(g.ndim - 1))
+    right, magnitude = g.astype(np.float64).sum(axes), np.abs(g).astype(np.float64).sum(axes)
+    # 64 numbers at most are added up in the type itself, the rest in double
+    assert (np.abs(found - right) <= 64 * np.finfo(dtype).eps * magnitude / 4).all()
+    again = compiled.gradients(g, x, x, np.ones((outputs, 1, 1), dtype), needed)[3]
+    assert (again == found).all()
+
+
+def test_the_bias_of_rows_apart_is_left_to_the_caller() -> None:
+    x1, x2, weight, _, g = arguments((20, 5, 6, 7), np.float32)
+    found = compiled.gradients(rows_apart(g, 1, 2), x1, x2, weight, (True, True, True, True))
+    assert found[3] is None
+    assert len(compiled.gradients(g, x1, x2, weight, (True, True, True, False))) == 4
+    assert len(compiled.gradients(g, x1, x2, weight, ALL)) == 3
 
 
 def test_a_weight_for_each_element() -> None:

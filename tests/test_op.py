@@ -437,13 +437,13 @@ def test_a_rule_that_asks_for_an_unknown_name() -> None:
         odd(leaf(1.0))
 
 
-@pytest.mark.parametrize("name", ["g", "y", "needed", "_hidden"])
+@pytest.mark.parametrize("name", ["g", "y", "kept", "needed", "_hidden"])
 def test_reserved_names_of_arguments_are_refused(name: str) -> None:
     scope: dict[str, Any] = {}
     exec(f"def strange({name}): return {name}", scope)  # noqa: S102
     message = (
-        f"^op: strange has an argument named '{name}'; g, y, needed and names with a leading "
-        "underscore have a meaning of their own, choose another$"
+        f"^op: strange has an argument named '{name}'; g, y, kept, needed and names with a "
+        "leading underscore have a meaning of their own, choose another$"
     )
     with pytest.raises(TypeError, match=message):
         lucid.op(scope["strange"])

@@ -431,6 +431,15 @@ def test_pow_at_0() -> None:
     assert gradient_of(lambda x: x**2, [0.0, -3.0]) == [[0.0, -6.0]]
 
 
+def test_the_power_0_has_every_derivative() -> None:
+    # d/dx2 of x2 · x1 ** (x2 - 1) is 1 / x1 where x2 = 0
+    base, exponent = np.array([[0.5], [2.0], [3.0]]), np.array([0.0, 2.0, -1.0, 0.0])
+    gradcheck(lucid.pow, [base, exponent], order=3, every_element=True)
+    gradcheck(lucid.pow, [base + 1j, exponent + 0j], order=2, every_element=True)
+    for smallest in (0.0, 5e-324):
+        assert gradient_of(lucid.pow, smallest, 0.0)[0] == 0.0
+
+
 def test_a_number_to_the_power_of_a_tensor_leaves_arrays_in_the_graph() -> None:
     x = Tensor([1.0, 2.0], requires_grad=True)
     assert isinstance(lucid.grad(2.0**x, x)._array, np.ndarray)
@@ -440,6 +449,21 @@ def test_prod_has_a_gradient_at_zeros() -> None:
     assert gradient_of(lucid.prod, [2.0, 0.0, 3.0]) == [[0.0, 6.0, 0.0]]
     assert gradient_of(lucid.prod, [2.0, 0.0, 0.0]) == [[0.0, 0.0, 0.0]]
     gradcheck(lucid.prod, [np.array([[2.0, 0.0, 3.0], [0.0, 0.0, 5.0]])], order=3)
+
+
+def test_the_gradient_of_prod_keeps_its_digits() -> None:
+    x = np.array([[0.5, 3.0, -2.0, 1.5], [1e-8, 1.0, 2.0, 3.0], [1e-300, 1e-200, 1e200, 7.0]])
+    others = [[np.prod(np.delete(row, k)) for k in range(4)] for row in x]
+    for rows in (x[:2], x):  # divided, and not
+        found = gradient_of(lambda x: lucid.prod(x, axis=-1), rows)[0]
+        assert_same(np.array(found), np.array(others[: len(rows)]), rtol=1e-14)
+    small = Tensor([1e-20, 1.0, 1.0], requires_grad=True, dtype=lucid.float64)
+    slope = lucid.grad(lucid.prod(small), small, create_graph=True)
+    assert lucid.grad(slope[0], small).tolist() == [0.0, 1.0, 1.0]
+    half = Tensor(np.array([2.0, 3.0, 0.1], np.float16), requires_grad=True)
+    product = np.float16(0.1).astype(np.float32)
+    expected = np.array([3 * product, 2 * product, 6.0], np.float32).astype(np.float16)
+    assert_same(lucid.grad(lucid.prod(half), half), expected, rtol=0)
 
 
 @pytest.mark.parametrize("zeros", [(), (0,), (1,), (3,), (0, 3), (0, 1, 2), (0, 1, 2, 3)])

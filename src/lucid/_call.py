@@ -50,8 +50,15 @@ argument k requires a gradient:
         return tensor
 
 Where the signature has a `dtype`, a call that gives one ends in `finish` too, because the result
-may be integers, which have no gradient. Where the operation has options, the first line asks
-whether one of them is given, and then leaves the call to the function that has them.
+may be integers, which have no gradient. An operation that keeps something of its work for its rules
+has, in the place of `y = function(x1, x2)`,
+
+            if tracked and mode.recording:
+                y, kept = keeping(tracked, x1, x2)
+            else:
+                y, kept = function(x1, x2), None
+
+and `kept` behind `y` in `values`.
 """
 
 from __future__ import annotations
@@ -74,8 +81,8 @@ class Operation(Protocol):
     """What a call needs: the function, and what is done beside the hot path."""
 
     function: Callable[..., Any]
-    with_options: Callable[..., Any]
-    options: tuple[str, ...]
+    keeping: Callable[..., Any] | None
+    keywords: Callable[..., Any] | None
     signature: inspect.Signature
     rules: Rules
 
@@ -85,7 +92,7 @@ class Operation(Protocol):
     ) -> tuple[tuple[Any, ...], Callable[..., Any], Callable[[Any], Any]]: ...
     def explain(self, error: Exception, arguments: tuple[Any, ...]) -> Exception: ...
     def finish(
-        self, y: Any, tracked: int, places: tuple[Any, ...], arguments: tuple[Any, ...]
+        self, y: Any, tracked: int, places: tuple[Any, ...], arguments: tuple[Any, ...], *kept: Any
     ) -> Any: ...
 
 
@@ -119,16 +126,28 @@ _REFUSAL = """
             raise no_keyword(function.__name__, foreign__)
 """
 
-_OPTIONS = """
-        if not {options} is None:
-            return with_options({values}, {given})"""
+_ELSEWHERE = """
+        if others__:
+            return keywords({passed}, **others__)
+"""
+
+_COMPUTE = """
+            y = function({passed})
+"""
+
+_COMPUTE_AND_KEEP = """
+            if tracked and mode.recording:
+                y, kept = keeping(tracked, {passed})
+            else:
+                y, kept = function({passed}), None
+"""
 
 _CALL = """
 def build(
-    function, with_options, defaults, savings, make_saving, convert_lists, without_tensors, explain,
-    finish,
+    function, keeping, keywords, defaults, savings, make_saving, convert_lists, without_tensors,
+    explain, finish,
 ):
-    def operation({parameters}):{options}
+    def operation({parameters}):
         tracked = 0
         has_tensor = has_list = False
 {unwrap}
@@ -138,16 +157,16 @@ def build(
         if has_list:
             {values}, = convert_lists({values})
         try:
-            y = function({passed})
+{compute}
         except Exception as error:
             raise explain(error, ({values},)) from None
         if anomaly.watching or y.__class__ not in array_types{chosen_dtype}:
-            return finish(y, tracked, ({places},), ({values},))
+            return finish(y, tracked, ({places},), ({values},){kept})
         place = None
         if tracked and mode.recording:
             saving = savings.get(tracked) or make_saving(tracked)
             if saving.rules:
-                values = ({values}, y)
+                values = ({values}, y{kept})
                 if saving.facts:
                     values = saving.with_facts(values)
                 place = Node(saving, ({places},), saving.pick(values), y.shape, y.dtype)
@@ -207,11 +226,13 @@ def write_out(operation: Operation) -> Callable[..., Any]:
             (name, each.kind, each.default is each.empty, name in sequences)
             for name, each in parameters.items()
         ),
-        operation.options,
+        operation.keeping is not None,
+        operation.keywords is not None,
     )
     return build(
         operation.function,
-        operation.with_options,
+        operation.keeping,
+        operation.keywords,
         {name: parameter.default for name, parameter in parameters.items()},
         operation.rules.savings,
         operation.rules.saving,
@@ -224,10 +245,10 @@ def write_out(operation: Operation) -> Callable[..., Any]:
 
 @cache
 def _builder(
-    arguments: tuple[_Argument, ...], options: tuple[str, ...]
+    arguments: tuple[_Argument, ...], keeps: bool, has_others: bool
 ) -> Callable[..., Callable[..., Any]]:
     """The compiled text; operations with the same arguments share it."""
-    source = _text(arguments, options)
+    source = _text(arguments, keeps, has_others)
     filename = f"<lucid operation {hash(source):x}>"
     linecache.cache[filename] = (len(source), None, source.splitlines(True), filename)
     made: dict[str, Any] = {}
@@ -236,22 +257,21 @@ def _builder(
     return builder
 
 
-def _text(arguments: tuple[_Argument, ...], options: tuple[str, ...]) -> str:
-    bare, refusal = _bare(arguments), ""
-    arguments = tuple(argument for argument in arguments if argument[0] not in options)
+def _text(arguments: tuple[_Argument, ...], keeps: bool, has_others: bool) -> str:
     names = [name for name, *_ in arguments]
+    bare, refusal = _bare(arguments), ""
+    if has_others:
+        bare.append(inspect.Parameter("others__", inspect.Parameter.VAR_KEYWORD))
+        refusal = _ELSEWHERE.format(passed=", ".join(names))
     if {"axis", "axes"} & set(names):  # who knows other names for them is told ours
         bare.append(inspect.Parameter("foreign__", inspect.Parameter.VAR_KEYWORD))
         refusal = _REFUSAL
+    passed = ", ".join(
+        f"{name}={name}" if kind == inspect.Parameter.KEYWORD_ONLY else name
+        for name, kind, *_ in arguments
+    )
     return _CALL.format(
         parameters=str(inspect.Signature(bare))[1:-1],
-        options=_OPTIONS.format(
-            options=" is ".join(options),
-            values=", ".join(names),
-            given=", ".join(f"{name}={name}" for name in options),
-        )
-        if options
-        else "",
         unwrap=refusal
         + "".join(
             (_SEQUENCE if is_sequence else _ARGUMENT).format(
@@ -262,10 +282,9 @@ def _text(arguments: tuple[_Argument, ...], options: tuple[str, ...]) -> str:
         values=", ".join(names),
         places=", ".join(f"_{name}" for name in names),
         chosen_dtype=" or dtype is not None" if "dtype" in names else "",
-        passed=", ".join(
-            f"{name}={name}" if kind == inspect.Parameter.KEYWORD_ONLY else name
-            for name, kind, *_ in arguments
-        ),
+        passed=passed,
+        compute=(_COMPUTE_AND_KEEP if keeps else _COMPUTE).format(passed=passed),
+        kept=", kept" if keeps else "",
     )
 
 

@@ -90,8 +90,15 @@ def op(
     gradient: Rule | None = ...,
     holomorphic: bool = ...,
     halves: bool = ...,
-    plain: Callable[..., Any] | None = ...,
+    keeping: Callable[..., tuple[Any, Any]] | None = ...,
 ) -> Callable[[Callable[P, Any]], Op[P]]: ...
+@overload
+def op(
+    *,
+    keywords: Callable[P, Any],
+    halves: bool = ...,
+    keeping: Callable[..., tuple[Any, Any]] | None = ...,
+) -> Callable[[Callable[..., Any]], Op[P]]: ...
 def op(
     function: Callable[P, Any] | None = None,
     /,
@@ -99,7 +106,8 @@ def op(
     gradient: Rule | None = _LATER,
     holomorphic: bool = True,
     halves: bool = False,
-    plain: Callable[..., Any] | None = None,
+    keeping: Callable[..., tuple[Any, Any]] | None = None,
+    keywords: Callable[..., Any] | None = None,
 ) -> Any:
     """Make a function on arrays an operation that the tape records.
 
@@ -109,17 +117,19 @@ def op(
     rules of an operation on complex numbers follow the convention of the conjugate Wirtinger
     derivative by themselves; otherwise the tape conjugates around them. Where the result is float16
     or bfloat16 the rules get float32, and the tape rounds what they return; with `halves=True` they
-    get the halves, and see to it themselves that their sums are wide. With `plain` the keyword-only
-    arguments are options, None where they are not given: a call without them is an operation, of
-    the function `plain`, and costs as much as if there were none; one with them is left to
-    `function`, which composes other operations of the Tensors as they are.
+    get the halves, and see to it themselves that their sums are wide. `keeping` takes the place of
+    `function` where gradients will be asked for: it gets a number whose bit k says that argument k
+    requires one, then the arguments, and returns the result and what a rule that asks for `kept` is
+    to be given, such as a product that the rule would compute again; it may be None. A call
+    with an argument by a name that `function` does not have is one of the function `keywords`,
+    whose signature users see.
 
     Which arguments are arrays is told by the signature: those annotated as `Array`, `ndarray` or
     `Tensor`, also with `| None`, and as a `Sequence` of them; where none is, all positional-only
     ones, or else all without a default.
 
-    Raises TypeError for an argument named `g`, `y` or `needed`, for a variable number of them, and
-    for `gradient` where several arguments are arrays.
+    Raises TypeError for an argument named `g`, `y`, `kept` or `needed`, for a variable number of
+    them, and for `gradient` where several arguments are arrays.
 
     >>> import lucid
     >>> @lucid.op(gradient=lambda g, x: 3 * g * x ** 2)
@@ -132,10 +142,12 @@ def op(
     """
 
     def make(function: Callable[P, Any]) -> Op[P]:
-        operation = _Operation(function, holomorphic, halves, plain)
+        operation = _Operation(function, holomorphic, halves, keeping, keywords)
         if gradient is not _LATER:
             operation.gradient_of_all(gradient)
         call: Any = update_wrapper(write_out(operation), function)
+        if keywords is not None:
+            call.__signature__ = inspect.signature(keywords)
         call.gradient = operation.gradient
         call.gradients = operation.gradients
         call.hand_over = operation.hand_over
@@ -174,26 +186,21 @@ class _Operation:
     """The function of an operation, its arguments and its rules."""
 
     def __init__(
-        self,
-        function: Callable[..., Any],
-        holomorphic: bool,
-        halves: bool,
-        plain: Callable[..., Any] | None,
-    ) -> None:
-        self.function = function if plain is None else plain
-        self.with_options = function
+        self, function: Callable[..., Any], holomorphic: bool, halves: bool,
+        keeping: Callable[..., tuple[Any, Any]] | None,
+        keywords: Callable[..., Any] | None,
+    ) -> None:  # fmt: skip
+        self.function = function
+        self.keeping = keeping
         self.name = function.__name__.lstrip("_")  # what errors say
+        self.keywords = keywords
         self.signature = inspect.signature(function)
-        parameters = self.signature.parameters
-        self.options = tuple(
-            name for name, each in parameters.items() if plain and each.kind is each.KEYWORD_ONLY
-        )
-        self.names = [name for name in parameters if name not in self.options]
-        for name, parameter in parameters.items():
+        self.names = list(self.signature.parameters)
+        for name, parameter in self.signature.parameters.items():
             if name in RESERVED or name.startswith("_"):
                 raise TypeError(
-                    f"op: {self.name} has an argument named '{name}'; g, y, needed and names with "
-                    "a leading underscore have a meaning of their own, choose another"
+                    f"op: {self.name} has an argument named '{name}'; g, y, kept, needed and names "
+                    "with a leading underscore have a meaning of their own, choose another"
                 )
             if parameter.kind in (parameter.VAR_POSITIONAL, parameter.VAR_KEYWORD):
                 raise TypeError(
@@ -201,8 +208,8 @@ class _Operation:
                     "name each, and take several arrays as one sequence"
                 )
         one, several = _arrays_of(self.signature)
-        self.arrays = frozenset([*one, *several]) - {*self.options}
-        self.rules = Rules(self.name, self.names, several, holomorphic, halves)
+        self.arrays = frozenset([*one, *several])
+        self.rules = Rules(self.name, self.names, several, holomorphic, halves, keeping is not None)
         self.others: dict[str, str] = {}
 
     def gradient(self, **rules: Rule | None) -> None:
@@ -332,7 +339,7 @@ class _Operation:
         return error
 
     def finish(
-        self, y: Any, tracked: int, places: tuple[Any, ...], arguments: tuple[Any, ...]
+        self, y: Any, tracked: int, places: tuple[Any, ...], arguments: tuple[Any, ...], *kept: Any
     ) -> Any:
         """The end of a call with several outputs, of a chosen dtype, with no array, or watched."""
         several = isinstance(y, tuple)
@@ -349,7 +356,7 @@ class _Operation:
         differentiable = any(is_differentiable(part.dtype) for part in outputs)
         if not (tracked and mode.recording and saving.rules and differentiable):
             return _as_tensors(y)
-        saved = saving.pick(saving.with_facts((*arguments, y)))
+        saved = saving.pick(saving.with_facts((*arguments, y, *kept)))
         if several:
             shapes = tuple(part.shape for part in y)
             node = Node(saving, places, saved, shapes, tuple(part.dtype for part in y))

@@ -1,9 +1,9 @@
 """The gradient rules of an operation, and what a call saves for them.
 
-A rule asks by the names in its signature for what it needs: `g` is the gradient of the output,
-`y` the output, `needed` says which of several gradients are wanted, `x_shape` and `x_dtype` are
-those of the argument x, and every other name is an argument of the operation. Only what the needed
-rules name is kept alive until the backward pass.
+A rule asks by the names in its signature for what it needs: `g` is the gradient of the output, `y`
+the output, `kept` what the operation has kept for it, `needed` says which of several gradients are
+wanted, `x_shape` and `x_dtype` are those of the argument x, and every other name is an argument of
+the operation. Only what the needed rules name is kept alive until the backward pass.
 
 The tape knows nothing of this: to it a rule is what has `run(places, given, useful)` and gives
 pairs of a place and the gradient there.
@@ -24,7 +24,7 @@ from ._recording import mode
 Rule = Callable[..., Any]
 Pairs = Iterable[tuple[Any, Any]]  # places, and the gradients there
 
-RESERVED = ("g", "y", "needed")
+RESERVED = ("g", "y", "kept", "needed")
 
 
 class Rules:
@@ -37,8 +37,10 @@ class Rules:
         sequences: Iterable[str],
         conjugates: bool,
         halves: bool,
+        keeps: bool,
     ) -> None:
         self.operation = operation
+        self.results = ("y", "kept") if keeps else ("y",)
         self.arguments = arguments
         self.sequences = frozenset(sequences)
         self.conjugates = conjugates  # the tape conjugates around them
@@ -110,7 +112,7 @@ class Saving:
         self.operation = registered.operation
         self.conjugates = registered.conjugates
         self.halves = registered.halves
-        self.facts, known = self._resolve(arguments, needs)
+        self.facts, known = self._resolve(arguments, registered.results, needs)
         self.pick = _picker([known.index(need) for need in needs])
         # where a saved value stood: the argument's number, -1 for the output, None for neither
         self.origins = [
@@ -137,10 +139,10 @@ class Saving:
         return (*values, *[read(values[k]) for k, read in self.facts])
 
     def _resolve(
-        self, arguments: Sequence[str], needs: list[str]
+        self, arguments: Sequence[str], results: Sequence[str], needs: list[str]
     ) -> tuple[list[tuple[int, Callable[[Any], Any]]], list[str]]:
         """How to read the shapes and dtypes asked for; the names of all that a call can save."""
-        known = [*arguments, "y"]
+        known = [*arguments, *results]
         facts = []
         for need in needs:
             argument, _, attribute = need.rpartition("_")
@@ -148,8 +150,9 @@ class Saving:
                 continue
             if argument not in arguments or attribute not in _FACTS:
                 raise GraphError(
-                    f"{self.operation}: a gradient rule asks for '{need}', which is neither g, y, "
-                    f"needed, an argument ({', '.join(arguments)}), nor its _shape or _dtype"
+                    f"{self.operation}: a gradient rule asks for '{need}', which is neither g, "
+                    f"{', '.join(results)}, needed, an argument ({', '.join(arguments)}), nor its "
+                    "_shape or _dtype"
                 )
             facts.append((arguments.index(argument), _FACTS[attribute]))
             known.append(need)
@@ -187,7 +190,7 @@ class JointRule:
     It is told which are `needed`, and gets None for what is saved for the others alone.
     """
 
-    __slots__ = ("argument", "needed", "operation", "order", "pick", "rule")
+    __slots__ = ("all_needed", "argument", "needed", "operation", "order", "pick", "rule")
 
     def __init__(
         self,
@@ -197,12 +200,14 @@ class JointRule:
         pick: Callable[[Sequence[Any]], tuple[Any, ...]],
         needed: Callable[..., tuple[bool, ...]],
         given: list[str],
+        count: int = 0,  # of gradients, if it is always the same
     ) -> None:
         self.operation = operation
         self.argument = argument
         self.rule = rule
         self.pick = pick
         self.needed = needed
+        self.all_needed = needed(*[True] * count) if count else ()
         # what it asks for, among what is given, `needed` and None for what was not saved
         known = [*given, "needed"]
         self.order = _picker(
@@ -211,11 +216,15 @@ class JointRule:
 
     def run(self, places: Sequence[Any], given: tuple[Any, ...], useful: set[Any]) -> Pairs:
         mine = self.pick(places)
-        wanted = [place in useful for place in mine]
-        if True not in wanted:
-            return ()
+        if useful.issuperset(mine):  # what is nearly always so
+            wanted, needed = None, self.all_needed or self.needed(*[True] * len(mine))
+        else:
+            wanted = [place in useful for place in mine]
+            if True not in wanted:
+                return ()
+            needed = self.needed(*wanted)
         try:
-            gradients = self.rule(*self.order((*given, self.needed(*wanted), None)))
+            gradients = self.rule(*self.order((*given, needed, None)))
         except Exception as error:
             _tell(error, self)
             raise
@@ -227,7 +236,7 @@ class JointRule:
                 "expected a gradient or None for each"
             )
         pairs = zip(mine, gradients, strict=True)
-        return pairs if False not in wanted else compress(pairs, wanted)
+        return pairs if wanted is None else compress(pairs, wanted)
 
 
 class NoRule:
@@ -258,7 +267,7 @@ def _of_arguments(registered: Rules, given: list[str]) -> JointRule:
     pick = _picker([registered.arguments.index(name) for name in needs])
     needed: Any = namedtuple("Needed", needs)  # type: ignore[misc] # noqa: PYI024
     argument = ", ".join(map(repr, needs))
-    return JointRule(registered.operation, argument, rule, pick, needed, given)
+    return JointRule(registered.operation, argument, rule, pick, needed, given, len(needs))
 
 
 def _of_a_sequence(

@@ -197,7 +197,7 @@ def _propagate(
     for place, gradient in roots:
         before = gradients.get(place)
         gradients[place] = gradient if before is None else _sum(before, gradient)
-    order, useful = _youngest_first(gradients, targets)
+    order, leaves, useful = _youngest_first(gradients, targets)
     results: dict[Place, Any] = {}
     for place in order:
         g: Any = gradients.pop(place, None)
@@ -222,28 +222,37 @@ def _propagate(
             parts = gradients.setdefault(node, [None] * len(node.shape))
             before = parts[place.index]
             parts[place.index] = g if before is None else _sum(before, g)
-        elif targets is None:
-            results[place] = g
+    for leaf in leaves:
+        g = gradients.get(leaf)
+        if g is None:
+            continue
+        dtype = leaf.dtype
+        if dtype is not _FLOAT32 and dtype is not _FLOAT64:
+            g = converted(g, dtype)
+        results[leaf] = g if leaf.hooks is None else _run_hooks(leaf, leaf.hooks, g)
     return results
 
 
 def _youngest_first(
     roots: Iterable[Place], targets: frozenset[Place] | None
-) -> tuple[list[Place], set[Place]]:
-    """All places on the way from the roots to what is wanted, in the order of the walk back."""
+) -> tuple[list[Place], list[Leaf], set[Place]]:
+    """All places on the way from the roots to what is wanted, in the order of the walk back.
+
+    Leaves, where no targets are named, come apart: nothing goes on from them.
+    """
     # the walk ends at leaves; with targets also at what is no younger than all of them
     oldest = -1 if targets is None else min([place._birth for place in targets], default=0)
 
-    found: set[Place] = set(roots)
+    found: set[Any] = set(roots)
     waiting = list(found)
+    leaves: list[Leaf] = []
     everything = True  # leads to what is wanted
     while waiting:
         place = waiting.pop()
-        if targets is None:
-            if type(place) is Leaf:
-                everything = everything and place.wanted()
-                continue
-        elif type(place) is Leaf or place._birth <= oldest:
+        if type(place) is Leaf and targets is None:  # a root, or of a sequence
+            leaves.append(place)
+            continue
+        if targets is not None and (type(place) is Leaf or place._birth <= oldest):
             everything = everything and place in targets
             continue
         if type(place) is Node and place.saved is None:
@@ -259,12 +268,20 @@ def _youngest_first(
                 waiting += fresh
             elif source is not None and source not in found:
                 found.add(source)
-                waiting.append(source)
-    order = sorted(found, key=_by_birth, reverse=True)
+                if type(source) is Leaf and targets is None:
+                    leaves.append(source)
+                else:
+                    waiting.append(source)
+    for leaf in leaves:
+        owner = leaf.owner()  # as in `wanted`, without a call
+        if owner is None or owner._node is not leaf:
+            everything = False
+    order = sorted(found.difference(leaves), key=_by_birth, reverse=True)
     if not everything:
-        found = _leading_to(targets, order)
+        found = _leading_to(targets, [*order, *leaves])
         order = [place for place in order if place in found]
-    return order, found
+        leaves = [leaf for leaf in leaves if leaf in found]
+    return order, leaves, found
 
 
 def _leading_to(targets: frozenset[Place] | None, order: list[Place]) -> set[Place]:
@@ -305,6 +322,7 @@ def _apply_rules(
     given = (g, *(_on_tape(node) if create_graph else node.saved or ()))
     if widen:
         given = widened(given)
+    careful = conjugate or create_graph or _anomaly.watching
     for rule in saving.rules:
         try:
             found = rule.run(node.inputs, given, useful)
@@ -313,6 +331,15 @@ def _apply_rules(
             raise
         for place, gradient in found:
             if gradient is None:
+                continue
+            if (  # what is nearly always so
+                type(gradient) is np.ndarray
+                and gradient.dtype is place.dtype
+                and gradient.shape == place.shape
+                and place not in gradients
+                and not careful
+            ):
+                gradients[place] = gradient
                 continue
             if conjugate:
                 gradient = _conjugated(gradient)
@@ -417,13 +444,19 @@ def _run_hooks(place: Place, hooks: Hooks, gradient: Any) -> Any:
     return tensor if recorded else tensor._array
 
 
-def accumulate(leaf: Place, gradient: Any) -> None:
-    """Add a gradient to the `.grad` of a leaf's Tensor, safely from several threads."""
-    tensor = leaf.owner() if type(leaf) is Leaf else None
-    if tensor is None:
-        return
+def accumulate(gradients: dict[Place, Any]) -> None:
+    """Add gradients to the `.grad` of the leaves' Tensors, safely from several threads."""
     with _accumulating:
-        add_gradient(tensor, gradient, leaf)
+        for leaf, gradient in gradients.items():
+            tensor = leaf.owner() if type(leaf) is Leaf else None
+            if tensor is None:
+                continue
+            dtype = tensor._array.dtype
+            usual = dtype is _FLOAT32 or dtype is _FLOAT64
+            if usual and tensor._grad is None and type(gradient) is np.ndarray:
+                tensor._grad = new_tensor(gradient)
+            else:
+                add_gradient(tensor, gradient, leaf)
 
 
 def add_gradient(tensor: Tracked, gradient: Any, keeper: Any) -> None:

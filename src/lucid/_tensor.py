@@ -198,8 +198,7 @@ class Tensor(Tracked):
             )
         start = seed("backward", self, gradient, create_graph)
         leaves = propagate([(place, start)], retain_graph=retain_graph, create_graph=create_graph)
-        for leaf, value in leaves.items():
-            accumulate(leaf, value)
+        accumulate(leaves)
 
     def detach(self) -> Tensor:
         """The same values, shared, without the graph."""
@@ -704,17 +703,17 @@ class Tensor(Tracked):
 
 def seed(function: str, result: Tensor, gradient: Any, recorded: bool) -> Any:
     """What a backward pass starts from: ones, or the given gradient if it fits the result."""
-    xp = namespace(result._array)
     if gradient is None:
-        start = xp.ones_like(result._array)
+        start = namespace(result._array).ones_like(result._array)
         return new_tensor(start) if recorded else start
     given = gradient if isinstance(gradient, Tensor) else Tensor(gradient)
-    if given.shape != result.shape:
+    if given._array.shape != result._array.shape:
         raise ShapeError(
             f"{function}: the gradient has shape {given.shape}, but the result has {result.shape}; "
             "they must be equal"
         )
-    if given.dtype != result.dtype:
+    dtype = result._array.dtype
+    if given._array.dtype is not dtype and given._array.dtype != dtype:
         given = _like.astype(given, result.dtype)
     return given if recorded else given._array
 

@@ -130,7 +130,9 @@ def jacobian(function: Function, argnums: Argnums = 0, has_aux: bool = False) ->
     `function` returns a pair, and the result is `(jacobian, aux)`.
 
     The rows are computed one after the other, each by one pass back over the same graph, and
-    written into the result: beside that and the graph there is memory for one row.
+    written into the result: beside that and the graph there is memory for one row. (Where rows are
+    recorded, because something outside requires a gradient, and with JAX's arrays, which cannot be
+    written to, all of them are kept until the last is there.)
 
     >>> x = lucid.Tensor([1.0, 2.0])
     >>> lucid.autograd.jacobian(lambda x: x * x.sum())(x)
@@ -146,7 +148,8 @@ def hessian(function: Function, argnums: Argnums = 0, has_aux: bool = False) -> 
 
     For an argument that is a tree, a tree of its structure, with trees of its structure in the
     places of its leaves. With `has_aux`, `function` returns a pair, and the result is
-    `(hessian, aux)`. Computed row by row, as `jacobian` does; `hvp` needs no Hessian.
+    `(hessian, aux)`. Computed row by row, in the memory that `jacobian` needs; `hvp` needs no
+    Hessian, and `vjp` of the gradient gives one row at a time.
 
     >>> x = lucid.Tensor([1.0, 2.0])
     >>> lucid.autograd.hessian(lambda x: x[0] ** 3 * x[1])(x)

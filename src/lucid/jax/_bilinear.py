@@ -9,7 +9,9 @@ import jax
 import jax.numpy as jnp
 
 from .._shapes import broadcast_shapes
-from ..kernels._arguments import check
+from ..kernels._arguments import check, refuse_both
+from ..kernels._rows import rows_of
+from . import _rows
 from ._form import contract
 from ._parts import varying
 
@@ -18,23 +20,30 @@ Array = Any
 
 def bilinear(
     input_1: Array, input_2: Array, weight: Array, bias: Array | None = None, *,
-    weight_1: Array | None = None, weight_2: Array | None = None,
+    weight_1: Array | None = None, weight_2: Array | None = None, group: Array | None = None,
+    offsets: Array | None = None, index_1: Array | None = None, index_2: Array | None = None,
+    segment: Array | None = None, num_segments: int | None = None,
 ) -> Array:  # fmt: skip
     """Weigh every product of a feature of `input_1` with a feature of `input_2`.
 
         out[..., o] = Σ_ij input_1[..., i] · weight[o, i, j] · input_2[..., j] + bias[o]
-                      + Σ_i input_1[..., i] · weight_1[o, i] + Σ_j input_2[..., j] · weight_2[o, j]
 
     Shapes: `input_1` (..., in1_features), `input_2` (..., in2_features), `weight` (out_features,
-    in1_features, in2_features), `bias` (out_features,) or (1, out_features) or None, the weights of
-    the linear terms `weight_1` (out_features, in1_features) and `weight_2` (out_features,
-    in2_features), or None; the result is (..., out_features). The leading axes of the inputs
-    broadcast, without ever being expanded: (B, T, 1, in1) with (B, 1, T, in2) scores all pairs, and
-    a linear term is computed once for each row of its input. Any size may be 0.
+    in1_features, in2_features), `bias` (out_features,) or (1, out_features) or None; the result is
+    (..., out_features). The leading axes of the inputs broadcast, without ever being expanded:
+    (B, T, 1, in1) with (B, 1, T, in2) scores all pairs. Any size may be 0.
+
+    With `weight_1` (out_features, in1_features) and `weight_2` (out_features, in2_features), or one
+    of them, the linear terms Σ_i input_1[..., i] · weight_1[o, i] and Σ_j input_2[..., j] ·
+    weight_2[o, j] are added, each computed once for each row of its input.
 
     Every dtype works; mixed ones promote as JAX does, and float16 and bfloat16 add up in float32.
     All of JAX's transformations apply, to every order; a complex gradient is JAX's, the conjugate
     of PyTorch's. What JAX's own functions take for an array, such as an `nnx.Param`, is one here.
+
+    The other keywords choose the weight and the rows of the inputs for each row of the call, and sum its
+    results by target, as in `lucid.nn.functional.bilinear`. Under `jax.jit` numbers out of range
+    cannot be seen; they do as JAX's indexing does.
 
     Raises ShapeError, with the name of the axis, where sizes do not fit.
 
@@ -43,13 +52,32 @@ def bilinear(
     >>> lucid.jax.bilinear(jnp.ones((2, 3)), jnp.ones((2, 4)), jnp.ones((5, 3, 4))).shape
     (2, 5)
     """
+    if not (group is offsets is index_1 is index_2 is segment is None and num_segments is None):
+        maps = {
+            "group": group, "offsets": offsets, "index_1": index_1, "index_2": index_2,
+            "segment": segment, "num_segments": num_segments,
+        }  # fmt: skip
+        refuse_both(weight_1, weight_2, maps)
+        return _of_rows(
+            *(each if each is None else _array(each) for each in (input_1, input_2, weight, bias)),
+            group=group, offsets=offsets, index_1=index_1, index_2=index_2, segment=segment,
+            num_segments=num_segments,
+        )  # fmt: skip
     check(input_1, input_2, weight, bias, weight_1, weight_2)
     given = [input_1, input_2, weight] if bias is None else [input_1, input_2, weight, bias]
     if weight_1 is None and weight_2 is None:
         return _compiled(*map(_array, given))
-    terms = {"weight_1": weight_1, "weight_2": weight_2}
-    terms = {name: _array(x) for name, x in terms.items() if x is not None}
+    matrices = {"weight_1": weight_1, "weight_2": weight_2}
+    terms = {name: _array(x) for name, x in matrices.items() if x is not None}
     return _compiled(*map(_array, given), **terms)
+
+
+def _of_rows(*given: Array, num_segments: int | None, **maps: Array | None) -> Array:
+    arrays = {name: each if each is None else jnp.asarray(each) for name, each in maps.items()}
+    rows = rows_of(*given, **arrays, num_segments=num_segments)
+    return _rows.contract(
+        *given, rows.maps, rows.offsets, product=_bilinear, shape=rows.shape, sizes=rows.sizes
+    )
 
 
 def _array(x: Array) -> Array:

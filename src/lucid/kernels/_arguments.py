@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import Any
+
 import numpy as np
 
 from .._arrays import Array, DType, Namespace, is_half, plain_array
-from .._errors import ShapeError
+from .._errors import ArgumentError, ShapeError
 from .._shapes import Shape, bind_axes
 from ._plan import Needed as Needed
 
@@ -47,6 +50,17 @@ def check(
                 f"(1, {out_features}): one number for each output feature, of which weight "
                 f"{tuple(weight.shape)} has {out_features}"
             )
+
+
+def refuse_both(weight_1: Any, weight_2: Any, maps: Mapping[str, Any]) -> None:
+    """Raise ArgumentError where a call has linear terms and chooses rows as well."""
+    chosen = [name for name, value in maps.items() if value is not None]
+    terms = [n for n, w in (("weight_1", weight_1), ("weight_2", weight_2)) if w is not None]
+    if chosen and terms:
+        raise ArgumentError(
+            f"bilinear: {terms[0]} and {chosen[0]} do not go together; add the linear term of the "
+            "rows by hand, with linear and take"
+        )
 
 
 def _fit(input_1: Array, input_2: Array, weight: Array) -> bool:

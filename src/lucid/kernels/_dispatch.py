@@ -52,7 +52,6 @@ def gradients(
     needed: Needed = ALL,
     *,
     order: Order | None = None,
-    as_arguments: bool = False,
 ) -> Gradients:
     """The gradients of `bilinear`, given that of its result; None for those not needed.
 
@@ -62,14 +61,27 @@ def gradients(
 
     dx1 and dx2 have the shapes of `x1` and `x2`: they are summed over broadcast leading axes.
     An input whose values no needed gradient asks for may be given as its shape, a tuple; the
-    weight may then be None. Their dtype is that of the factors; with `as_arguments`, where it can
-    be had without a copy, that of the argument whose gradient it is.
+    weight may then be None. Their dtype is that of the factors.
     """
     if order is not None:
         return _portable.gradients(g, x1, x2, weight, needed, order=order)
     found: Gradients | None = _native.gradients(g, x1, x2, weight, needed)
-    if found is not None:
-        return found
+    return gradients_otherwise(g, x1, x2, weight, needed) if found is None else found
+
+
+def gradients_otherwise(
+    g: Array,
+    x1: Array | Shape,
+    x2: Array | Shape,
+    weight: Array | None,
+    needed: Needed,
+    as_arguments: bool = False,
+) -> Gradients:
+    """The same, of arguments that the compiled kernel has declined.
+
+    Their dtype is that of the factors; with `as_arguments`, where it can be had without a copy,
+    that of the argument whose gradient it is.
+    """
     if isinstance(g, np.ndarray):
         return _cpu.gradients(g, x1, x2, weight, needed, as_arguments)
     if library(g) == "torch":

@@ -40,11 +40,28 @@ bilinear: Any = compiled.bilinear if compiled else _declined
 gradients: Any = compiled.gradients if compiled else _declined
 """gradients(g, x1, x2, weight, needed[, most threads]): three gradients, or None."""
 
+bilinear_keeping: Any = compiled.bilinear_keeping if compiled else _declined
+"""bilinear_keeping(x1, x2, weight, bias, needed[, most threads]): the result, and for the needed
+gradients a product that spares them one, or None."""
+
+gradients_kept: Any = compiled.gradients_kept if compiled else _declined
+"""gradients_kept(g, x1, x2, weight, needed, kept[, most threads]): with that product, or None; with
+four flags the last of four is the bias' gradient, or None where g is not dense."""
+
 bilinear_each: Any = compiled.bilinear_each if compiled else _declined
 """bilinear_each(x1, x2, weight, None, most threads): for each element of all first axes."""
 
 gradients_each: Any = compiled.gradients_each if compiled else _declined
 """gradients_each(g, x1, x2, weight, needed, most threads): the same."""
+
+bilinear_runs: Any = compiled.bilinear_runs if compiled else _declined
+"""bilinear_runs(x1, x2, weights, biases, out, which, bounds, most threads): written, or None."""
+
+gradients_runs: Any = compiled.gradients_runs if compiled else _declined
+"""gradients_runs(g, x1, x2, weights, d1, d2, d_weights, met, which, bounds, most threads)."""
+
+add_rows: Any = compiled.add_rows if compiled else _declined
+"""add_rows(total, index, rows): total[index[n]] += rows[n], one after the other, or None."""
 
 plan: Any = compiled.plan if compiled else _declined
 """plan(shape_1, shape_2, weight_shape, needed or None, itemsize): its words, or None."""

@@ -33,6 +33,8 @@ _COMPILED = {torch.float32: np.dtype(np.float32), torch.float64: np.dtype(np.flo
 _WORKING = {torch.float16: np.dtype(np.float32), torch.bfloat16: np.dtype(np.float32), **_COMPILED}
 _TORCH = {dtype: own for own, dtype in _COMPILED.items()}
 
+_OF_SIZE = {2: torch.bfloat16, 4: torch.float32, 8: torch.float64}
+
 _lucid_threads: Any = _native.compiled.get_num_threads if _native.compiled else (lambda: 1)
 
 MOST_COPIED = 16 << 20
@@ -49,10 +51,9 @@ def _seen(tensor: Tensor) -> Any:
     return to_dlpack(tensor)
 
 
-def _made(shape: Shape, is_double: bool) -> tuple[Tensor, int]:
+def _made(shape: Shape, itemsize: int) -> tuple[Tensor, int]:
     """A tensor for a result, and where it lies; its storage can be resized, unlike NumPy's."""
-    dtype = torch.float64 if is_double else torch.float32
-    tensor = torch.empty(shape, dtype=dtype, device="cpu")
+    tensor = torch.empty(shape, dtype=_OF_SIZE[itemsize], device="cpu")
     return tensor, tensor.data_ptr()
 
 
@@ -78,9 +79,26 @@ def attempt(
     return None if out is None else out.base
 
 
+def attempt_keeping(
+    x1: Tensor, x2: Tensor, weight: Tensor, bias: Tensor | None, needed: Needed
+) -> tuple[Tensor, Tensor | None] | None:
+    """The same, and the product that spares these gradients one, where there is one."""
+    try:
+        if not x1.is_cpu:
+            return None
+        given = _seen(x1), _seen(x2), _seen(weight), bias if bias is None else _seen(bias)
+    except (AttributeError, BufferError, RuntimeError):
+        return None
+    found = _native.bilinear_keeping(*given, needed, torch.get_num_threads())
+    if found is None:
+        return None
+    out, kept = found
+    return out.base, kept if kept is None else torch.from_numpy(kept)
+
+
 def attempt_gradients(
     g: Tensor, x1: Tensor | Shape, x2: Tensor | Shape, weight: Tensor | None, needed: Any,
-    each: bool = False,
+    each: bool = False, kept: Tensor | None = None,
 ) -> Gradients | None:  # fmt: skip
     """The gradients by the compiled kernel, or None where they cannot be had."""
     if not g.is_cpu:
@@ -91,12 +109,15 @@ def attempt_gradients(
         given = [_seen(each) if isinstance(each, Tensor) else each for each in (g, x1, x2, weight)]
     except (BufferError, RuntimeError):
         return None
-    run = _native.gradients_each if each else _native.gradients
-    found = run(*given, needed, torch.get_num_threads())
+    if kept is not None:
+        given += (needed, kept.numpy())
+        found = _native.gradients_kept(*given, torch.get_num_threads())
+    else:
+        run = _native.gradients_each if each else _native.gradients
+        found = run(*given, needed, torch.get_num_threads())
     if found is None:
         return None
-    d_1, d_2, d_weight = (each if each is None else each.base for each in found)
-    return d_1, d_2, d_weight
+    return tuple([each if each is None else each.base for each in found])  # type: ignore[return-value]
 
 
 def bilinear(x1: Tensor, x2: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:

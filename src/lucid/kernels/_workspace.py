@@ -109,7 +109,7 @@ class NumPyWorkspace(Workspace):
         if sum(scratch.nbytes for scratch in self._scratch.values()) <= KEPT:
             _kept.workspace = self
 
-    def _empty(self, name: str, shape: Shape) -> Array:
+    def empty(self, name: str, shape: Shape) -> Array:
         size = prod(shape)
         scratch = self._scratch.get(name)
         if scratch is None or scratch.size < size:
@@ -128,11 +128,11 @@ class NumPyWorkspace(Workspace):
 
     def multiply(self, name: str, x1: Array, x2: Array) -> Array:
         shape = (*x1.shape[:-1], x2.shape[-1])
-        return np.multiply(x1, x2, out=self._empty(name, shape))
+        return np.multiply(x1, x2, out=self.empty(name, shape))
 
     def matmul(self, name: str, x1: Array, x2: Array) -> Array:
         shape = (*x1.shape[:-1], x2.shape[-1])
-        return np.matmul(x1, x2, out=self._empty(name, shape))
+        return np.matmul(x1, x2, out=self.empty(name, shape))
 
 
 def _blas_takes(matrix: Array) -> bool:

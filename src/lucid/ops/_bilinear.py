@@ -21,18 +21,88 @@ from .._op import op
 from .._tape import Tracked
 from .._wide import converted, product, widened
 from ..kernels import _native
-from ..kernels._arguments import check, promoted
-from ..kernels._dispatch import bilinear as kernel, gradients, otherwise
+from ..kernels._arguments import check, promoted, refuse_both
+from ..kernels._dispatch import bilinear as kernel, gradients, gradients_otherwise, otherwise
 from ._movement import matrix_transpose, reshape
 from ._products import matmul
 from ._reduce import sum
+from ._rows import bilinear_of_rows
 
 Shape = tuple[int, ...]
 
 _compiled = _native.bilinear
 
 
-def _plain(input_1: Array, input_2: Array, weight: Array, bias: Array | None) -> Array:
+def _keeping(
+    tracked: int, input_1: Array, input_2: Array, weight: Array, bias: Array | None
+) -> tuple[Array, Any]:
+    """The form, and its product with the weight where that spares a gradient its own."""
+    found = _native.bilinear_keeping(input_1, input_2, weight, bias, _NEEDED[tracked & 7])
+    if found is not None:
+        return found  # type: ignore[no-any-return]
+    check(input_1, input_2, weight, bias)
+    return otherwise(input_1, input_2, weight, bias), None
+
+
+# Which gradients are needed, for each set of bits
+_NEEDED = [(bool(bits & 1), bool(bits & 2), bool(bits & 4)) for bits in range(8)]
+
+
+def _with_keywords(
+    input_1: Array, input_2: Array, weight: Array, bias: Array | None = None, *,
+    weight_1: Array | None = None, weight_2: Array | None = None, group: Array | None = None,
+    offsets: Array | None = None, index_1: Array | None = None, index_2: Array | None = None,
+    segment: Array | None = None, num_segments: int | None = None,
+) -> Any:  # fmt: skip
+    """`bilinear` where one of the keywords is given."""
+    maps: dict[str, Any] = {
+        "group": group, "offsets": offsets, "index_1": index_1, "index_2": index_2,
+        "segment": segment, "num_segments": num_segments,
+    }  # fmt: skip
+    if weight_1 is weight_2 is None:
+        return bilinear_of_rows(input_1, input_2, weight, bias, **maps)
+    refuse_both(weight_1, weight_2, maps)
+    return _bilinear(input_1, input_2, weight, bias, weight_1=weight_1, weight_2=weight_2)
+
+
+@op(halves=True, keeping=_keeping, keywords=_with_keywords)
+def bilinear(input_1: Array, input_2: Array, weight: Array, bias: Array | None = None) -> Array:
+    """Weigh every product of a feature of `input_1` with a feature of `input_2`.
+
+        out[..., o] = Σ_ij input_1[..., i] · weight[o, i, j] · input_2[..., j] + bias[o]
+
+    Shapes: `input_1` (..., in1_features), `input_2` (..., in2_features), `weight` (out_features,
+    in1_features, in2_features), `bias` (out_features,) or (1, out_features) or None; the result is
+    (..., out_features). The leading axes of the inputs broadcast, without ever being expanded:
+    (B, T, 1, in1) with (B, 1, T, in2) scores all pairs. Any size may be 0.
+
+    With `weight_1` (out_features, in1_features) and `weight_2` (out_features, in2_features), or one
+    of them, the linear terms Σ_i input_1[..., i] · weight_1[o, i] and Σ_j input_2[..., j] ·
+    weight_2[o, j] are added, each computed once for each row of its input; halves are then
+    copied to float32.
+
+    Every dtype works; mixed ones promote by the array API standard, and float16 and bfloat16 add up
+    in float32. The time is that of one matrix product of 2 · N · out · in1 · in2 operations, the
+    memory beside arguments and results at most 64 MiB on the CPU; see `lucid.kernels.plan`. Where
+    gradients will be asked for, a product of one input with the weight is kept for them if it is at
+    most 16 MiB and spares them one (few outputs, and pairs).
+
+    The other keywords say of each row e (docs/edges.md) which weight it has, out of a `weight` (groups,
+    out_features, in1_features, in2_features) with a `bias` for all or for each, by `group`[e] or,
+    where the rows of each group lie side by side, by the groups' `offsets` (groups + 1,); that it
+    takes the rows `index_1`[e] of `input_1` and `index_2`[e] of `input_2`; and that it is added to
+    the row `segment`[e] of a result (`num_segments`, out_features). Nothing is gathered as a whole.
+
+    Raises ShapeError, with the name of the axis, where sizes do not fit, OutOfRangeError for a
+    group, an index or a segment that there is not, and DTypeError where they are no integers.
+
+    >>> F.bilinear(lucid.ones((2, 3)), lucid.ones((2, 4)), lucid.ones((5, 3, 4))).shape
+    (2, 5)
+    >>> nodes, edges = lucid.ones((4, 3)), lucid.ones((6, 2))
+    >>> F.bilinear(nodes, edges, lucid.ones((5, 3, 2)), index_1=[0, 1, 1, 2, 3, 0],
+    ...            segment=[1, 0, 2, 3, 0, 2], num_segments=4).shape
+    (4, 5)
+    """
     # The compiled kernel checks every size by itself; what it declines is checked in words.
     out = _compiled(input_1, input_2, weight, bias)
     if out is not None:
@@ -41,43 +111,13 @@ def _plain(input_1: Array, input_2: Array, weight: Array, bias: Array | None) ->
     return otherwise(input_1, input_2, weight, bias)
 
 
-@op(halves=True, plain=_plain)
-def bilinear(
-    input_1: Array, input_2: Array, weight: Array, bias: Array | None = None, *,
-    weight_1: Array | None = None, weight_2: Array | None = None,
-) -> Array:  # fmt: skip
-    """Weigh every product of a feature of `input_1` with a feature of `input_2`.
-
-        out[..., o] = Σ_ij input_1[..., i] · weight[o, i, j] · input_2[..., j] + bias[o]
-                      + Σ_i input_1[..., i] · weight_1[o, i] + Σ_j input_2[..., j] · weight_2[o, j]
-
-    Shapes: `input_1` (..., in1_features), `input_2` (..., in2_features), `weight` (out_features,
-    in1_features, in2_features), `bias` (out_features,) or (1, out_features) or None, the weights of
-    the linear terms `weight_1` (out_features, in1_features) and `weight_2` (out_features,
-    in2_features), or None; the result is (..., out_features). The leading axes of the inputs
-    broadcast, without ever being expanded: (B, T, 1, in1) with (B, 1, T, in2) scores all pairs, and
-    a linear term is computed once for each row of its input. Any size may be 0.
-
-    Every dtype works; mixed ones promote by the array API standard, and float16 and bfloat16 add up
-    in float32. The time is that of one matrix product of 2 · N · out · in1 · in2 operations, the
-    memory beside arguments and results at most 64 MiB on the CPU; see `lucid.kernels.plan`. With
-    linear terms the two inputs' terms come to that, and halves are copied to float32.
-
-    Raises ShapeError, with the name of the axis, where sizes do not fit.
-
-    >>> F.bilinear(lucid.ones((2, 3)), lucid.ones((2, 4)), lucid.ones((5, 3, 4))).shape
-    (2, 5)
-    """
-    return _bilinear(input_1, input_2, weight, bias, weight_1=weight_1, weight_2=weight_2)
-
-
 # These libraries have an autograd of their own.
 bilinear.hand_over(torch="lucid.torch", jax="lucid.jax")
 
 
 @bilinear.gradients(
-    input_1=("input_2", "weight", "input_1_shape", "input_2_shape"),
-    input_2=("input_1", "weight", "input_1_shape", "input_2_shape"),
+    input_1=("input_2", "weight", "kept", "input_1_shape", "input_2_shape"),
+    input_2=("input_1", "weight", "kept", "input_1_shape", "input_2_shape"),
     weight=("input_1", "input_2", "input_1_shape", "input_2_shape"),
     bias=("bias_shape",),
 )
@@ -86,29 +126,30 @@ def _bilinear_gradients(
     input_1: Array | None,
     input_2: Array | None,
     weight: Array | None,
+    kept: Any,
     input_1_shape: Shape,
     input_2_shape: Shape,
     bias_shape: Shape | None,
     needed: Any,
 ) -> tuple[Array | None, ...]:
-    asked = (needed.input_1, needed.input_2, needed.weight)
-    d_bias = None
-    if needed.bias:
-        d_bias = _sum_rows(g, bias_shape or ())
-    if not any(asked):
-        return None, None, None, d_bias
-    if not isinstance(g, Tracked):  # nothing to record
+    asked = needed[:3]
+    if True in asked and not isinstance(g, Tracked):  # nothing to record
         first = input_1_shape if input_1 is None else input_1
         second = input_2_shape if input_2 is None else input_2
-        return *gradients(g, first, second, weight, asked, as_arguments=True), d_bias
+        found = _native.gradients_kept(g, first, second, weight, needed, kept)
+        if found is None:
+            found = *gradients_otherwise(g, first, second, weight, asked, as_arguments=True), None
+        if needed.bias and (found[3] is None or len(bias_shape or ()) != 1):
+            return *found[:3], _sum_rows(g, bias_shape or ())
+        return found  # type: ignore[no-any-return]
+    d_bias = _sum_rows(g, bias_shape or ()) if needed.bias else None
+    if True not in asked:
+        return None, None, None, d_bias
     found = iter(_contractions(g, input_1, input_2, weight, input_1_shape, input_2_shape, asked))
     return *(next(found) if wanted else None for wanted in asked), d_bias
 
 
 def _sum_rows(g: Array, shape: Shape) -> Array:
-    if type(g) is np.ndarray and g.ndim == 2 and not is_half(g.dtype):
-        total = np.add.reduce(g, 0)
-        return total if len(shape) == 1 else total.reshape(shape)
     return reshape(sum(g, axis=tuple(range(len(g.shape) - 1))), shape)
 
 

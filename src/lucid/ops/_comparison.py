@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import numpy as np
+
 from .._arrays import Array, asarray, is_array, namespace
 from .._op import op
+from .._tape import plain
 from ._like import zeros_like
 
 
@@ -215,3 +218,9 @@ where.gradient(
     x1=lambda g, condition: where(condition, g, zeros_like(g)),
     x2=lambda g, condition: where(condition, zeros_like(g), g),
 )
+
+
+def is_nowhere(condition: Array) -> bool:
+    """Whether no element of an array of NumPy is true; False where looking costs more than that."""
+    condition = plain(condition)
+    return type(condition) is np.ndarray and not condition.any()

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from math import log as log_of
 
-from .._arrays import Array, is_complex, namespace
+from .._arrays import Array, is_array, is_complex, namespace
+from .._dtypes import finfo
 from .._op import op
 from ._arithmetic import abs
-from ._comparison import equal, isinf, less, logical_and, where
+from ._comparison import equal, is_nowhere, isinf, less, logical_and, where
 from ._like import full_like, ones_like, zeros_like
 
 
@@ -180,17 +181,22 @@ def _pow_base(g: Array, x1: Array, x2: Array) -> Array:
     # x2 · x1 ** (x2 - 1), without 0 ** -1 where the power is constant
     if isinstance(x2, (int, float, complex)):
         return g * x2 * x1 ** (x2 - 1) if x2 != 0 else zeros_like(x1)
-    constant = equal(x2, 0)
-    return where(constant, zeros_like(g), g * x2 * x1 ** where(constant, ones_like(x2), x2 - 1))
+    at_zero = logical_and(equal(x2, 0), less(abs(x1), finfo(x1.dtype).smallest_normal))
+    if is_nowhere(at_zero):
+        return g * x2 * x1 ** (x2 - 1)
+    return where(at_zero, zeros_like(g), g * x2 * x1 ** where(at_zero, ones_like(x2), x2 - 1))
 
 
 def _pow_exponent(g: Array, y: Array, x1: Array, x2: Array) -> Array:
     # log(x1) · x1 ** x2, and its limit 0 where x1 = 0 and x2 ≥ 0
-    base = x1 + zeros_like(y)
-    slope = y * log(where(equal(base, 0), ones_like(y), base))
+    x1 = x1 if is_array(x1) else full_like(y, x1)
+    at_zero = equal(x1, 0)
+    if is_nowhere(at_zero):
+        return g * y * log(x1)
+    slope = y * log(where(at_zero, ones_like(y), x1))
     if is_complex(slope.dtype):
         return g * slope
-    pole = logical_and(equal(base, 0), less(x2, 0))
+    pole = logical_and(at_zero, less(x2, 0))
     return g * where(pole, full_like(y, -float("inf")), slope)
 
 

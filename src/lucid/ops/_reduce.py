@@ -4,7 +4,10 @@ from __future__ import annotations
 
 from math import inf
 
+import numpy as np
+
 from .._arrays import Array, DType, is_half, namespace
+from .._dtypes import finfo
 from .._op import op
 from .._wide import in_float32, reduced
 from ._axes import Axis, axes_of, count, kept, spread
@@ -74,14 +77,27 @@ def _prod_gradient(g: Array, x: Array, axis: Axis, keepdims: bool) -> Array:
     # dx[k] = g · Π_{m ≠ k} x[m], without a division: the product before k times that after k
     if not x.shape:
         return g
+    g, x = kept(g, x.shape, axis, keepdims), astype(x, g.dtype, copy=False)
+    if type(x) is np.ndarray:
+        # A division is faster and as exact, where the product has all its digits. Its derivative is
+        # not: the second in one element, 0, would be a difference of numbers that may be large.
+        whole = prod(x, axis=axis, keepdims=True)
+        if _has_all_digits(whole):
+            return g * (whole / x)
     axes = axes_of(axis, len(x.shape))
     order = [k for k in range(len(x.shape)) if k not in axes] + list(axes)
-    moved = permute_dims(astype(x, g.dtype, copy=False), tuple(order))
+    moved = permute_dims(x, tuple(order))
     flat = reshape(moved, (*moved.shape[: len(order) - len(axes)], count(x.shape, axis)))
     others = product_before(flat, -1) * flip(product_before(flip(flat, axis=-1), -1), axis=-1)
     back = tuple(order.index(k) for k in range(len(order)))
-    others = permute_dims(reshape(others, moved.shape), back)
-    return kept(g, x.shape, axis, keepdims) * others
+    return g * permute_dims(reshape(others, moved.shape), back)
+
+
+def _has_all_digits(product: Array) -> bool:
+    """Whether no product is 0, below the normal numbers, infinite or NaN."""
+    size = np.abs(product)
+    limits = finfo(size.dtype)
+    return bool(((size >= limits.smallest_normal) & (size <= limits.max)).all())
 
 
 prod.gradient(x=_prod_gradient)

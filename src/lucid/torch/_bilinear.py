@@ -7,37 +7,45 @@ from torch import Tensor
 from torch.overrides import handle_torch_function, has_torch_function_variadic
 
 from .._arrays import Array
-from ..kernels._arguments import check
+from ..kernels._arguments import check, refuse_both
 from ..kernels._torch import promoted
-from . import _operators as _operators, _recorded
+from . import _operators as _operators, _recorded, _rows
 from ._compute import autocasts, no_autocast, refuse_kinds
 
 
 def bilinear(
     input_1: Array = None, input_2: Array = None, weight: Array = None, bias: Array = None,
     *, weight_1: Array = None, weight_2: Array = None, input1: Array = None, input2: Array = None,
+    group: Array = None, offsets: Array = None, index_1: Array = None, index_2: Array = None,
+    segment: Array = None, num_segments: int | None = None,
 ) -> Tensor:  # fmt: skip
     """Weigh every product of a feature of `input_1` with a feature of `input_2`, under PyTorch.
 
         out[..., o] = Σ_ij input_1[..., i] · weight[o, i, j] · input_2[..., j] + bias[o]
-                      + Σ_i input_1[..., i] · weight_1[o, i] + Σ_j input_2[..., j] · weight_2[o, j]
 
     Shapes: `input_1` (..., in1_features), `input_2` (..., in2_features), `weight` (out_features,
-    in1_features, in2_features), `bias` (out_features,) or (1, out_features) or None, the weights of
-    the linear terms `weight_1` (out_features, in1_features) and `weight_2` (out_features,
-    in2_features), or None; the result is (..., out_features). Where `torch.nn.functional.bilinear`
-    is defined, this is the same; beyond it, leading axes broadcast, without ever being expanded:
-    (B, T, 1, in1) with (B, 1, T, in2) scores all pairs, and a linear term is computed once for each
-    row of its input. `input1` and `input2`, PyTorch's own names, are taken as well.
+    in1_features, in2_features), `bias` (out_features,) or (1, out_features) or None; the result is
+    (..., out_features). Where `torch.nn.functional.bilinear` is defined, this is the same; beyond
+    it, leading axes broadcast, without ever being expanded: (B, T, 1, in1) with (B, 1, T, in2)
+    scores all pairs. `input1` and `input2`, PyTorch's own names, are taken as well.
+
+    With `weight_1` (out_features, in1_features) and `weight_2` (out_features, in2_features), or one
+    of them, the linear terms Σ_i input_1[..., i] · weight_1[o, i] and Σ_j input_2[..., j] ·
+    weight_2[o, j] are added, each computed once for each row of its input; on the CPU halves are
+    then copied to float32, so that the sum is rounded once.
 
     Every dtype that PyTorch computes with works, mixed ones promote as elsewhere in PyTorch,
     float16 and bfloat16 add up in float32, and autocast converts the arguments as it does for
-    `torch.nn.functional.linear`.
+    `torch.nn.functional.linear`. On a processor with AVX512-BF16 the gradient of the weight in
+    bfloat16 adds up products g · input_1 that are rounded to bfloat16.
     PyTorch's autograd records it: derivatives of every order in both directions, `torch.func`,
     `torch.compile`. What is kept for the backward pass are the arguments; beside arguments and
     results a call needs at most 64 MiB on the CPU, and 512 MiB on other devices. On those, halves
-    are multiplied as they are, and `torch.get_float32_matmul_precision()` is followed. With linear
-    terms halves are copied to float32 on the CPU, so that the sum is rounded once.
+    are multiplied as they are, and `torch.get_float32_matmul_precision()` is followed.
+
+    The keywords `group`, `offsets`, `index_1`, `index_2`, `segment` and `num_segments` choose the
+    weight and the rows of the inputs for each row of the call, and sum its results by target, as in
+    `lucid.nn.functional.bilinear`, on the CPU, with derivatives of every order in reverse mode.
 
     Raises ShapeError, with the name of the axis, where sizes do not fit; DTypeError for a tensor
     that is not dense (sparse, nested, quantized, mkldnn) or of a dtype that PyTorch only stores
@@ -52,13 +60,30 @@ def bilinear(
     if input1 is not None or input2 is not None:
         input_1, input_2 = _one_of("1", input_1, input1), _one_of("2", input_2, input2)
     if weight_1 is not None or weight_2 is not None:
+        maps = {
+            "group": group, "offsets": offsets, "index_1": index_1, "index_2": index_2,
+            "segment": segment, "num_segments": num_segments,
+        }  # fmt: skip
+        refuse_both(weight_1, weight_2, maps)
         return _with_terms(input_1, input_2, weight, bias, weight_1, weight_2)
     if has_torch_function_variadic(input_1, input_2, weight, bias):
         arguments = (input_1, input_2, weight, bias)
         if any(isinstance(each, Tensor) and each.is_nested for each in arguments):
             refuse_kinds(input_1=input_1, input_2=input_2, weight=weight, bias=bias)
-        result: Tensor = handle_torch_function(bilinear, arguments, *arguments)
+        named = {
+            "group": group, "offsets": offsets, "index_1": index_1, "index_2": index_2,
+            "segment": segment, "num_segments": num_segments,
+        }  # fmt: skip
+        named = {name: each for name, each in named.items() if each is not None}
+        result: Tensor = handle_torch_function(bilinear, arguments, *arguments, **named)
         return result
+    if not (group is offsets is index_1 is index_2 is segment is None and num_segments is None):
+        maps = {
+            "group": group, "offsets": offsets, "index_1": index_1, "index_2": index_2,
+            "segment": segment,
+        }  # fmt: skip
+        given = _autocast(input_1, input_2, weight, bias)
+        return _rows.bilinear(*given, maps, num_segments)
     # torch.jit.script cannot compile this function; use torch.compile or torch.export
     if torch.compiler.is_compiling() or torch._C._is_any_autocast_enabled():
         return _recorded.bilinear(*_autocast(input_1, input_2, weight, bias))

@@ -18,7 +18,7 @@ from .._arrays import Array
 from .._errors import DTypeError
 from .._shapes import Shape, broadcast_shapes
 from ..kernels import _torch as kernels
-from ..kernels._arguments import Gradients, check
+from ..kernels._arguments import Gradients, Needed, check
 from ..kernels._plan import BLOCK, DEVICE_TILE
 
 
@@ -36,6 +36,14 @@ def bilinear(x1: Array, x2: Array, weight: Array, bias: Array | None, each: bool
     check(x1, x2, weight, bias)
     with no_autocast(x1):
         return kernels.otherwise(x1, x2, weight, bias)
+
+
+def bilinear_keeping(
+    x1: Array, x2: Array, weight: Array, bias: Array | None, each: bool, needed: Needed
+) -> tuple[Array, Array | None]:
+    """The same, and for its gradients a product that spares them one, where there is one."""
+    found = None if each else kernels.attempt_keeping(x1, x2, weight, bias, needed)
+    return (bilinear(x1, x2, weight, bias, each), None) if found is None else found
 
 
 def written_out(x1: Array, x2: Array, weight: Array, bias: Array | None) -> Array:
@@ -86,16 +94,17 @@ _DTYPES = {
 def gradients(
     g: Array, x1: Array | None, x2: Array | None, weight: Array | None,
     shape_1: Shape, shape_2: Shape, needed: tuple[bool, ...], each: bool = False,
-    as_arguments: bool = False,
+    as_arguments: bool = False, kept: Array | None = None,
 ) -> Gradients:  # fmt: skip
     """The gradients of the form in its inputs and its weight; None for those not needed.
 
     With `as_arguments` their dtypes may be those of the arguments, else the promoted one.
     """
     first, second = shape_1 if x1 is None else x1, shape_2 if x2 is None else x2
-    found = kernels.attempt_gradients(g, first, second, weight, needed, each)
+    found = kernels.attempt_gradients(g, first, second, weight, needed, each, kept)
     if found is not None:
         return found
+    needed = needed[:3]
     if _are_batched(g, x1, x2, weight):
         found = torch.ops.lucid.bilinear_gradients(
             g, x1, x2, weight, shape_1, shape_2, needed, each

@@ -10,6 +10,7 @@ from torch import Tensor, empty, nn
 from torch.nn.utils.parametrize import type_before_parametrizations
 
 from .._errors import LibraryError
+from . import _graph
 from ._bilinear import bilinear
 
 Module = TypeVar("Module", bound=nn.Module)
@@ -102,7 +103,8 @@ def swap(module: Module) -> Module:
     parametrizations, device, dtype and mode, so that optimisers and whoever else shares them know
     them still; the state dict does not change. A layer of a subclass of `torch.nn.Bilinear` is left
     alone, because it may compute something else; derive it from `lucid.torch.Bilinear` instead.
-    `unswap` is the way back.
+    Two layers of PyTorch Geometric that are bilinear forms over edges compute by `bilinear` then
+    too: `NNConv` and DimeNet's `InteractionBlock` (docs/edges.md). `unswap` is the way back.
 
     Warns (UserWarning) of subclasses that are left alone, by their names in the model, and where
     the model has no bilinear layer at all. Raises LibraryError for what is no `torch.nn.Module`.
@@ -120,6 +122,10 @@ def swap(module: Module) -> Module:
     layers = _layers(module)
     for each in layers.values():
         _become(each, nn.Bilinear, Bilinear)
+    classes = _graph.classes()
+    of_graphs = [each for each in module.modules() if type(each) in classes]
+    for each in of_graphs:
+        each.__class__ = classes[type(each)]
     others = [
         f"'{name}' ({type_before_parametrizations(each).__name__})"
         for name, each in layers.items()
@@ -131,7 +137,7 @@ def swap(module: Module) -> Module:
             "something else; derive it from lucid.torch.Bilinear to have it swapped",
             stacklevel=2,
         )
-    if not layers:
+    if not layers and not of_graphs:
         warnings.warn(
             f"swap: there is no torch.nn.Bilinear in this {type(module).__name__}, nothing was "
             "changed; calls of torch.nn.functional.bilinear become lucid.torch.bilinear by hand",
@@ -161,6 +167,9 @@ def unswap(module: Module) -> Module:
             )
     for each in _layers(module).values():
         _become(each, Bilinear, nn.Bilinear)
+    theirs = {own: each for each, own in _graph.classes().items()}
+    for each in module.modules():
+        each.__class__ = theirs.get(type(each), type(each))
     return module
 
 

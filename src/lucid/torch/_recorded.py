@@ -36,6 +36,9 @@ from . import _compute, _vmap
 
 _PLAIN = (Tensor, Parameter)
 
+_LEAST_KEPT = 500_000
+"""Numbers of x1 times those of the weight, below which the kernel keeps nothing."""
+
 
 def bilinear(
     x1: Array, x2: Array, weight: Array, bias: Array | None = None, each: bool = False
@@ -59,7 +62,11 @@ def bilinear(
         x1.requires_grad or x2.requires_grad or weight.requires_grad
         or (bias is not None and bias.requires_grad)
     ):  # fmt: skip
-        return Form.record(x1, x2, weight, bias, each)
+        if x1.numel() * weight.numel() < _LEAST_KEPT:
+            return Form.record(x1, x2, weight, bias, each)
+        needed = x1.requires_grad, x2.requires_grad, weight.requires_grad
+        out, _ = Keeping.record(x1, x2, weight, bias, each, needed)
+        return out
     if profiler._is_profiler_enabled:  # which sees autograd's functions by itself
         with torch.profiler.record_function("lucid.bilinear"):
             return _compute.bilinear(x1, x2, weight, bias, each)
@@ -69,18 +76,22 @@ def bilinear(
 def gradients(
     g: Array, x1: Array | None, x2: Array | None, weight: Array | None,
     shape_1: Shape, shape_2: Shape, needed: tuple[bool, ...], each: bool = False,
+    kept: Array | None = None,
 ) -> tuple[Array, ...]:  # fmt: skip
-    """The gradients that are needed, recorded by whoever looks on."""
+    """The gradients that are needed, recorded by whoever looks on.
+
+    With a fourth flag also the bias', but only where nobody looks on and the kernel has it.
+    """
     arguments = (g, x1, x2, weight)
     if _is_traced() or any(a is not None and type(a) not in _PLAIN for a in arguments):
-        found = torch.ops.lucid.bilinear_gradients(*arguments, shape_1, shape_2, needed, each)
+        found = torch.ops.lucid.bilinear_gradients(*arguments, shape_1, shape_2, needed[:3], each)
         return tuple(compress(found, needed))
     if _is_watched():
-        return Gradients.apply(*arguments, shape_1, shape_2, needed, each)
+        return Gradients.apply(*arguments, shape_1, shape_2, needed[:3], each)
     if torch.is_grad_enabled() and any(a is not None and a.requires_grad for a in arguments):
-        return Gradients.record(*arguments, shape_1, shape_2, needed, each)
+        return Gradients.record(*arguments, shape_1, shape_2, needed[:3], each)
     # nothing is recorded: autograd wants each gradient in the dtype of its argument
-    found = _compute.gradients(*arguments, shape_1, shape_2, needed, each, as_arguments=True)
+    found = _compute.gradients(*arguments, shape_1, shape_2, needed, each, True, kept)
     return tuple(gradient for gradient in found if gradient is not None)
 
 
@@ -132,7 +143,7 @@ class _Function(torch.autograd.Function):
 class Form(_Function):
     """out[..., o] = Σ_ij x1[..., i] · W[o, i, j] · x2[..., j] + bias[o]"""
 
-    forward = staticmethod(_compute.bilinear)
+    forward: Any = staticmethod(_compute.bilinear)
 
     @staticmethod
     def setup_context(ctx: Any, inputs: tuple[Any, ...], output: Array) -> None:
@@ -152,19 +163,25 @@ class Form(_Function):
             ctx.real = [a is not None and not a.is_complex() for a in (x1, x2, weight, bias)]
 
     @staticmethod
-    def backward(ctx: Any, g: Array | None) -> tuple[Array | None, ...]:
+    def backward(ctx: Any, g: Array | None, *_: None) -> tuple[Array | None, ...]:
         if g is None:
             return None, None, None, None, None
-        x1, x2, weight = map(_conjugate, ctx.saved_tensors) if ctx.real else ctx.saved_tensors
+        x1, x2, weight, *kept = (
+            map(_conjugate, ctx.saved_tensors) if ctx.real else ctx.saved_tensors
+        )
         shape_1, shape_2, bias_shape = ctx.shapes
-        needed, need_bias = ctx.needs_input_grad[:3], ctx.needs_input_grad[3]
-        found: list[Array | None] = [None, None, None]
-        if any(needed):
+        needed = ctx.needs_input_grad[: 3 if ctx.each else 4]
+        found: list[Array | None] = [None, None, None, None]
+        if True in needed[:3]:
             found = _spread(
-                gradients(g, x1, x2, weight, shape_1, shape_2, needed, ctx.each), needed
+                gradients(g, x1, x2, weight, shape_1, shape_2, needed, ctx.each, *kept), needed
             )
-        d_bias = g.sum_to_size(bias_shape[-1]).reshape(bias_shape) if need_bias else None
-        return *_real_parts([*found, d_bias], ctx.real), None
+        d_bias = None
+        if ctx.needs_input_grad[3]:
+            d_bias = g.sum_to_size(bias_shape[-1]) if found[3] is None else found[3]
+            if len(bias_shape) > 1:
+                d_bias = d_bias.reshape(bias_shape)
+        return *_real_parts([*found[:3], d_bias], ctx.real), None
 
     @staticmethod
     def jvp(ctx: Any, *tangents: Array | None) -> Array | None:
@@ -180,6 +197,23 @@ class Form(_Function):
     @staticmethod
     def vmap(info: Any, in_dims: Any, *arguments: Any) -> tuple[Array, int]:
         return _vmap.form(bilinear, info.batch_size, in_dims, *arguments)
+
+
+class Keeping(Form):
+    """The same where nothing but its gradients can be asked for: with a product kept for them."""
+
+    forward = staticmethod(_compute.bilinear_keeping)
+
+    @staticmethod
+    def setup_context(ctx: Any, inputs: tuple[Any, ...], output: Any) -> None:
+        out, kept = output
+        Form.setup_context(ctx, inputs[:5], out)
+        if kept is not None:
+            ctx.save_for_backward(*ctx.to_save, kept)
+
+    @staticmethod
+    def backward(ctx: Any, g: Array | None, *_: None) -> tuple[Array | None, ...]:
+        return *Form.backward(ctx, g), None
 
 
 class Gradients(_Function):
@@ -257,7 +291,11 @@ class Gradients(_Function):
 
 
 # What a profiler shows
-for _function, _name in ((Form, "lucid.bilinear"), (Gradients, "lucid.bilinear_gradients")):
+for _function, _name in (
+    (Form, "lucid.bilinear"),
+    (Keeping, "lucid.bilinear"),
+    (Gradients, "lucid.bilinear_gradients"),
+):
     _function.__name__ = _name
     _function._backward_cls.__name__ = f"{_name}.backward"
 
@@ -280,7 +318,7 @@ def _primal(x: Array) -> Array:
 def _spread(found: Sequence[Array | None], needed: Sequence[bool]) -> list[Array | None]:
     """Those that are needed, in their three places."""
     left = iter(found)
-    return [next(left) if wanted else None for wanted in needed]
+    return [next(left, None) if wanted else None for wanted in needed]
 
 
 def _forms(terms: Iterable[tuple[Array | None, ...]], each: bool) -> list[Array]:

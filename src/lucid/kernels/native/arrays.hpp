@@ -1,5 +1,5 @@
 // What the binding accepts: exact NumPy arrays and DLPack capsules (of tensors in the processor's
-// memory) of float32 or float64, aligned, in native byte order. Anything else is declined, and Python
+// memory) of float32, float64 or bfloat16, aligned, in native byte order. Anything else is declined, and Python
 // finds another algorithm or the words for an error.
 #pragma once
 
@@ -18,6 +18,17 @@ using lucid::Index;
 
 constexpr int most_axes = NPY_MAXDIMS;
 
+// bfloat16, among the types of views; and a type of NumPy's arrays that is read so, for the tests.
+constexpr int bfloat16 = NPY_USHORT;
+inline int bfloat16_of_arrays = -1;
+
+constexpr Index size_of(int type) { return type == NPY_FLOAT ? 4 : type == NPY_DOUBLE ? 8 : 2; }
+
+// call(a number of this type)
+template <class Call> auto by_type(int type, const Call& call) {
+    return type == NPY_FLOAT ? call(float()) : type == NPY_DOUBLE ? call(double()) : call(lucid::BFloat16());
+}
+
 // A shape, of an array or alone: an argument whose values are not needed is given by it.
 struct Shape {
     int axes = 0;
@@ -32,7 +43,7 @@ struct Shape {
 
 // An array: where it is, and for each axis how many numbers lie between one element and the next.
 struct View : Shape {
-    int type = -1;  // NPY_FLOAT or NPY_DOUBLE
+    int type = -1;  // NPY_FLOAT, NPY_DOUBLE or bfloat16
     const void* data = nullptr;
     Index steps[most_axes];
     bool is_contiguous() const {
@@ -55,13 +66,14 @@ struct Tensor {
 };
 
 inline bool view_of(PyArrayObject* array, View& view) {
-    view.type = PyArray_TYPE(array);
-    if ((view.type != NPY_FLOAT && view.type != NPY_DOUBLE) || !PyArray_ISALIGNED(array) ||
-        !PyArray_ISNOTSWAPPED(array))
+    const int type = PyArray_TYPE(array);
+    view.type = type == bfloat16_of_arrays ? bfloat16 : type;
+    if ((type != NPY_FLOAT && type != NPY_DOUBLE && type != bfloat16_of_arrays) ||
+        !PyArray_ISALIGNED(array) || !PyArray_ISNOTSWAPPED(array))
         return false;
     view.data = PyArray_DATA(array);
     view.axes = PyArray_NDIM(array);
-    const npy_intp size = view.type == NPY_FLOAT ? sizeof(float) : sizeof(double);
+    const npy_intp size = size_of(view.type);
     for (int axis = 0; axis < view.axes; ++axis) {
         const npy_intp step = PyArray_STRIDE(array, axis);
         view.sizes[axis] = PyArray_DIM(array, axis);
@@ -72,11 +84,12 @@ inline bool view_of(PyArrayObject* array, View& view) {
 }
 
 inline bool view_of(const Tensor& tensor, View& view) {
-    constexpr int processor = 1, real = 2;
-    if (tensor.device != processor || tensor.code != real || tensor.lanes != 1 ||
-        (tensor.bits != 32 && tensor.bits != 64) || tensor.axes > most_axes)
+    constexpr int processor = 1, real = 2, brain = 4;
+    const bool is_real = tensor.code == real && (tensor.bits == 32 || tensor.bits == 64);
+    if (tensor.device != processor || tensor.lanes != 1 || tensor.axes > most_axes ||
+        !(is_real || (tensor.code == brain && tensor.bits == 16)))
         return false;
-    view.type = tensor.bits == 32 ? NPY_FLOAT : NPY_DOUBLE;
+    view.type = !is_real ? bfloat16 : tensor.bits == 32 ? NPY_FLOAT : NPY_DOUBLE;
     view.data = static_cast<const char*>(tensor.data) + tensor.offset;
     // where nothing is stored there are only zeros by name, or no numbers
     if (!tensor.data || reinterpret_cast<std::uintptr_t>(view.data) % (tensor.bits / 8) != 0) return false;

@@ -185,6 +185,10 @@ Estimate estimate(Operation operation, Algorithm algorithm, const Counts<Real>& 
                                            : weight_work(algorithm, c);
 }
 
+// Nanoseconds of the conversion of arguments and results, and of each number. In bfloat16 a number of
+// samples takes longer to copy than one in float, and one of W in pairs half as long.
+constexpr double converting = 20000, converting_each = 0.4, copying_halves = 1.5, packing_pairs = 0.5;
+
 constexpr double waking = 5000;  // nanoseconds, until another thread has joined and is waited for
 
 // The nanoseconds of an estimate: of the pieces that go round among threads, 3 by 2 take the time of 2.
@@ -196,10 +200,19 @@ inline double cost(const Estimate& estimate, const Work& nanoseconds, double thr
     return sum * __builtin_ceil(estimate.pieces / at_once) / estimate.pieces + waking;
 }
 
-template <class Real> Algorithm cheapest(Operation operation, const Sizes& s, int threads, bool both) {
+inline const Cost* costs_here() {
+    return lucid::machine.zen4 && vector_bytes == 64 ? zen4_costs : other_costs;
+}
+
+struct Found {
+    Algorithm algorithm;
+    double nanoseconds;
+};
+
+template <class Real> Found cheapest(Operation operation, const Sizes& s, int threads, bool both) {
     const Counts<Real> c(s);
     const double used = smaller<double>(threads, chunks_for(c.n * c.o, c.f, threads));
-    const Cost* const costs = lucid::machine.zen4 && vector_bytes == 64 ? zen4_costs : other_costs;
+    const Cost* const costs = costs_here();
     Algorithm best = Algorithm::reference;
     double least = -1;
     for (int row = 0; row < cost_rows; ++row) {
@@ -209,7 +222,28 @@ template <class Real> Algorithm cheapest(Operation operation, const Sizes& s, in
         const double found = cost(estimate(operation, of.algorithm, c), of.nanoseconds, used);
         if (least < 0 || found < least) best = of.algorithm, least = found;
     }
-    return best;
+    return {best, least};
+}
+
+// Whether an algorithm that multiplies pairs of bfloat16 costs less than conversion to float, and then
+// the cheapest one. Of what it does in float, multiply-adds are half as many, and so are steps.
+inline bool pairs_cost_less(
+    Operation operation, Algorithm algorithm, const Sizes& s, int threads, bool both) {
+    const Counts<float> c(s);
+    const double used = smaller<double>(threads, chunks_for(c.n * c.o, c.f, threads));
+    double numbers = c.n * (c.i + c.j + c.o) + c.o * c.f;
+    Estimate estimated = estimate(operation, algorithm, c);
+    estimated.work.of[1] /= 2, estimated.work.of[2] /= 2, estimated.work.of[5] *= copying_halves;
+    if (operation == Operation::inputs) numbers += c.n * (c.i + c.j);
+    if (operation == Operation::forward) estimated.work.of[5] += c.o * c.f * packing_pairs;
+    for (int row = 0; row < cost_rows; ++row) {
+        const Cost& of = costs_here()[row];
+        if (of.operation == operation && of.algorithm == algorithm)
+            return cost(estimated, of.nanoseconds, used) <
+                   cheapest<float>(operation, s, threads, both).nanoseconds + converting +
+                       numbers * converting_each;
+    }
+    return false;
 }
 
 }  // namespace

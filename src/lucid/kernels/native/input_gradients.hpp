@@ -14,11 +14,11 @@
 
 namespace {
 
-template <class Real> struct InputGradients {
+template <class Stored> struct InputGradients {
     Sizes sizes;
-    Matrix<Real> g, x1, x2;
-    const Real* weight;
-    Real *d_first, *d_second;  // null where not wanted
+    Matrix<Stored> g, x1, x2;
+    const Stored* weight;
+    Sum<Stored> *d_first, *d_second;  // null where not wanted
 };
 
 constexpr int column_rows = tile_rows / 2;            // d2 takes as many registers as D
@@ -30,11 +30,13 @@ template <class Real> struct Part {
 };
 
 // The panels of one group of samples; each factor's are [feature][lane].
-template <class Real> struct GradientPanels {
-    Real *g, *x1, *x2, *d1, *d2;
+template <class Stored> struct GradientPanels {
+    using Real = Sum<Stored>;
+    Unit<Stored>* g;
+    Real *x1, *x2, *d1, *d2;
     GradientPanels(Real* memory, const Sizes& s) {
-        g = memory;
-        x1 = g + s.outputs * panel<Real>;
+        g = reinterpret_cast<Unit<Stored>*>(memory);
+        x1 = memory + units<Stored>(s.outputs) * panel<Real>;
         x2 = x1 + s.features_1 * panel<Real>;
         d1 = x2 + s.features_2 * panel<Real>;
         d2 = d1 + s.features_1 * panel<Real>;
@@ -44,7 +46,7 @@ template <class Real> struct GradientPanels {
         return (double(s.outputs) + 2.0 * double(s.features_1) + 2.0 * double(s.features_2)) * panel<Real>;
     }
     static Index size(const Sizes& s) { return Index(numbers(s)); }
-    void fetch(const InputGradients<Real>& c, Index sample, Index used) {
+    void fetch(const InputGradients<Stored>& c, Index sample, Index used) {
         const Sizes& s = c.sizes;
         pack_samples(c.g, sample, used, s.outputs, g);
         if (c.x1.data) pack_samples(c.x1, sample, used, s.features_1, x1);
@@ -65,15 +67,16 @@ template <class Real> struct GradientPanels {
 };
 
 // One panel of samples meets one packed tile of W, of one feature i.
-template <class Real>
+template <class Stored>
 void contract_feature(
-    const InputGradients<Real>& c, Index i, const Real* packed, const Pieces& tiles, Index j_tile,
-    const GradientPanels<Real>& at, Real* d2, bool wide) {
+    const InputGradients<Stored>& c, Index i, const Unit<Stored>* packed, const Pieces& tiles,
+    Index j_tile, const GradientPanels<Stored>& at, Sum<Stored>* d2, bool wide) {
+    using Real = Unit<Stored>;
     constexpr Index step = panel<Real>;
-    const Index j = tiles.start(j_tile), rows = tiles.length(j_tile), depth = c.sizes.outputs;
+    const Index j = tiles.start(j_tile), rows = tiles.length(j_tile), depth = units<Stored>(c.sizes.outputs);
     const Factors<Real> factors{depth, packed, rows, at.g, step};
-    const Real *x1 = at.x1 + i * step, *x2 = at.x2 + j * step;
-    Real* d1 = at.d1 + i * step;
+    const Sum<Real> *x1 = at.x1 + i * step, *x2 = at.x2 + j * step;
+    Sum<Real>* d1 = at.d1 + i * step;
     d2 += j * step;
     with_tile<tile_rows>(rows, wide, [&](auto r, auto w) {
         if (!c.d_second) contract_tile<Real, r.value, w.value, true, false>(factors, x1, x2, d1, d2);
@@ -116,8 +119,9 @@ template <class Real> Cut cut_of(const Sizes& s, Index rows, bool rows_first, in
 
 // The panels of a part in blocks of at most so many: run(members, member) for each block, in which
 // member(p, use) calls use(panels of p, whether p is wide).
-template <class Real, class Run>
-bool over_panels(const InputGradients<Real>& c, const Part<Real>& part, Index most, const Run& run) {
+template <class Stored, class Run>
+bool over_panels(const InputGradients<Stored>& c, const Part<Sum<Stored>>& part, Index most, const Run& run) {
+    using Real = Sum<Stored>;
     const Panels<Real> panels(c.sizes.samples);
     const Index size = GradientPanels<Real>::size(c.sizes);
     const Pieces blocks(part.panels.length(), most);
@@ -125,7 +129,7 @@ bool over_panels(const InputGradients<Real>& c, const Part<Real>& part, Index mo
     if (!scratch) return false;
     for (Index block = 0; block < blocks.count; ++block) {
         const Index from = part.panels.begin + blocks.start(block), members = blocks.length(block);
-        const auto at = [&](Index p) { return GradientPanels<Real>(scratch.get() + p * size, c.sizes); };
+        const auto at = [&](Index p) { return GradientPanels<Stored>(scratch.get() + p * size, c.sizes); };
         for (Index p = 0; p < members; ++p) at(p).fetch(c, panels.start(from + p), panels.used(from + p));
         const bool done = run(members, [&](Index p, const auto& use) { use(at(p), panels.wide(from + p)); });
         if (!done) return false;
@@ -137,8 +141,10 @@ bool over_panels(const InputGradients<Real>& c, const Part<Real>& part, Index mo
 
 // run(part, k) for each range of panels and the k-th range of rows. `summed` is the gradient that is a
 // sum over the ranges of rows, if any: each but the first has a copy.
-template <class Real, class Run>
-bool in_parts(const InputGradients<Real>& c, const Cut& cut, Real* summed, int threads, const Run& run) {
+template <class Stored, class Run>
+bool in_parts(
+    const InputGradients<Stored>& c, const Cut& cut, Sum<Stored>* summed, int threads, const Run& run) {
+    using Real = Sum<Stored>;
     const Sizes& s = c.sizes;
     const bool first = summed == c.d_first;
     const Index size = s.samples * (first ? s.features_1 : s.features_2);
@@ -158,16 +164,17 @@ bool in_parts(const InputGradients<Real>& c, const Cut& cut, Real* summed, int t
 }
 
 // All panels of a block meet what is packed of W: [i][tile of j][o][row of the tile].
-template <class Real, class Member>
+template <class Stored, class Member>
 void contract_block(
-    const InputGradients<Real>& c, Range features, const Pieces& tiles, Range some,
-    const Real* packed, Index members, const Member& member) {
+    const InputGradients<Stored>& c, Range features, const Pieces& tiles, Range some,
+    const Unit<Stored>* packed, Index members, const Member& member) {
+    const Index depth = units<Stored>(c.sizes.outputs);
     const Index begin = tiles.start(some.begin), columns = tiles.start(some.end) - begin;
-    for (Index i = features.begin; i < features.end; ++i, packed += c.sizes.outputs * columns)
+    for (Index i = features.begin; i < features.end; ++i, packed += depth * columns)
         for (Index p = 0; p < members; ++p)
-            member(p, [&](const GradientPanels<Real>& at, bool wide) {
+            member(p, [&](const GradientPanels<Stored>& at, bool wide) {
                 for (Index tile = some.begin; tile < some.end; ++tile) {
-                    const Real* a = packed + (tiles.start(tile) - begin) * c.sizes.outputs;
+                    const Unit<Stored>* a = packed + (tiles.start(tile) - begin) * depth;
                     contract_feature(c, i, a, tiles, tile, at, at.d2, wide);
                 }
             });
@@ -175,20 +182,22 @@ void contract_block(
 
 // W is packed once where it is to be met by several blocks of samples and has room, and else by each
 // thread as much as stays in its cache, for a block of as many samples as have room.
-template <class Real> bool gradients_by_feature(const InputGradients<Real>& c, int threads) {
+template <class Stored> bool gradients_by_feature(const InputGradients<Stored>& c, int threads) {
+    using Real = Sum<Stored>;
     const Sizes& s = c.sizes;
+    const Index depth = units<Stored>(s.outputs);
     const Pieces tiles(s.features_2, tile_rows);
-    const Index matrix = s.outputs * s.features_2, group = panels_in_block<Real>(s);
+    const Index matrix = depth * s.features_2, group = panels_in_block<Real>(s);
     const bool room = has_room<Real>(s.features_1 * matrix, most_bytes);
     const Cut cut = cut_of<Real>(s, s.features_1, true, threads);
     const Index panels = Panels<Real>(s.samples).count;
     const bool once = room && (cut.along_samples > 1 || panels > most_panels<Real>(s, gradient_block_bytes()));
-    const Index row = s.outputs * tile_rows * Index(sizeof(Real));  // bytes of one tile of one i
+    const Index row = depth * tile_rows * Index(sizeof(Real));  // bytes of one tile of one i
     const Index tiles_at_once = smaller(tiles.count, larger<Index>(1, most_bytes_each / row));
     const Index columns = smaller(s.features_2, tiles_at_once * tile_rows);
-    const Index room_for = packed_weight_bytes() / Index(sizeof(Real)) / (s.outputs * columns);
+    const Index room_for = packed_weight_bytes() / Index(sizeof(Real)) / (depth * columns);
     const Index at_once = larger<Index>(1, smaller(features_in_group, room_for));
-    Scratch<Real> packed(once ? s.features_1 * matrix : 0);
+    Scratch<Unit<Stored>> packed(once ? s.features_1 * matrix : 0);
     if (!packed) return false;
     if (once) {
         const Index parts = smaller(s.features_1, chunks_for(s.features_1 * matrix, copy_operations, threads));
@@ -202,7 +211,7 @@ template <class Real> bool gradients_by_feature(const InputGradients<Real>& c, i
     const Index most = once ? group : most_panels<Real>(s, most_bytes / cut.count());
     return in_parts(c, cut, c.d_second, threads, [&](Part<Real> part, Index k) {
         part.first = share({0, s.features_1}, k, cut.along_rows);
-        Scratch<Real> own(once ? 0 : at_once * s.outputs * columns);
+        Scratch<Unit<Stored>> own(once ? 0 : at_once * depth * columns);
         if (!own) return false;
         return over_panels(c, part, most, [&](Index members, const auto& member) {
             for (Index i = part.first.begin; i < part.first.end; i += at_once) {

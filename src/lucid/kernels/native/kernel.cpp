@@ -10,6 +10,7 @@
 #include "pairs_choice.hpp"
 #include "report.hpp"
 #include "spread.hpp"
+#include "sums.hpp"
 #include "tiny.hpp"
 #include "weight_gradient.hpp"
 
@@ -38,7 +39,7 @@ template <class Real> void exchange(Sizes& s, Matrix<Real>& x1, Matrix<Real>& x2
 template <class Real> Algorithm choose(Operation operation, Sizes s, int threads, bool both) {
     if (is_tiny(s)) return Algorithm::reference;
     if (is_one_column(s)) exchange(s.features_1, s.features_2);
-    return cheapest<Real>(operation, s, threads, both);
+    return cheapest<Real>(operation, s, threads, both).algorithm;
 }
 
 template <class Real> Work work_of(Operation operation, Algorithm algorithm, const Sizes& sizes) {
@@ -57,17 +58,34 @@ bool is_suited(Operation operation, Algorithm algorithm, const Sizes& sizes, boo
 template <class Real>
 bool forward(
     Sizes s, Matrix<Real> x1, Matrix<Real> x2, const Real* weight, const Real* bias, Real* out,
-    int threads, Algorithm algorithm) {
+    Real* kept, int threads, Algorithm algorithm) {
     if (is_one_column(s)) exchange(s, x1, x2);
     if (algorithm == Algorithm::chosen)
         algorithm = choose<Real>(Operation::forward, s, threads, true);
-    const Report report(name_of_set, Operation::forward, s, sizeof(Real), algorithm, threads);
+    const Report report(Operation::forward, s, sizeof(Real), algorithm, threads);
     if (algorithm == Algorithm::reference)
         return tiny_forward(s, x1, x2, weight, bias, out), true;
     if (algorithm == Algorithm::stream_weight) return few_forward<Real>(s, {x1, x2}, weight, bias, out, threads);
     if (algorithm == Algorithm::flat_features) return flat_forward<Real>(s, {x1, x2}, weight, bias, out, threads);
     if (algorithm == Algorithm::outer_product) return outer_forward<Real>({s, x1, x2, weight, bias, out}, threads);
-    return contract<Real>({s, x1, x2, weight, bias, out}, threads);
+    return contract<Real>({s, x1, x2, weight, bias, out, kept}, threads);
+}
+
+// What takes so many numbers, if there is room for them in whole panels.
+template <class Real> lucid::Kept kept_if_room(double numbers, Index size, bool of_first) {
+    const bool room = has_room<Real>(numbers, lucid::most_kept_bytes) &&
+                      has_room<Real>(double(size), lucid::most_kept_bytes);
+    return room ? lucid::Kept{size, of_first} : lucid::Kept{};
+}
+
+// Where both input gradients would take a product with the weight each, and the forward has one of them.
+template <class Real> lucid::Kept kept_of_rows(const Sizes& s, int threads) {
+    if (is_one_column(s) ||
+        choose<Real>(Operation::inputs, s, threads, true) != Algorithm::output_by_output ||
+        choose<Real>(Operation::forward, s, threads, true) != Algorithm::samples_on_lanes)
+        return {};
+    const double numbers = double(s.outputs) * double(s.samples) * double(s.features_2);
+    return kept_if_room<Real>(numbers, size_of_kept<Real>(s), false);
 }
 
 template <class Real>
@@ -77,7 +95,7 @@ bool gradient_of_weight(
     if (is_one_column(s)) exchange(s, x1, x2);
     if (algorithm == Algorithm::chosen)
         algorithm = choose<Real>(Operation::weight, s, threads, true);
-    const Report report(name_of_set, Operation::weight, s, sizeof(Real), algorithm, threads);
+    const Report report(Operation::weight, s, sizeof(Real), algorithm, threads);
     if (algorithm == Algorithm::reference)
         return tiny_weight_gradient(s, g, x1, x2, d_weight), true;
     if (algorithm == Algorithm::flat_features) return flat_weight_gradient<Real>(s, g, {x1, x2}, d_weight, threads);
@@ -116,7 +134,7 @@ bool gradients_of_inputs(
     if (is_one_column(s)) exchange(s, x1, x2), exchange(d_first, d_second);
     if (algorithm == Algorithm::chosen)
         algorithm = choose<Real>(Operation::inputs, s, threads, both);
-    const Report report(name_of_set, Operation::inputs, s, sizeof(Real), algorithm, threads);
+    const Report report(Operation::inputs, s, sizeof(Real), algorithm, threads);
     if (algorithm == Algorithm::reference)
         return tiny_input_gradients(s, g, x1, x2, weight, d_first, d_second), true;
     if (algorithm == Algorithm::stream_weight || algorithm == Algorithm::flat_features) {
@@ -134,9 +152,19 @@ bool gradients_of_inputs(
 template <class Real>
 bool pairs(
     const Pairs& p, Strided<const Real> x1, Strided<const Real> x2, const Real* weight,
-    const Real* bias, Real* out, int threads) {
+    const Real* bias, Real* out, Real* kept, int threads) {
     const PairsOf<Real> left(p, x1, x2, weight), right = left.exchanged();
-    return pairs_forward(right.work() < left.work() ? right : left, bias, out, threads);
+    return pairs_forward(right.work() < left.work() ? right : left, bias, out, kept, threads);
+}
+
+// The product of the input that meets the weight, unless an input's gradient is spread.
+template <class Real> lucid::Kept kept_of_pairs(const Pairs& p) {
+    if (p.firsts == 1 || p.seconds == 1) return {};
+    const PairsOf<Real> left(p, {}, {}, nullptr);
+    const PairsOf<Real> c = second_meets_weight<Real>(p) ? left.exchanged() : left;
+    const double rows = double(c.shared) * double(c.firsts);
+    return kept_if_room<Real>(
+        double(c.outputs) * rows * double(c.features_2), size_of_kept(c), c.is_exchanged);
 }
 
 // Where all rows of an input meet the same row of the other, their gradients are its product with the
@@ -145,7 +173,7 @@ template <class Real>
 bool pair_gradients(
     const Pairs& p, const Real* g, Strided<const Real> x1, Strided<const Real> x2,
     const Real* weight, Strided<Real> d_first, Strided<Real> d_second, Real* d_weight, Adds adds,
-    int threads) {
+    Real* kept, int threads) {
     const PairsOf<Real> left(p, x1, x2, weight), right = left.exchanged();
     if (d_first.data && p.seconds == 1) {
         if (!spread_gradient(left, g, d_first, adds.first, threads)) return false;
@@ -158,21 +186,23 @@ bool pair_gradients(
     if (!d_first.data && !d_second.data && !d_weight) return true;
     if (right.work() < left.work())
         return pairs_gradient(
-            right, g, d_second, d_first, d_weight, {adds.second, adds.first, adds.weight}, threads);
-    return pairs_gradient(left, g, d_first, d_second, d_weight, adds, threads);
+            right, g, d_second, d_first, d_weight, {adds.second, adds.first, adds.weight}, kept, threads);
+    return pairs_gradient(left, g, d_first, d_second, d_weight, adds, kept, threads);
 }
 
 }  // namespace
 
 namespace lucid {
 
+extern const Operations<BFloat16> LUCID_JOIN(bfloat16_, LUCID_SET);
 extern const Kernel LUCID_JOIN(kernel_, LUCID_SET);
 const Kernel LUCID_JOIN(kernel_, LUCID_SET) = {
     name_of_set,
     {lanes<float>, forward<float>, gradient_of_weight<float>, gradients_of_inputs<float>, pairs<float>,
-     pair_gradients<float>, takes_pairs<float>, choose<float>, is_suited<float>, work_of<float>},
+     pair_gradients<float>, sum_rows<float>, kept_of_rows<float>, kept_of_pairs<float>, gradient_from_kept<float>, takes_pairs<float>, choose<float>, is_suited<float>, work_of<float>},
     {lanes<double>, forward<double>, gradient_of_weight<double>, gradients_of_inputs<double>, pairs<double>,
-     pair_gradients<double>, takes_pairs<double>, choose<double>, is_suited<double>, work_of<double>},
+     pair_gradients<double>, sum_rows<double>, kept_of_rows<double>, kept_of_pairs<double>, gradient_from_kept<double>, takes_pairs<double>, choose<double>, is_suited<double>, work_of<double>},
+    &LUCID_JOIN(bfloat16_, LUCID_SET),
 };
 
 }  // namespace lucid

@@ -1,9 +1,14 @@
-// What is compiled once for each instruction set: three operations, in two types.
+// What is compiled once for each instruction set: three operations, in three types.
 #pragma once
+
+#include <cstdint>
 
 #include "index.hpp"
 
 namespace lucid {
+
+// bfloat16, as it lies in memory; halves.hpp converts it.
+enum class BFloat16 : std::uint16_t {};
 
 struct Sizes {
     Index samples, outputs, features_1, features_2;  // N, O, I, J
@@ -126,6 +131,15 @@ constexpr Algorithms algorithms_of(Operation operation) {
                                            : all_of(weight_algorithms);
 }
 
+// What a forward pass can keep of its products for the gradients: so many numbers, 0 where nothing is
+// gained, which spare the gradient of one input its product with the weight.
+struct Kept {
+    Index size = 0;
+    bool of_first = false;  // of x1, or of x2
+};
+
+constexpr Index most_kept_bytes = 16 << 20;
+
 // How much of each kind of work an algorithm does, or what one of each takes.
 struct Work {
     static constexpr int kinds = 8;
@@ -147,10 +161,10 @@ constexpr const char* work_names[Work::kinds] = {
 // `bias`, `d_first` or `d_second` may be null.
 template <class Real> struct Operations {
     int lanes;  // numbers in a vector
-    // out[n, o] = Σ_ij x1[n, i] · W[o, i, j] · x2[n, j] + bias[o]
+    // out[n, o] = Σ_ij x1[n, i] · W[o, i, j] · x2[n, j] + bias[o]; `kept` may be null
     bool (*forward)(
         Sizes, Matrix<Real> x1, Matrix<Real> x2, const Real* weight, const Real* bias, Real* out,
-        int threads, Algorithm);
+        Real* kept, int threads, Algorithm);
     // dW[o, i, j] = Σ_n g[n, o] · x1[n, i] · x2[n, j]
     bool (*weight_gradient)(
         Sizes, Matrix<Real> g, Matrix<Real> x1, Matrix<Real> x2, Real* d_weight, int threads, Algorithm);
@@ -161,15 +175,23 @@ template <class Real> struct Operations {
     // The same for pairs.
     bool (*pairs)(
         const Pairs&, Strided<const Real> x1, Strided<const Real> x2, const Real* weight,
-        const Real* bias, Real* out, int threads);
+        const Real* bias, Real* out, Real* kept, int threads);
     // Those that are not wanted are null.
     bool (*pair_gradients)(
         const Pairs&, const Real* g, Strided<const Real> x1, Strided<const Real> x2, const Real* weight,
-        Strided<Real> d_first, Strided<Real> d_second, Real* d_weight, Adds, int threads);
+        Strided<Real> d_first, Strided<Real> d_second, Real* d_weight, Adds, Real* kept, int threads);
+    // to[column] = Σ over the rows of a dense matrix, the gradient of the bias
+    bool (*sum_rows)(const Real* from, Index rows, Index columns, Real* to, int threads);
+    // Of rows and of pairs; and the gradient that is then left to be found.
+    Kept (*kept_of_rows)(const Sizes&, int threads);
+    Kept (*kept_of_pairs)(const Pairs&);
+    bool (*gradient_from_kept)(
+        const Sizes&, Matrix<Real> g, const Real* kept, Real* d_second, int threads);
     // Whether that is faster than matrix products of the caller's library: of the forward without,
-    // of the gradients with those that are needed.
-    bool (*takes_pairs)(const Pairs&, const bool* needed);
-    // The algorithm that costs least; of the inputs' gradients both are meant, or one alone.
+    // of the gradients with those that are needed, and whether there is what the forward kept.
+    bool (*takes_pairs)(const Pairs&, const bool* needed, bool kept);
+    // The algorithm that costs least; of the inputs' gradients both are meant, or one alone. In
+    // bfloat16 it is `chosen` where conversion to float costs less.
     Algorithm (*choose)(Operation, Sizes, int threads, bool both);
     // Whether an algorithm of the operation can do these sizes in the memory that it may take.
     bool (*suits)(Operation, Algorithm, const Sizes&, bool both);
@@ -181,6 +203,7 @@ struct Kernel {
     const char* name;
     Operations<float> in_float;
     Operations<double> in_double;
+    const Operations<BFloat16>* in_bfloat16;  // of rows; not of pairs
 };
 
 template <class Real> const Operations<Real>& operations(const Kernel& kernel);
@@ -189,6 +212,9 @@ template <> inline const Operations<float>& operations(const Kernel& kernel) {
 }
 template <> inline const Operations<double>& operations(const Kernel& kernel) {
     return kernel.in_double;
+}
+template <> inline const Operations<BFloat16>& operations(const Kernel& kernel) {
+    return *kernel.in_bfloat16;
 }
 
 }  // namespace lucid

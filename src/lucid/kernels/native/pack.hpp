@@ -55,6 +55,9 @@ template <class Real> struct FourOf;
 template <> struct FourOf<float> {
     typedef float type __attribute__((vector_size(16), aligned(4), may_alias));
 };
+template <> struct FourOf<Pair> {
+    typedef std::uint32_t type __attribute__((vector_size(16), aligned(4), may_alias));
+};
 template <> struct FourOf<double> {
     typedef double type __attribute__((vector_size(32), aligned(8), may_alias));
 };
@@ -116,6 +119,69 @@ void pack_samples(Matrix<Real> x, Index first, Index samples, Index features, Re
     transpose(x.data + first * x.step, x.step, samples, features, to, Index(panel<Real>));
 }
 
+// So many numbers of a row in float, or in pairs: zero is what the last one lacks.
+inline void convert_row(const BFloat16* from, Index count, float* to) {
+    widen<Brain>(reinterpret_cast<const std::uint16_t*>(from), count, to);
+}
+
+inline void convert_row(const BFloat16* from, Index count, Pair* to) {
+    for (Index k = 0; k < count / 2; ++k)
+        to[k] = pair(std::uint16_t(from[2 * k]), std::uint16_t(from[2 * k + 1]));
+    if (count % 2) to[count / 2] = pair(std::uint16_t(from[count - 1]), 0);
+}
+
+// The same from bfloat16, in units of the panel: some at a time.
+template <class To>
+void pack_samples(Matrix<BFloat16> x, Index first, Index samples, Index features, To* to) {
+    constexpr Index most = 64 * Types<To>::numbers;
+    To strip[panel<To>][64];
+    if (samples < panel<To>) fill(to, units<To>(features) * panel<To>, To(0));
+    for (Index k = 0; k < features; k += most, to += 64 * panel<To>) {
+        const Index count = smaller(most, features - k);
+        for (Index n = 0; n < samples; ++n)
+            convert_row(x.data + (first + n) * x.step + k, count, strip[n]);
+        transpose(strip[0], 64, samples, units<To>(count), to, Index(panel<To>));
+    }
+}
+
+// to[column][row] = from[row][column], rounded.
+inline void transpose(
+    const float* from, Index from_step, Index rows, Index columns, BFloat16* to, Index to_step) {
+    constexpr Index most = 64;
+    float strip[panel<float>][most];
+    for (Index row = 0; row < rows; row += most) {
+        const Index count = smaller(most, rows - row);
+        transpose(from + row * from_step, from_step, count, columns, strip[0], most);
+        for (Index k = 0; k < columns; ++k)
+            narrow<Brain>(strip[k], count, reinterpret_cast<std::uint16_t*>(to + k * to_step + row));
+    }
+}
+
+// Rows that follow each other along the depth, as units of numbers: one row, or two side by side;
+// zeros for a second one that is not there.
+template <class Stored> struct Rows {
+    const Stored* first;
+    Index step;
+    bool has_next;
+    LUCID_INLINE Vector<Stored> operator[](Index k) const { return load(first + k); }
+    LUCID_INLINE Stored at(Index k) const { return first[k]; }
+    LUCID_INLINE Index readable(Index of_first) const { return of_first; }
+};
+
+template <> struct Rows<BFloat16> {
+    const BFloat16* first;
+    Index step;
+    bool has_next;
+    LUCID_INLINE Vector<Pair> operator[](Index k) const {
+        const Vector<Pair> low = low_bits(first + k);
+        return has_next ? low | low_bits(first + step + k) << 16 : low;
+    }
+    LUCID_INLINE Pair at(Index k) const {
+        return pair(std::uint16_t(first[k]), has_next ? std::uint16_t(first[step + k]) : 0);
+    }
+    LUCID_INLINE Index readable(Index of_first) const { return has_next ? of_first - step : of_first; }
+};
+
 // Samples or features in panels of two vectors; the last one is one vector wide where that suffices.
 template <class Real> struct Panels {
     Index size, count, padded;  // in whole vectors
@@ -129,28 +195,36 @@ template <class Real> struct Panels {
 };
 
 // Zeros to the end of the last vector, over which go the last numbers, as one vector that overlaps.
-template <class Real>
-void copy_row(const Real* from, Index used, Index width, Real* to) {
+template <class Stored>
+void copy_row(const Rows<Stored>& from, Index used, Index width, Unit<Stored>* to) {
+    using Real = Unit<Stored>;
     if (used < lanes<Real>) {
-        for (Index k = 0; k < used; ++k) to[k] = from[k];
-        for (Index k = used; k < width; ++k) to[k] = 0;
+        for (Index k = 0; k < used; ++k) to[k] = from.at(k);
+        for (Index k = used; k < width; ++k) to[k] = Real(0);
         return;
     }
-    for (Index k = 0; k + lanes<Real> <= used; k += lanes<Real>) store<Real>(to + k, load(from + k));
-    if (used == width) return;
-    store<Real>(to + width - lanes<Real>, Vector<Real>{});
-    store<Real>(to + used - lanes<Real>, load(from + used - lanes<Real>));
+    Index k = 0;
+    for (; k + lanes<Real> <= used; k += lanes<Real>) store<Real>(to + k, from[k]);
+    if (k == used) return;
+    if (used < width) store<Real>(to + width - lanes<Real>, Vector<Real>{});
+    store<Real>(to + used - lanes<Real>, from[used - lanes<Real>]);
 }
 
-// A matrix with `rows` rows as [panel][row][lane].
-template <class Real>
+template <class Real> void copy_row(const Real* from, Index used, Index width, Real* to) {
+    copy_row<Real>(Rows<Real>{from, 0, false}, used, width, to);
+}
+
+// A matrix with `rows` rows as [panel][row][lane]; rows by units.
+template <class Stored>
 void pack_columns(
-    const Real* matrix, Index step, Index rows, const Panels<Real>& panels, Real* to) {
-    for (Index row = 0; row < rows; ++row, matrix += step)
+    const Stored* matrix, Index step, Index rows, const Panels<Unit<Stored>>& panels, Unit<Stored>* to) {
+    constexpr Index numbers = Types<Stored>::numbers;
+    const Index depth = units<Stored>(rows);
+    for (Index k = 0; k < depth; ++k, matrix += numbers * step)
         for (Index q = 0; q < panels.count; ++q)
-            copy_row(
-                matrix + panels.start(q), panels.used(q), panels.width(q),
-                to + panels.start(q) * rows + row * panels.width(q));
+            copy_row<Stored>(
+                {matrix + panels.start(q), step, numbers * k + 1 < rows}, panels.used(q),
+                panels.width(q), to + panels.start(q) * depth + k * panels.width(q));
 }
 
 // Whole vectors of a row of `count` numbers, as many as hold it, each but the last full: what is past
@@ -165,23 +239,29 @@ LUCID_INLINE bool write_overlapping(
     return true;
 }
 
-// W[:, features, tiles] as [i][tile of j][o][row of the tile]. Rows of W are read one after the other.
-template <class Real>
+// W[:, features, tiles] as [i][tile of j][o][row of the tile], o by units. Rows of W are read one after
+// the other.
+template <class Stored>
 void pack_by_feature(
-    const Sizes& s, const Real* weight, Range features, const Pieces& tiles, Range some, Real* to) {
+    const Sizes& s, const Stored* weight, Range features, const Pieces& tiles, Range some,
+    Unit<Stored>* to) {
+    using Real = Unit<Stored>;
+    constexpr Index numbers = Types<Stored>::numbers;
     const Index begin = tiles.start(some.begin), columns = tiles.start(some.end) - begin;
-    const Index outputs = s.outputs, features_1 = s.features_1, features_2 = s.features_2;
-    for (Index o = 0; o < outputs; ++o)
+    const Index depth = units<Stored>(s.outputs), features_1 = s.features_1, features_2 = s.features_2;
+    for (Index k = 0; k < depth; ++k)
         for (Index i = features.begin; i < features.end; ++i) {
-            const Real* from = weight + (o * features_1 + i) * features_2;
-            const Index left = ((outputs - o) * features_1 - i) * features_2;
-            Real* of_feature = to + (i - features.begin) * outputs * columns;
+            const Index o = numbers * k;
+            const Rows<Stored> from{
+                weight + (o * features_1 + i) * features_2, features_1 * features_2, o + 1 < s.outputs};
+            const Index left = from.readable(((s.outputs - o) * features_1 - i) * features_2);
+            Real* of_feature = to + (i - features.begin) * depth * columns;
             for (Index tile = some.begin; tile < some.end; ++tile) {
                 const Index j = tiles.start(tile), rows = tiles.length(tile);
-                Real* piece = of_feature + (j - begin) * outputs + o * rows;
-                const auto row = [&](Index k) { return load(from + j + k); };
-                if (!write_overlapping<Real>(rows, left - j, (outputs - o) * rows, piece, row))
-                    for (Index r = 0; r < rows; ++r) piece[r] = from[j + r];
+                Real* piece = of_feature + (j - begin) * depth + k * rows;
+                const auto row = [&](Index r) { return from[j + r]; };
+                if (!write_overlapping<Real>(rows, left - j, (depth - k) * rows, piece, row))
+                    for (Index r = 0; r < rows; ++r) piece[r] = from.at(j + r);
             }
         }
 }
@@ -205,6 +285,31 @@ void pack_products(
         write_overlapping<Real>(rows, reach, reach, to, [&](Index k) { return g[n] * load(from + k); });
     for (; n < samples.length(); ++n, from += x1.step, to += rows)
         for (Index r = 0; r < rows; ++r) to[r] = g[n] * from[r];
+}
+
+// The same in pairs, each product rounded; `g` is in float. What the last pair lacks is zero.
+inline void pack_products(
+    const float* g, Matrix<BFloat16> x1, Range samples, Index feature, Index rows, Index all_samples,
+    Index all_features, Pair* to) {
+    const Index reach = divided_up(rows, lanes<float>) * lanes<float>;
+    const Index lacking = reach - (all_features - feature);  // beyond the end of the last row
+    const Index safe = lacking <= 0 ? all_samples
+        : x1.step > 0               ? all_samples - divided_up(lacking, x1.step)
+                                    : 0;
+    const Index count = smaller(samples.end, safe) - samples.begin;
+    const BFloat16* from = x1.data + samples.begin * x1.step + feature;
+    Index n = 0;
+    for (; n + 1 < count; n += 2, from += 2 * x1.step, to += rows)
+        write_overlapping<Pair>(rows, reach, reach, to, [&](Index k) {
+            return rounded(g[n] * load(from + k), g[n + 1] * load(from + x1.step + k));
+        });
+    for (; n < samples.length(); n += 2, from += 2 * x1.step, to += rows)
+        for (Index r = 0; r < rows; ++r) {
+            const bool has_next = n + 1 < samples.length();
+            to[r] = pair(
+                Brain::narrow(g[n] * wide(from[r])),
+                has_next ? Brain::narrow(g[n + 1] * wide(from[x1.step + r])) : std::uint16_t(0));
+        }
 }
 
 template <class Real> struct Samples {

@@ -10,7 +10,8 @@
 //
 // All six are matrix products by the same tile. T and U exist for one output and one group of rows
 // a at a time, in a thread's own cache, as [panel of j][a][lane]: there the next product reads them
-// as they were put, broadcast or by lanes. Nothing is ever expanded.
+// as they were put, broadcast or by lanes. Nothing is ever expanded. T can be kept whole, as
+// [o][panel of j][s, a][lane]: then the gradients need not make it again.
 #pragma once
 
 #include "copies.hpp"
@@ -136,29 +137,45 @@ void multiply_middle(const Factors<Real>& factors, const Target<Real>& target, I
     });
 }
 
+// T or U of one output and one group of rows: in a thread's cache, or where all of T is kept.
+template <class Real> struct Middle {
+    Real* data;
+    Index panel_step;  // from one panel of j to the next
+    Real* at(Index q, Index row) const { return data + q * panel_step + row * panel<Real>; }
+};
+
+template <class Real> Index size_of_kept(const PairsOf<Real>& c) {
+    return c.outputs * Panels<Real>(c.features_2).count * c.shared * c.firsts * panel<Real>;
+}
+
+// Of all that is kept, the part of one output, from a row on.
+template <class Real> Middle<Real> kept_at(const PairsOf<Real>& c, Real* kept, Index o, Index row) {
+    const Index step = c.shared * c.firsts * panel<Real>;
+    return {kept + o * Panels<Real>(c.features_2).count * step + row * panel<Real>, step};
+}
+
 // T of one output, for a group of tiles whose rows of `first` are packed, as is the weight.
 template <class Real>
 void make_middle(
     const PairsOf<Real>& c, const RowTiles& tiles, Range group, const Panels<Real>& features,
-    const Real* first, const Real* weights, Index output, Real* middle) {
+    const Real* first, const Real* weights, Index output, const Middle<Real>& middle) {
     const Real* matrix = weights + output * c.features_1 * features.padded;
     const Index row_0 = tiles.row(group.begin);
-    const Index rows = tiles.row(group.end - 1) + tiles.length(group.end - 1) - row_0;
     for (Index q = 0; q < features.count; ++q)
         for (Index t = group.begin; t < group.end; ++t) {
             const Index row = tiles.row(t) - row_0, length = tiles.length(t);
             multiply_pairs<Real>(
                 {c.features_1, first + row * c.features_1, length,
                  matrix + features.start(q) * c.features_1, features.width(q)},
-                {middle + (q * rows + row) * panel<Real>, panel<Real>, features.width(q), false},
-                length, features.wide(q));
+                {middle.at(q, row), panel<Real>, features.width(q), false}, length,
+                features.wide(q));
         }
 }
 
 template <class Real>
 bool pairs_forward_part(
     const PairsOf<Real>& c, const Real* weights, Range tile_range, Range outputs, const Real* bias,
-    Real* out) {
+    Real* out, Real* kept) {
     const RowTiles tiles(c.firsts);
     const Panels<Real> features(c.features_2);
     const Index group = smaller(tiles_in_group(features), tile_range.length());
@@ -176,8 +193,8 @@ bool pairs_forward_part(
         (direct ? 0 : together * most_rows * most.padded));
     if (!memory) return false;
     Real* const first = memory.get();
-    Real* const middle = first + most_rows * c.features_1;
-    Real* const second = middle + most_rows * features.count * panel<Real>;
+    Real* const in_cache = first + most_rows * c.features_1;
+    Real* const second = in_cache + most_rows * features.count * panel<Real>;
     Real* const results = second + group_positions * c.features_2 * most.padded;
 
     for (Index from = tile_range.begin; from < tile_range.end; from += group) {
@@ -199,13 +216,16 @@ bool pairs_forward_part(
             for (Index begin = outputs.begin; begin < outputs.end; begin += together) {
                 const Index count = smaller(together, outputs.end - begin);
                 for (Index o = begin; o < begin + count; ++o) {
-                    make_middle(c, tiles, now, features, first, weights, o, middle);
+                    const Middle<Real> middle = kept ? kept_at(c, kept, o, row_0)
+                                                     : Middle<Real>{in_cache, rows * panel<Real>};
+                    if (!kept || b == 0)
+                        make_middle(c, tiles, now, features, first, weights, o, middle);
                     for (Index t = now.begin; t < now.end; ++t)
                         for (Index q = 0; q < others.count; ++q) {
                             const Index row = tiles.row(t) - row_0, length = tiles.length(t);
                             const Index s = tiles.position(t);
                             const Factors<Real> factors{
-                                c.features_2, middle + row * panel<Real>, rows * panel<Real>,
+                                c.features_2, middle.at(0, row), middle.panel_step,
                                 second + (s - s_0) * each + others.start(q) * c.features_2,
                                 others.width(q)};
                             Target<Real> target{
@@ -235,7 +255,7 @@ bool pairs_forward_part(
 
 // Chunks are ranges of rows and, where these are too few to go round, of outputs.
 template <class Real>
-bool pairs_forward(const PairsOf<Real>& c, const Real* bias, Real* out, int threads) {
+bool pairs_forward(const PairsOf<Real>& c, const Real* bias, Real* out, Real* kept, int threads) {
     const Panels<Real> features(c.features_2);
     const Index tiles = c.shared * RowTiles(c.firsts).pieces.count;
     Scratch<Real> weights(c.outputs * c.features_1 * features.padded);
@@ -247,7 +267,7 @@ bool pairs_forward(const PairsOf<Real>& c, const Real* bias, Real* out, int thre
     return parallel(threads, along_rows * along_outputs, [&](Index chunk) {
         return pairs_forward_part(
             c, weights.get(), share({0, tiles}, chunk / along_outputs, along_rows),
-            share({0, c.outputs}, chunk % along_outputs, along_outputs), bias, out);
+            share({0, c.outputs}, chunk % along_outputs, along_outputs), bias, out, kept);
     });
 }
 
@@ -270,6 +290,7 @@ template <class Real> struct PairGradients {
     Real* d_weight;
     Adds adds;                          // of `first`, which meets the weight, and `second`
     const Real *by_first, *by_second;   // W as [o][panel of i][j][lane] and [o][panel of j][i][lane]
+    Real* kept;                         // all of T, if it was kept; then not by_second
 };
 
 // Of some tiles of rows. To d_second it is added; d_weight is this part's own.
@@ -292,6 +313,7 @@ bool pairs_gradient_part(
     Scratch<Real> memory(
         most_rows * features.count * panel<Real> + group_positions * block * features.padded +
         (to.d_second.data ? most_rows * c.features_1 + cotangents_size : 0) + cotangents_size);
+    const bool makes_t = to.d_second.data && !to.kept;
     // The rows of `first` for dW, the same step from one to the next: where they are, or copied.
     const bool copies_rows = to.d_weight && !c.first.is_even(c.shared, c.firsts);
     Scratch<Real> rows_memory(copies_rows ? most_rows * c.features_1 : 0);
@@ -308,7 +330,7 @@ bool pairs_gradient_part(
         const Index s_end = tiles.position(now.end - 1) + 1;
         const Index rows = tiles.row(now.end - 1) + tiles.length(now.end - 1) - row_0;
         const Index each = block * features.padded;
-        for (Index t = now.begin; to.d_second.data && t < now.end; ++t)
+        for (Index t = now.begin; makes_t && t < now.end; ++t)
             transpose(
                 c.first.at(tiles.position(t), tiles.start(t)), c.first.step, tiles.length(t),
                 c.features_1, first + (tiles.row(t) - row_0) * c.features_1, tiles.length(t));
@@ -370,7 +392,9 @@ bool pairs_gradient_part(
                         first_tiles.length(t), features.wide(q));
                 }
             if (!to.d_second.data) continue;
-            make_middle(c, tiles, now, features, first, to.by_second, o, middle);
+            const Middle<Real> product = to.kept ? kept_at(c, to.kept, o, row_0)
+                                                 : Middle<Real>{middle, rows * panel<Real>};
+            if (makes_t) make_middle(c, tiles, now, features, first, to.by_second, o, product);
             for (Index b = 0; b < c.seconds; b += block) {
                 const Index others = smaller(block, c.seconds - b);
                 const Pieces other_tiles(others, tile_rows);
@@ -386,8 +410,7 @@ bool pairs_gradient_part(
                             const Index row = other_tiles.start(t);
                             multiply_pairs<Real>(
                                 {mine.length(), packed + one_of * mine.length() * others + row,
-                                 others, middle + (q * rows + mine.begin - row_0) * panel<Real>,
-                                 panel<Real>},
+                                 others, product.at(q, mine.begin - row_0), panel<Real>},
                                 {to.d_second.at(s, b + row) + features.start(q),
                                  to.d_second.step, features.used(q), true},
                                 other_tiles.length(t), features.wide(q));
@@ -405,7 +428,7 @@ bool pairs_gradient_part(
 template <class Real>
 bool pairs_gradient(
     const PairsOf<Real>& c, const Real* g, Strided<Real> d_first, Strided<Real> d_second, Real* d_weight,
-    Adds adds, int threads) {
+    Adds adds, Real* kept, int threads) {
     const Panels<Real> features(c.features_2), firsts(c.features_1);
     const Index per_position = RowTiles(c.firsts).pieces.count, tiles = c.shared * per_position;
     const Index matrix = c.features_1 * c.features_2, size = c.outputs * matrix;
@@ -420,18 +443,18 @@ bool pairs_gradient(
         smaller(chunks, tiles),
         Index(sizeof(Real)) * ((d_weight ? size : 0) + (second_copies ? second_size : 0)));
     Scratch<Real> by_first(d_first.data ? c.outputs * c.features_2 * firsts.padded : 0);
-    Scratch<Real> by_second(d_second.data ? c.outputs * c.features_1 * features.padded : 0);
+    Scratch<Real> by_second(d_second.data && !kept ? c.outputs * c.features_1 * features.padded : 0);
     Scratch<Real> weight_copies(d_weight ? (chunks - !turned) * size : 0);
     Scratch<Real> seconds(second_copies ? (chunks - 1) * second_size : 0);
     if (!by_first || !by_second || !weight_copies || !seconds) return false;
     if (d_first.data) pack_weights(c, c.step_2, c.step_1, c.features_2, firsts, by_first.get(), threads);
     if (d_second.data) {
-        pack_weights(c, c.step_1, c.step_2, c.features_1, features, by_second.get(), threads);
+        if (!kept) pack_weights(c, c.step_1, c.step_2, c.features_1, features, by_second.get(), threads);
         for (Index row = 0; !adds.second && row < c.shared * c.seconds; ++row)
             fill(d_second.at(row / c.seconds, row % c.seconds), c.features_2, Real(0));
     }
     const bool done = parallel(threads, chunks, [&](Index chunk) {
-        PairGradients<Real> to{d_first, d_second, d_weight, adds, by_first.get(), by_second.get()};
+        PairGradients<Real> to{d_first, d_second, d_weight, adds, by_first.get(), by_second.get(), kept};
         if (d_weight && (turned || chunk > 0)) {
             to.d_weight = weight_copies.get() + (chunk - !turned) * size;
             to.adds.weight = false;

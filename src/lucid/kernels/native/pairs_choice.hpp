@@ -44,7 +44,7 @@ template <class Real> double pairs_forward_cost(const Pairs& p) {
            s * a * b * o * 0.253;
 }
 
-template <class Real> double pairs_gradient_cost(const Pairs& p, const bool* needed) {
+template <class Real> double pairs_gradient_cost(const Pairs& p, const bool* needed, bool kept) {
     const bool exchanged = second_meets_weight<Real>(p);
     const PairCounts<Real> c(p, exchanged);
     const double s = c.s, a = c.a, b = c.b, o = c.o, i = c.i, j = c.j;
@@ -59,13 +59,13 @@ template <class Real> double pairs_gradient_cost(const Pairs& p, const bool* nee
     const PairCounts<Real> left(p, false);
     if (spread_1) cost += spread(left.a, left.j, left.i_vectors);
     if (spread_2) cost += spread(left.b, left.i, left.j_vectors);
-    const double u = d_first || needed[2], w = needed[2];
+    const double u = d_first || needed[2], w = needed[2], t = d_second && !kept;
     const double multiplied = u * b * c.j_vectors + d_first * j * c.i_vectors + w * i * c.j_vectors +
-                              d_second * (i + b) * c.j_vectors;
+                              (t * i + d_second * b) * c.j_vectors;
     const double loaded = c.a_tiles * (u * b * c.j_vectors + d_first * j * c.i_vectors +
-                                       d_second * i * c.j_vectors) +
+                                       t * i * c.j_vectors) +
                           d_second * c.b_tiles * a * c.j_vectors + w * c.i_tiles * a * c.j_vectors;
-    const double tiles = c.a_tiles * (c.j_panels * (u + d_second) + d_first * c.i_panels) +
+    const double tiles = c.a_tiles * (c.j_panels * (u + t) + d_first * c.i_panels) +
                          d_second * c.b_tiles * c.j_panels;
     return cost + s * o * (a * multiplied * 0.222 + loaded * 0.852 + tiles * 18.8) +
            s * a * b * o * 1.05 * (u + d_second) / 2;
@@ -94,11 +94,11 @@ template <class Real> double portable_cost(const Pairs& p, const bool* needed) {
 }
 
 // The kernel packs the weight, for the gradients both ways.
-template <class Real> bool takes_pairs(const Pairs& p, const bool* needed) {
+template <class Real> bool takes_pairs(const Pairs& p, const bool* needed, bool kept) {
     const double padded = double(p.outputs) * double(lanes<Real>) * double(lanes<Real>) *
                           in_pieces(p.features_1, lanes<Real>) * in_pieces(p.features_2, lanes<Real>);
     if (padded * sizeof(Real) > double(most_bytes)) return false;
-    return (needed ? pairs_gradient_cost<Real>(p, needed) : pairs_forward_cost<Real>(p)) <=
+    return (needed ? pairs_gradient_cost<Real>(p, needed, kept) : pairs_forward_cost<Real>(p)) <=
            portable_cost<Real>(p, needed);
 }
 

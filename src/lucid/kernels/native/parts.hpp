@@ -10,6 +10,7 @@
 namespace {
 
 using lucid::Algorithm;
+using lucid::BFloat16;
 using lucid::Matrix;
 using lucid::Operations;
 using lucid::Pairs;
@@ -56,7 +57,7 @@ template <class Real> Real* at(Real* data, Index numbers) { return data ? data +
 template <class Real, class GoOn>
 bool forward_in_parts(
     const Operations<Real>& on, Sizes s, Matrix<Real> x1, Matrix<Real> x2, const Real* weight,
-    const Real* bias, Real* out, int threads, Algorithm algorithm, const GoOn& go_on) {
+    const Real* bias, Real* out, Real* kept, int threads, Algorithm algorithm, const GoOn& go_on) {
     const Index step = rows_of_part(s.samples, s.operations(), operations_of_part(on, threads));
     if (algorithm == Algorithm::chosen && step < s.samples)
         algorithm = on.choose(lucid::Operation::forward, s, threads, true);
@@ -64,7 +65,7 @@ bool forward_in_parts(
     return in_parts(s.samples, step, started, go_on, [&](Index n, Index length) {
         s.samples = length;
         return on.forward(
-            s, from(x1, n), from(x2, n), weight, bias, out + n * s.outputs, threads, algorithm);
+            s, from(x1, n), from(x2, n), weight, bias, out + n * s.outputs, kept, threads, algorithm);
     });
 }
 
@@ -119,6 +120,22 @@ bool weight_in_parts(
         if (!done) return false;
     }
     return true;
+}
+
+// In bfloat16 by outputs: no sum is rounded before it is whole.
+template <class GoOn>
+bool weight_in_parts(
+    const Operations<BFloat16>& on, Sizes s, Matrix<BFloat16> g, Matrix<BFloat16> x1,
+    Matrix<BFloat16> x2, BFloat16* d_weight, int threads, Algorithm algorithm, const GoOn& go_on) {
+    const double parts = s.operations() / operations_of_part(on, threads);
+    const Index outputs = s.outputs, matrix = s.features_1 * s.features_2;
+    const Index most = parts < 2 ? outputs : Index(double(outputs) / parts);
+    bool started = false;
+    return in_parts(outputs, most < 1 ? 1 : most, started, go_on, [&](Index o, Index length) {
+        s.outputs = length;
+        return on.weight_gradient(
+            s, {g.data + o, g.step}, x1, x2, d_weight + o * matrix, threads, algorithm);
+    });
 }
 
 // A range of the shared positions and of the rows of one input, as pairs of their own.

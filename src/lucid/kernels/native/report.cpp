@@ -1,5 +1,7 @@
 #include "report.hpp"
 
+#include "select.hpp"
+
 #include <chrono>
 #include <cstdio>
 #include <cstdlib>
@@ -23,12 +25,12 @@ double seconds_now() {
 }
 
 void report(
-    const char* instruction_set, Operation operation, const Sizes& s, int itemsize, Algorithm algorithm,
-    int threads, double seconds) {
+    Operation operation, const Sizes& s, int itemsize, Algorithm algorithm, int threads, double seconds) {
     std::fprintf(
-        stderr, "lucid: %s, N %td, I %td, J %td, O %td, float%d, %s, %s, threads %d, %.1f us\n",
-        operation_names[int(operation)], s.samples, s.features_1, s.features_2, s.outputs, 8 * itemsize,
-        algorithm_names[int(algorithm)], instruction_set, threads, 1e6 * seconds);
+        stderr, "lucid: %s, N %td, I %td, J %td, O %td, %s%d, %s, %s, threads %d, %.1f us\n",
+        operation_names[int(operation)], s.samples, s.features_1, s.features_2, s.outputs,
+        itemsize == 2 ? "bfloat" : "float", 8 * itemsize, algorithm_names[int(algorithm)],
+        kernel().name, threads, 1e6 * seconds);
 }
 
 }  // namespace lucid

@@ -7,9 +7,7 @@ namespace lucid {
 
 extern const bool verbose;  // read when the module loads
 double seconds_now();
-void report(
-    const char* instruction_set, Operation, const Sizes&, int itemsize, Algorithm, int threads,
-    double seconds);
+void report(Operation, const Sizes&, int itemsize, Algorithm, int threads, double seconds);
 
 }  // namespace lucid
 
@@ -22,22 +20,18 @@ using lucid::Sizes;
 // Reports what was computed during its life.
 class Report {
 public:
-    Report(
-        const char* instruction_set, Operation operation, const Sizes& sizes, int itemsize,
-        Algorithm algorithm, int threads)
-        : instruction_set_(instruction_set), operation_(operation), sizes_(sizes), itemsize_(itemsize),
-          algorithm_(algorithm), threads_(threads), start_(lucid::verbose ? lucid::seconds_now() : 0) {}
+    Report(Operation operation, const Sizes& sizes, int itemsize, Algorithm algorithm, int threads)
+        : operation_(operation), sizes_(sizes), itemsize_(itemsize), algorithm_(algorithm),
+          threads_(threads), start_(lucid::verbose ? lucid::seconds_now() : 0) {}
     ~Report() {
         if (lucid::verbose)
             lucid::report(
-                instruction_set_, operation_, sizes_, itemsize_, algorithm_, threads_,
-                lucid::seconds_now() - start_);
+                operation_, sizes_, itemsize_, algorithm_, threads_, lucid::seconds_now() - start_);
     }
     Report(const Report&) = delete;
     Report& operator=(const Report&) = delete;
 
 private:
-    const char* instruction_set_;
     Operation operation_;
     Sizes sizes_;
     int itemsize_;

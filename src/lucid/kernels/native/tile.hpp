@@ -7,7 +7,7 @@
 // the result itself:
 //
 //     contract    d1[lane] += Σ_r D[r][lane] · x2[r][lane]     and / or
-//                 d2[r][lane] += D[r][lane] · x1[lane]         (lanes are samples)
+//                 d2[r][lane] += D[r][lane] · x1[lane], or D   (lanes are samples)
 //     accumulate  c[r][lane] += D[r][lane]                     (lanes are features)
 #pragma once
 
@@ -76,19 +76,20 @@ template <class Real, int Width> struct Products {
     LUCID_INLINE void next() { b.next(); }
 };
 
-template <class Real, int Rows, int Width> LUCID_INLINE void clear(Vector<Real> (&d)[Rows][Width]) {
+template <class Real, int Rows, int Width>
+LUCID_INLINE void clear(Vector<Sum<Real>> (&d)[Rows][Width]) {
     LUCID_UNROLL for (int r = 0; r < Rows; ++r)
-        LUCID_UNROLL for (int q = 0; q < Width; ++q) d[r][q] = Vector<Real>{};
+        LUCID_UNROLL for (int q = 0; q < Width; ++q) d[r][q] = Vector<Sum<Real>>{};
 }
 
 // The nest of multiply-adds. The sources are left at the end of the depth.
 template <class Real, int Rows, int Width, class A, class B>
-LUCID_INLINE void multiply(Index depth, A& a, B& b, Vector<Real> (&d)[Rows][Width]) {
+LUCID_INLINE void multiply(Index depth, A& a, B& b, Vector<Sum<Real>> (&d)[Rows][Width]) {
     for (Index k = depth; k > 0; --k) {
         Vector<Real> column[Width];
         LUCID_UNROLL for (int q = 0; q < Width; ++q) column[q] = b[q];
         LUCID_UNROLL for (int r = 0; r < Rows; ++r)
-            LUCID_UNROLL for (int q = 0; q < Width; ++q) d[r][q] += a[r] * column[q];
+            LUCID_UNROLL for (int q = 0; q < Width; ++q) add_product(d[r][q], a[r], column[q]);
         a.next(), b.next();
     }
 }
@@ -113,7 +114,7 @@ template <class Real> struct Factors {
 };
 
 template <class Real, int Rows, int Width>
-LUCID_INLINE void multiply(const Factors<Real>& factors, Vector<Real> (&d)[Rows][Width]) {
+LUCID_INLINE void multiply(const Factors<Real>& factors, Vector<Sum<Real>> (&d)[Rows][Width]) {
     Adjacent<Real> a{factors.a, factors.a_step};
     Vectors<Real> b{factors.b, factors.b_step};
     clear<Real>(d);
@@ -122,7 +123,7 @@ LUCID_INLINE void multiply(const Factors<Real>& factors, Vector<Real> (&d)[Rows]
 
 // The same, asking for what is needed next if there is any.
 template <class Real, int Rows, int Width>
-LUCID_INLINE void multiply_asking(const Factors<Real>& factors, Vector<Real> (&d)[Rows][Width]) {
+LUCID_INLINE void multiply_asking(const Factors<Real>& factors, Vector<Sum<Real>> (&d)[Rows][Width]) {
     if (!factors.ahead) return multiply<Real>(factors, d);
     Asking<Real> a{{factors.a, factors.a_step}, factors.ahead, factors.ahead_step};
     Vectors<Real> b{factors.b, factors.b_step};
@@ -130,29 +131,34 @@ LUCID_INLINE void multiply_asking(const Factors<Real>& factors, Vector<Real> (&d
     multiply<Real>(factors.depth, a, b, d);
 }
 
-// D is summed over its rows with x2 into d1, spread over its rows with x1 into d2, or both.
-template <class Real, int Rows, int Width, bool Sum, bool Spread>
+// D is summed over its rows with x2 into d1, spread over its rows with x1 into d2, or both; or it is
+// summed, and kept in d2 as it is.
+template <class Real, int Rows, int Width, bool Adds, bool Spreads, bool Keeps = false>
 LUCID_NOINLINE void contract_tile(
-    const Factors<Real>& factors, const Real* x1, const Real* x2, Real* d1, Real* d2) {
-    constexpr int step = panel<Real>;
-    Vector<Real> d[Rows][Width];
-    if constexpr (Spread) multiply<Real>(factors, d);
+    const Factors<Real>& factors, const Sum<Real>* x1, const Sum<Real>* x2, Sum<Real>* d1,
+    Sum<Real>* d2) {
+    using Number = Sum<Real>;
+    constexpr int step = panel<Number>;
+    Vector<Number> d[Rows][Width];
+    if constexpr (Spreads) multiply<Real>(factors, d);
     else multiply_asking<Real>(factors, d);
     LUCID_UNROLL for (int q = 0; q < Width; ++q) {
-        const int at = q * lanes<Real>;
-        if constexpr (Sum) {  // in two sums, so that additions do not wait for each other
-            Vector<Real> even = load(d1 + at), odd = {};
+        const int at = q * lanes<Number>;
+        if constexpr (Adds) {  // in two sums, so that additions do not wait for each other
+            Vector<Number> even = load(d1 + at), odd = {};
             LUCID_UNROLL for (int r = 0; r < Rows; ++r)
                 (r % 2 ? odd : even) += d[r][q] * load(x2 + r * step + at);
-            store<Real>(d1 + at, even + odd);
+            store<Number>(d1 + at, even + odd);
         }
-        if constexpr (Spread) {
-            const Vector<Real> x = load(x1 + at);
+        if constexpr (Spreads) {
+            const Vector<Number> x = load(x1 + at);
             LUCID_UNROLL for (int r = 0; r < Rows; ++r) {
-                Real* to = d2 + r * step + at;
-                store<Real>(to, load(to) + d[r][q] * x);
+                Number* to = d2 + r * step + at;
+                store<Number>(to, load(to) + d[r][q] * x);
             }
         }
+        if constexpr (Keeps)
+            LUCID_UNROLL for (int r = 0; r < Rows; ++r) store<Number>(d2 + r * step + at, d[r][q]);
     }
 }
 
@@ -216,10 +222,10 @@ LUCID_INLINE void put(const Target<Real>& target, Vector<Real> (&d)[Rows][Width]
 }
 
 template <class Real, int Rows, int Width>
-LUCID_NOINLINE void accumulate_tile(const Factors<Real>& factors, const Target<Real>& target) {
-    Vector<Real> d[Rows][Width];
+LUCID_NOINLINE void accumulate_tile(const Factors<Real>& factors, const Target<Sum<Real>>& target) {
+    Vector<Sum<Real>> d[Rows][Width];
     multiply<Real>(factors, d);
-    put<Real, Rows, Width>(target, d);
+    put<Sum<Real>, Rows, Width>(target, d);
 }
 
 // The same with a as `put` leaves it: rows one panel apart, and `a_step` numbers from one panel of

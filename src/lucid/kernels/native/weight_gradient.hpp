@@ -12,9 +12,9 @@
 
 namespace {
 
-template <class Real> struct WeightGradient {
+template <class Stored> struct WeightGradient {
     Sizes sizes;
-    Matrix<Real> g, x1, x2;
+    Matrix<Stored> g, x1, x2;
     bool products;
 
     // Tiles are numbered along the axis of their rows first.
@@ -36,8 +36,11 @@ template <class Real> Index products_at_once(const Sizes& s) {
 }
 
 // Some tiles of the gradient, summed over some samples, into d_weight (which need not be zero).
-template <class Real>
-bool weight_gradient_part(const WeightGradient<Real>& c, Range samples, Range tiles, Real* d_weight) {
+template <class Stored>
+bool weight_gradient_part(
+    const WeightGradient<Stored>& c, Range samples, Range tiles, Sum<Stored>* d_weight) {
+    using Real = Unit<Stored>;
+    using Number = Sum<Stored>;
     const Sizes& s = c.sizes;
     const Panels<Real> panels(s.features_2);
     const Pieces rows = c.rows();
@@ -47,24 +50,25 @@ bool weight_gradient_part(const WeightGradient<Real>& c, Range samples, Range ti
         : in_whole_depths(block_bytes() / Index(sizeof(Real)) / widths);
     const Index block = smaller(samples.length(), room);
     const Index products_room = c.products ? 0 : (depth_at_once + 2) * tile_rows + 4 * lanes<Real>;
-    Scratch<Real> scratch(block * widths + products_room + (c.products ? 0 : block));
+    const Index second_size = units<Stored>(block) * widths;
+    Scratch<Real> scratch(second_size + products_room + (c.products ? 0 : block));
     if (!scratch) return false;
     Real* const second = scratch.get();
-    Real* const products = second + block * widths;
-    Real* const column = products + products_room;
+    Real* const products = second + second_size;
+    Number* const column = reinterpret_cast<Number*>(products + products_room);
 
     for (Index begin = samples.begin; begin < samples.end; begin += block) {
         const Range now{begin, smaller(samples.end, begin + block)};
         const Index depth = now.length();
-        pack_columns(c.x2.data + begin * c.x2.step, c.x2.step, depth, panels, second);
+        pack_columns<Stored>(c.x2.data + begin * c.x2.step, c.x2.step, depth, panels, second);
         Index column_of = -1;
         for (Index tile = tiles.begin; tile < tiles.end; ++tile) {
             const Index piece = tile % rows.count, other = tile / rows.count;
             const Index row = rows.start(piece), count = rows.length(piece);
             const Index o = c.products ? row : other, i = c.products ? other : row;
-            Real* to = d_weight + (o * s.features_1 + i) * s.features_2;
+            Number* to = d_weight + (o * s.features_1 + i) * s.features_2;
             const Index row_step = c.products ? s.features_1 * s.features_2 : s.features_2;
-            if (c.products) {
+            if constexpr (Types<Stored>::numbers == 1) if (c.products) {
                 for (Index q = 0; q < panels.count; ++q) {
                     const Factors<Real> factors{
                         depth, c.g.data + begin * c.g.step + o, c.g.step,
@@ -79,7 +83,7 @@ bool weight_gradient_part(const WeightGradient<Real>& c, Range samples, Range ti
                 continue;
             }
             if (column_of != o)
-                for (Index n = 0; n < depth; ++n) column[n] = c.g.data[(begin + n) * c.g.step + o];
+                for (Index n = 0; n < depth; ++n) column[n] = wide(c.g.data[(begin + n) * c.g.step + o]);
             column_of = o;
             for (Index k = 0; k < depth; k += depth_at_once) {
                 const Index part = smaller(depth_at_once, depth - k);
@@ -88,9 +92,10 @@ bool weight_gradient_part(const WeightGradient<Real>& c, Range samples, Range ti
                     s.features_1, products);
                 for (Index q = 0; q < panels.count; ++q) {
                     const Factors<Real> factors{
-                        part, products, count,
-                        second + q * panel<Real> * depth + k * panels.width(q), panels.width(q)};
-                    const Target<Real> target{
+                        units<Stored>(part), products, count,
+                        second + q * panel<Real> * units<Stored>(depth) + units<Stored>(k) * panels.width(q),
+                        panels.width(q)};
+                    const Target<Number> target{
                         to + q * panel<Real>, row_step, panels.used(q),
                         begin > samples.begin || k > 0};
                     with_tile<tile_rows>(count, panels.wide(q), [&](auto r, auto w) {
@@ -124,6 +129,27 @@ bool weight_gradient(const WeightGradient<Real>& c, Real* d_weight, int threads)
     const Index chunks = smaller(wanted, c.tiles());
     return parallel(threads, chunks, [&](Index chunk) {
         return weight_gradient_part(c, {0, s.samples}, share({0, c.tiles()}, chunk, chunks), d_weight);
+    });
+}
+
+// In bfloat16: by some outputs at a time, whose sums stay in a cache until they are rounded.
+inline bool rounded_weight_gradient(
+    const WeightGradient<BFloat16>& c, BFloat16* d_weight, int threads) {
+    const Index outputs = c.sizes.outputs, matrix = c.sizes.features_1 * c.sizes.features_2;
+    const Index most = larger<Index>(1, block_bytes() / Index(sizeof(float)) / matrix);
+    const Index chunks = smaller(
+        outputs, larger(divided_up(outputs, most), chunks_for(outputs * matrix, c.sizes.samples, threads)));
+    return parallel(threads, chunks, [&](Index chunk) {
+        const Range some = share({0, outputs}, chunk, chunks);
+        WeightGradient<BFloat16> part = c;
+        part.sizes.outputs = some.length();
+        part.g.data += some.begin;
+        const Index size = some.length() * matrix;
+        Scratch<float> sums(size);
+        if (!sums || !weight_gradient_part(part, {0, c.sizes.samples}, {0, part.tiles()}, sums.get()))
+            return false;
+        narrow<Brain>(sums.get(), size, reinterpret_cast<std::uint16_t*>(d_weight + some.begin * matrix));
+        return true;
     });
 }
 

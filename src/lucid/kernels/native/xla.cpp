@@ -16,6 +16,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <initializer_list>
 #include <type_traits>
 
 #include "halves.hpp"
@@ -190,18 +191,19 @@ bool compute(
         };
         const auto x1 = strided(static_cast<const Real*>(given[first]), part.firsts, s.features_1);
         const auto x2 = strided(static_cast<const Real*>(given[second]), call.seconds, s.features_2);
-        if (is_in(wanted, result) && !on.pairs(p, x1, x2, given[weight], nullptr, found[result], threads))
+        if (is_in(wanted, result) && !on.pairs(p, x1, x2, given[weight], nullptr, found[result], nullptr, threads))
             return false;
         return !(wanted >> first) ||
                on.pair_gradients(
                    p, given[result], x1, x2, given[weight],
                    strided(found[first], part.firsts, s.features_1),
-                   strided(found[second], call.seconds, s.features_2), found[weight], part.adds, threads);
+                   strided(found[second], call.seconds, s.features_2), found[weight], part.adds, nullptr,
+                   threads);
     }
     const Matrix<Real> g{given[result], s.outputs};
     const Matrix<Real> x1{given[first], s.features_1}, x2{given[second], s.features_2};
     if (is_in(wanted, result) &&
-        !on.forward(s, x1, x2, given[weight], nullptr, found[result], threads, Algorithm::chosen))
+        !on.forward(s, x1, x2, given[weight], nullptr, found[result], nullptr, threads, Algorithm::chosen))
         return false;
     if ((is_in(wanted, first) || is_in(wanted, second)) &&
         !on.input_gradients(
@@ -211,7 +213,42 @@ bool compute(
     Real* const to = part.adds.weight ? more : found[weight];
     if (!on.weight_gradient(s, g, x1, x2, to, threads, Algorithm::chosen)) return false;
     const Index numbers = s.outputs * s.features_1 * s.features_2;
-    for (Index k = 0; part.adds.weight && k < numbers; ++k) found[weight][k] += more[k];
+    if constexpr (sizeof(Real) > 2)
+        for (Index k = 0; part.adds.weight && k < numbers; ++k) found[weight][k] += more[k];
+    return true;
+}
+
+// Whether everything is bfloat16, and the kernel had better multiply it as it is.
+bool is_bfloat16(const Call& call, unsigned wanted) {
+    for (int k = 0; k < factors; ++k)
+        for (const Call::Place& place : {call.given[k], call.found[k]})
+            if (place.data && place.dtype != bfloat16) return false;
+    const Sizes s{call.shared, call.outputs, call.features_1, call.features_2};
+    const auto takes = [&](Operation operation, bool both) {
+        const auto choose = operations<BFloat16>(kernel()).choose;
+        return choose(operation, s, get_threads(), both) != Algorithm::chosen;
+    };
+    const bool d1 = is_in(wanted, first), d2 = is_in(wanted, second);
+    return call.firsts * call.seconds == 1 &&
+           (!is_in(wanted, result) || takes(Operation::forward, true)) &&
+           (!(d1 || d2) || takes(Operation::inputs, d1 && d2)) &&
+           (!is_in(wanted, weight) || takes(Operation::weight, true));
+}
+
+// All of it at once, where it is.
+bool compute_bfloat16(const Call& call, unsigned wanted) {
+    const Index matrix = call.features_1 * call.features_2;
+    const Index numbers[factors] = {
+        call.shared * call.outputs, call.shared * call.features_1, call.shared * call.features_2,
+        call.outputs * matrix};
+    for (Index n = 0; n < call.groups; ++n) {
+        BFloat16 *given[factors] = {}, *found[factors] = {};
+        for (int k = 0; k < factors; ++k) {
+            if (call.given[k].data) given[k] = static_cast<BFloat16*>(call.given[k].data) + n * numbers[k];
+            if (call.found[k].data) found[k] = static_cast<BFloat16*>(call.found[k].data) + n * numbers[k];
+        }
+        if (!compute<BFloat16>(call, wanted, {call.shared, 1, {}}, given, found, nullptr)) return false;
+    }
     return true;
 }
 
@@ -352,7 +389,9 @@ template <unsigned wanted> Error* contract(const Frame* frame) {
     bool is_double = false;
     for (int k = 0; k < factors; ++k)
         is_double = is_double || call.given[k].dtype == float64 || call.found[k].dtype == float64;
-    const bool done = is_double ? compute<double>(call, wanted) : compute<float>(call, wanted);
+    const bool done = is_bfloat16(call, wanted) ? compute_bfloat16(call, wanted)
+        : is_double                             ? compute<double>(call, wanted)
+                                                : compute<float>(call, wanted);
     return done ? nullptr : error(frame, resource_exhausted, "lucid: no memory for its scratch");
 }
 

@@ -22,4 +22,11 @@ from ._losses import (
     mse_loss as mse_loss,
 )
 from ._one_hot import one_hot as one_hot
+from ._reductions import (
+    bilinear_cross_entropy as bilinear_cross_entropy,
+    bilinear_logsumexp as bilinear_logsumexp,
+    bilinear_max as bilinear_max,
+    bilinear_rank as bilinear_rank,
+    bilinear_topk as bilinear_topk,
+)
 from ._softmax import log_softmax as log_softmax, softmax as softmax

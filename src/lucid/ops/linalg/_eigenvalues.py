@@ -50,7 +50,8 @@ def eigh(x: Array, /) -> tuple[Array, Array]:
     are any basis of their space: where eigenvalues are equal, what is 0 / 0 in the gradient is left
     out. It is then right of what takes equal eigenvalues together, such as Σ f(λ) or the projector
     onto the space of all their eigenvectors; of Q · f(Λ) · Qᴴ, and of second derivatives, the part
-    from one of these eigenvectors to another is missing.
+    from one of these eigenvectors to another is missing. To have that too, compute f(x) without
+    eigenvectors: with `matmul`, `inv` and `solve`, as a root by Newton's iteration.
 
     Raises ShapeError unless x is square, DTypeError unless it is floating point, ArgumentError
     where the iteration does not converge, as it may not where an element is not finite.

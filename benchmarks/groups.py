@@ -1,0 +1,85 @@
+"""A weight for each row out of several: `group=` beside gathering the weights, under PyTorch.
+
+    python benchmarks/groups.py [--rounds 5]
+
+A training step (forward, and the gradients of the inputs and the weights), milliseconds, the least
+of some rounds in turns, and the memory of a step: the process's peak, above what there was.
+"""
+
+from __future__ import annotations
+
+import argparse
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+SIZES = [  # groups, rows of each, features, features, outputs
+    (1000, 5, 64, 64, 1), (1000, 5, 16, 16, 16), (100, 50, 32, 32, 32), (8, 2000, 64, 64, 64),
+    (50, 200, 200, 200, 1),
+]  # fmt: skip
+
+
+def peak(call: Callable[[], Any]) -> float:
+    def status(name: str) -> int:
+        lines = Path("/proc/self/status").read_text().splitlines()
+        return next(int(line.split()[1]) for line in lines if line.startswith(name))
+
+    Path("/proc/self/clear_refs").write_text("5")  # the peak begins anew
+    before = status("VmRSS")
+    call()
+    return (status("VmHWM") - before) / 1024
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--rounds", type=int, default=5)
+    rounds = parser.parse_args().rounds
+    import torch
+
+    from lucid.torch import bilinear
+
+    def gathered(x1: Any, x2: Any, weight: Any, group: Any) -> Any:
+        of_row = weight[group].flatten(1, 2)  # (rows, out · in1, in2)
+        out = torch.bmm(of_row, x2[:, :, None]).view(len(x1), -1, x1.shape[1])
+        return torch.bmm(out, x1[:, :, None])[..., 0]
+
+    def einsum(x1: Any, x2: Any, weight: Any, group: Any) -> Any:
+        return torch.einsum("ei,eoij,ej->eo", x1, weight[group], x2)
+
+    def ours(x1: Any, x2: Any, weight: Any, group: Any) -> Any:
+        return bilinear(x1, x2, weight, group=group)
+
+    print(f"torch {torch.__version__}, {torch.get_num_threads()} threads, float32")
+    print("groups × rows, in1, in2 → out            group=   gather+bmm    einsum   MiB of each")
+    for groups, each, first, second, outputs in SIZES:
+        torch.manual_seed(0)
+        rows = groups * each
+        ordered = torch.arange(groups).repeat_interleave(each)
+        given = [
+            torch.randn(*shape, requires_grad=True)
+            for shape in ((rows, first), (rows, second), (groups, outputs, first, second))
+        ]
+        for name, group in (("sorted", ordered), ("mixed", ordered[torch.randperm(rows)])):
+
+            def step(form: Any, group: Any = group, given: Any = given) -> None:
+                torch.autograd.grad(form(*given, group).square().sum(), given)
+
+            forms = (ours, gathered, einsum)
+            least = dict.fromkeys(forms, 1e9)
+            memory = {}
+            for form in forms:
+                step(form)
+                memory[form] = peak(lambda form=form: step(form))  # type: ignore[misc]
+            for _ in range(rounds):
+                for form in forms:
+                    begin = time.perf_counter()
+                    step(form)
+                    least[form] = min(least[form], time.perf_counter() - begin)
+            size = f"{groups} × {each}, {first}, {second} → {outputs} {name}"
+            times = "  ".join(f"{1e3 * least[form]:9.2f}" for form in forms)
+            print(f"{size:38s} {times}   " + ", ".join(f"{memory[f]:.0f}" for f in forms))
+
+
+if __name__ == "__main__":
+    main()

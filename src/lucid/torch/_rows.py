@@ -1,0 +1,283 @@
+"""Rows that are chosen by index, grouped or summed by target, as PyTorch's autograd records them.
+
+    Q(g, x1, W, x2) = Σ_e Σ_oij g[s(e), o] · x1[p(e), i] · W[r(e), o, i, j] · x2[q(e), j]
+
+As without the maps s, p, q and r (see `_recorded.py`), two functions are closed under
+differentiation. A third one moves rows between groups and targets, for the bias, and is closed by
+itself. Each is an operator too, for what is compiled or traced.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from itertools import compress
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.library import custom_op, register_autograd, register_fake
+
+from .._arrays import Array
+from ..kernels import _nodes as kernels
+from ..kernels._rows import FIRST, RESULT, WEIGHT, Rows, memory_of, moved, rows_of
+from ..kernels._torch import promoted
+from ._compute import refuse_kinds
+from ._recorded import (
+    _PLAIN,
+    _conjugate,
+    _Function,
+    _is_traced,
+    _is_watched,
+    _real_parts,
+    _refuse_others,
+    _spread,
+    _total,
+)
+
+NAMES = ("group", "offsets", "index_1", "index_2", "segment")
+
+
+def bilinear(
+    x1: Array, x2: Array, weight: Array, bias: Array | None, maps: dict[str, Array | None],
+    num_segments: int | None,
+) -> Tensor:  # fmt: skip
+    """The form where a keyword is given, recorded by whoever looks on."""
+    _refuse_others(input_1=x1, input_2=x2, weight=weight, bias=bias)
+    refuse_kinds(input_1=x1, input_2=x2, weight=weight, bias=bias)
+    given = [None if maps[name] is None else torch.as_tensor(maps[name]) for name in NAMES]
+    segment = given[-1]
+    if segment is not None and num_segments is None:
+        num_segments = int(segment.max()) + 1 if segment.numel() else 0
+    return _form(x1, x2, weight, bias, *given, -1 if num_segments is None else num_segments)
+
+
+def sum_rows(x: Array, index: Array, segment: Array, num_segments: int) -> Array:
+    """out[s, o] = Σ_e∈s x[p(e), o], without a row for each e."""
+    shape, rows = list(x.shape), segment.shape[0]
+    shapes = shape, [rows, 0], [shape[1], shape[1], 0], [num_segments, shape[1]]
+    maps = None, None, index, None, segment
+    found: Array = _moved(x, *maps, shapes[3], *shapes, FIRST, RESULT)
+    return found
+
+
+def _recorded(function: type[_Function], operator: str) -> Callable[..., Any]:
+    def call(*arguments: Any) -> Any:
+        tensors = [each for each in arguments if isinstance(each, Tensor)]
+        if _is_traced() or any(type(each) not in _PLAIN for each in tensors):
+            return getattr(torch.ops.lucid, operator)(*arguments)
+        if _is_watched():
+            return function.apply(*arguments)
+        if torch.is_grad_enabled() and any(each.requires_grad for each in tensors):
+            return function.record(*arguments)
+        return function.forward(*arguments)
+
+    return call
+
+
+class RowsForm(_Function):
+    """out[s, o] = Σ_e∈s Σ_ij x1[p(e), i] · W[r(e), o, i, j] · x2[q(e), j] + bias[r(e), o]"""
+
+    @staticmethod
+    def forward(
+        x1: Array, x2: Array, weight: Array, bias: Array | None, group: Array | None,
+        offsets: Array | None, index_1: Array | None, index_2: Array | None,
+        segment: Array | None, num_segments: int,
+    ) -> Array:  # fmt: skip
+        maps = group, offsets, index_1, index_2, segment
+        size = None if num_segments < 0 else num_segments
+        named = dict(zip(NAMES, maps, strict=True))
+        rows = rows_of(x1, x2, weight, bias, **named, num_segments=size)
+        memory = memory_of("bilinear", input_1=x1, input_2=x2, weight=weight, bias=bias)
+        return kernels.bilinear(memory, x1, x2, weight, bias, rows)
+
+    @staticmethod
+    def setup_context(ctx: Any, inputs: tuple[Any, ...], output: Array) -> None:
+        x1, x2, weight, bias, *maps, _ = inputs
+        need_1, need_2, need_weight, *_ = ctx.needs_input_grad
+        ctx.save_for_backward(
+            x1 if need_2 or need_weight else None, x2 if need_1 or need_weight else None,
+            weight if need_1 or need_2 else None, *maps,
+        )  # fmt: skip
+        ctx.set_materialize_grads(False)
+        ctx.shapes = [list(each.shape) for each in (x1, x2, weight, output)]
+        ctx.bias = None if bias is None else list(bias.shape)
+        ctx.real = None
+        if output.is_complex():
+            ctx.real = [a is not None and not a.is_complex() for a in (x1, x2, weight, bias)]
+
+    @staticmethod
+    def backward(ctx: Any, g: Array | None) -> tuple[Array | None, ...]:
+        if g is None:
+            return (None,) * 10
+        *factors, group, offsets, index_1, index_2, segment = ctx.saved_tensors
+        maps = group, offsets, index_1, index_2, segment
+        if ctx.real:
+            factors = list(map(_conjugate, factors))
+        needed, need_bias = list(ctx.needs_input_grad[:3]), ctx.needs_input_grad[3]
+        found: list[Array | None] = [None, None, None]
+        if any(needed):
+            found = _of_needed(_gradients(g, *factors, *maps, *ctx.shapes, needed), needed)
+        d_bias = None
+        if need_bias:
+            d_bias = _moved(g, *maps, ctx.bias, *ctx.shapes, RESULT, WEIGHT)
+        return *_real_parts([*found, d_bias], ctx.real), *(None,) * 6
+
+
+class RowsGradients(_Function):
+    """The gradients of `RowsForm`, given that of its result; an empty one for each not needed."""
+
+    @staticmethod
+    def forward(
+        g: Array, x1: Array | None, x2: Array | None, weight: Array | None, group: Array | None,
+        offsets: Array | None, index_1: Array | None, index_2: Array | None,
+        segment: Array | None, shape_1: Sequence[int], shape_2: Sequence[int],
+        of_weight: Sequence[int], of_result: Sequence[int], needed: Sequence[bool],
+    ) -> tuple[Array, ...]:  # fmt: skip
+        maps = group, offsets, index_1, index_2, segment
+        rows = _rows_again(maps, shape_1, shape_2, of_weight, of_result)
+        first, second, third = needed
+        asked = first, second, third
+        memory = memory_of("bilinear", g=g, x1=x1, x2=x2, weight=weight)
+        found = kernels.gradients(memory, g, x1, x2, weight, tuple(of_weight), rows, asked)
+        return tuple(g.new_empty(0) if each is None else each for each in found)
+
+    @staticmethod
+    def setup_context(ctx: Any, inputs: tuple[Any, ...], output: tuple[Array, ...]) -> None:
+        tensors, ctx.shapes, ctx.needed = inputs[:9], inputs[9:13], inputs[13]
+        ctx.save_for_backward(*tensors)
+        ctx.set_materialize_grads(False)
+        ctx.real = None
+        if any(each.is_complex() for each in output):
+            ctx.real = [a is not None and not a.is_complex() for a in tensors[:4]]
+
+    @staticmethod
+    def backward(ctx: Any, *given: Array | None) -> tuple[Array | None, ...]:
+        # each output is linear in each of its factors: put its gradient in the place of the output
+        g, x1, x2, weight, *maps = ctx.saved_tensors
+        if ctx.real:
+            g, x1, x2, weight = map(_conjugate, (g, x1, x2, weight))
+        need_g, need_1, need_2, need_weight, *_ = ctx.needs_input_grad
+        v1, v2, v_weight = (
+            each if wanted else None for each, wanted in zip(given, ctx.needed, strict=True)
+        )
+        size = -1 if maps[-1] is None else ctx.shapes[3][0]
+        terms = ((v1, x2, weight), (x1, v2, weight), (x1, x2, v_weight)) if need_g else ()
+        d_g = [
+            _form(*term, None, *maps, size) for term in terms if not any(x is None for x in term)
+        ]
+        sums: list[list[Array]] = [[], [], []]
+
+        def contract(x1: Any, x2: Any, weight: Any, *needed: bool) -> None:
+            if any(needed):
+                found = _gradients(g, x1, x2, weight, *maps, *ctx.shapes, list(needed))
+                for terms, term in zip(sums, _of_needed(found, needed), strict=True):
+                    terms += [] if term is None else [term]
+
+        if v1 is not None:
+            contract(v1, x2, weight, False, need_2, need_weight)
+        if v2 is not None:
+            contract(x1, v2, weight, need_1, False, need_weight)
+        if v_weight is not None:
+            contract(x1, x2, v_weight, need_1, need_2, False)
+        found = [_total(terms) for terms in (d_g, *sums)]
+        return *_real_parts(found, ctx.real), *(None,) * 10
+
+
+class RowsMoved(_Function):
+    """The rows of a bias at their targets, or the sums of targets in the places of a bias."""
+
+    @staticmethod
+    def forward(
+        x: Array, group: Array | None, offsets: Array | None, index_1: Array | None,
+        index_2: Array | None, segment: Array | None, shape: Sequence[int],
+        shape_1: Sequence[int], shape_2: Sequence[int], of_weight: Sequence[int],
+        of_result: Sequence[int], source: int, target: int,
+    ) -> Array:  # fmt: skip
+        maps = group, offsets, index_1, index_2, segment
+        rows = _rows_again(maps, shape_1, shape_2, of_weight, of_result)
+        memory = memory_of("bilinear", x=x)
+        return moved(memory, x, tuple(shape), rows, source, target)
+
+    @staticmethod
+    def setup_context(ctx: Any, inputs: tuple[Any, ...], output: Array) -> None:  # noqa: ARG004
+        x, *maps = inputs[:6]
+        ctx.shapes, (ctx.source, ctx.target) = inputs[7:11], inputs[11:]
+        ctx.save_for_backward(*maps)
+        ctx.shape = list(x.shape)
+
+    @staticmethod
+    def backward(ctx: Any, g: Array) -> tuple[Array | None, ...]:
+        found = _moved(g, *ctx.saved_tensors, ctx.shape, *ctx.shapes, ctx.target, ctx.source)
+        return found, *(None,) * 12
+
+
+def _rows_again(maps: Sequence[Array | None], *shapes: Sequence[int]) -> Rows:
+    """The rows of a call that has been checked, from the shapes of its arguments and result."""
+    group, offsets, index_1, index_2, segment = maps
+    shape_1, shape_2, of_weight, of_result = map(tuple, shapes)
+    named = [each for each in (segment, index_1, index_2, group) if each is not None]
+    shape = tuple(named[0].shape) if named else shape_1[:-1]
+    groups = of_weight[0] if len(of_weight) == 4 else 1
+    sizes = (*(each[0] if len(each) > 1 else 0 for each in (of_result, shape_1, shape_2)), groups)
+    return Rows(shape, (segment, index_1, index_2, group), sizes, offsets)
+
+
+def _of_needed(found: Sequence[Array], needed: Sequence[bool]) -> list[Array | None]:
+    return _spread(list(compress(found, needed)), needed)
+
+
+FORM, GRADIENTS, MOVED = (
+    f"lucid::{name}" for name in ("bilinear_rows", "bilinear_rows_gradients", "moved_rows")
+)
+_form = _recorded(RowsForm, "bilinear_rows")
+_gradients = _recorded(RowsGradients, "bilinear_rows_gradients")
+_moved = _recorded(RowsMoved, "moved_rows")
+
+_MAPS = "Tensor? group, Tensor? offsets, Tensor? index_1, Tensor? index_2, Tensor? segment"
+_SHAPES = "SymInt[] shape_1, SymInt[] shape_2, SymInt[] of_weight, SymInt[] of_result"
+
+for _name, _function, _schema in (
+    (
+        FORM, RowsForm,
+        f"(Tensor input_1, Tensor input_2, Tensor weight, Tensor? bias, {_MAPS}, "
+        "SymInt num_segments) -> Tensor",
+    ),
+    (
+        GRADIENTS, RowsGradients,
+        f"(Tensor g, Tensor? input_1, Tensor? input_2, Tensor? weight, {_MAPS}, {_SHAPES}, "
+        "bool[] needed) -> (Tensor, Tensor, Tensor)",
+    ),
+    (
+        MOVED, RowsMoved,
+        f"(Tensor x, {_MAPS}, SymInt[] shape, {_SHAPES}, int source, int target) -> Tensor",
+    ),
+):  # fmt: skip
+    custom_op(_name, _function.forward, mutates_args=(), schema=_schema)
+    register_autograd(_name, _function.backward, setup_context=_function.setup_context)
+
+
+@register_fake(FORM)
+def _(x1: Array, x2: Array, weight: Array, bias: Array | None, *others: Any) -> Array:
+    *maps, num_segments = others
+    named = [each for each in (maps[4], maps[2], maps[3], maps[0]) if each is not None]
+    leading = tuple(named[0].shape) if named else tuple(x1.shape[:-1])
+    leading = leading if maps[4] is None else (num_segments,)
+    dtype = promoted([x for x in (x1, x2, weight, bias) if x is not None])
+    return weight.new_empty((*leading, weight.shape[-3]), dtype=dtype)
+
+
+@register_fake(GRADIENTS)
+def _(
+    g: Array, x1: Array | None, x2: Array | None, weight: Array | None, *others: Any
+) -> tuple[Array, ...]:
+    shapes, needed = others[5:8], others[9]
+    dtype = promoted([x for x in (g, x1, x2, weight) if x is not None])
+    return tuple(
+        g.new_empty(shape, dtype=dtype) if wanted else g.new_empty(0)
+        for shape, wanted in zip(shapes, needed, strict=True)
+    )
+
+
+@register_fake(MOVED)
+def _(x: Array, *others: Any) -> Array:
+    return x.new_empty(others[5])
