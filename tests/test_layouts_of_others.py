@@ -123,7 +123,7 @@ def test_what_is_not_given_is_zero(target: str, given: str) -> None:
     if target == "lucid" or (target in ("chainer", "tf-ranking") and given == "weight"):
         assert len(convert(state, target=theirs)) == len(state)
         return
-    right = F.bilinear(x1, x2, **state)  # type: ignore[arg-type]
+    right = F.bilinear(x1, x2, **state)  # type: ignore[arg-type, unused-ignore]
     np.testing.assert_allclose(formula(x1, x2, convert(state, target=theirs)), right, rtol=1e-12)
 
 

@@ -165,7 +165,7 @@ def test_errors(k: int, shape: Any, message: str) -> None:
 def test_they_are_options_by_name() -> None:
     arrays = sample((4,), (4,))
     with pytest.raises(TypeError, match="positional"):
-        F.bilinear(*arrays)  # type: ignore[misc]
+        F.bilinear(*arrays)  # type: ignore[misc, unused-ignore]
     arrays[1], arrays[5] = np.tile([1.0, -1.0], (4, 1)), np.full((5, 2), np.inf)
     with (
         np.errstate(invalid="ignore"),
@@ -173,6 +173,19 @@ def test_they_are_options_by_name() -> None:
         pytest.raises(lucid.AnomalyError, match=r"^bilinear made a NaN"),
     ):
         form(*map(Tensor, arrays))
+
+
+def test_they_do_not_go_with_chosen_rows() -> None:
+    arrays = sample((4,), (4,))
+    words = r"^bilinear: weight_1 and index_1 do not go together; add the linear term"
+    given = {"weight_1": arrays[4], "index_1": np.arange(4)}
+    with pytest.raises(lucid.ArgumentError, match=words):
+        F.bilinear(*arrays[:3], **given)  # type: ignore[arg-type, unused-ignore]
+    for name in ("torch", "jax"):
+        pytest.importorskip(name, reason=f"{name} is not installed")
+        module = __import__(f"lucid.{name}", fromlist=["bilinear"])
+        with pytest.raises(lucid.ArgumentError, match=words):
+            module.bilinear(*arrays[:3], **given)
 
 
 def test_lists() -> None:
@@ -296,7 +309,8 @@ def test_the_layer_of_torch(torch: Any) -> None:
     assert shapes == {
         "weight": (5, 300, 200), "bias": (5,), "weight_1": (5, 300), "weight_2": (5, 200)
     }  # fmt: skip
-    for weight, features in ((layer.weight_1, 300), (layer.weight_2, 200)):
+    matrices: list[Any] = [layer.weight_1, layer.weight_2]
+    for weight, features in zip(matrices, (300, 200), strict=True):
         before = weight.detach().clone()
         assert 0.99 < float(before.abs().max()) * features**0.5 <= 1
         layer.reset_parameters()

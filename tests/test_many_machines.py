@@ -177,4 +177,4 @@ def test_the_style_is_for_our_layer() -> None:
     from lucid.torch.parallel import OutputsParallel
 
     with pytest.raises(lucid.LibraryError, match=r"^OutputsParallel: module is Linear, expected a"):
-        OutputsParallel()._apply(torch.nn.Linear(2, 3), None)
+        OutputsParallel()._apply(torch.nn.Linear(2, 3), None)  # type: ignore[arg-type, unused-ignore]

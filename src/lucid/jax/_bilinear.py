@@ -41,9 +41,9 @@ def bilinear(
     All of JAX's transformations apply, to every order; a complex gradient is JAX's, the conjugate
     of PyTorch's. What JAX's own functions take for an array, such as an `nnx.Param`, is one here.
 
-    The other keywords choose the weight and the rows of the inputs for each row of the call, and sum its
-    results by target, as in `lucid.nn.functional.bilinear`. Under `jax.jit` numbers out of range
-    cannot be seen; they do as JAX's indexing does.
+    The other keywords choose the weight and the rows of the inputs for each row of the call, and
+    sum its results by target, as in `lucid.nn.functional.bilinear`. Under `jax.jit` numbers out of
+    range cannot be seen; they do as JAX's indexing does.
 
     Raises ShapeError, with the name of the axis, where sizes do not fit.
 

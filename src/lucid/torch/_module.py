@@ -67,9 +67,10 @@ class Bilinear(nn.Bilinear):
             self._reset_terms()
 
     def _reset_terms(self) -> None:
-        for weight in (self.weight_1, self.weight_2):
+        for name, features in (("weight_1", self.in1_features), ("weight_2", self.in2_features)):
+            weight: Any = getattr(self, name)
             if weight is not None:
-                bound = 1 / sqrt(max(weight.shape[1], 1))
+                bound = 1 / sqrt(max(features, 1))
                 nn.init.uniform_(weight, -bound, bound)
 
     def forward(self, input1: Tensor, input2: Tensor) -> Tensor:

@@ -49,7 +49,7 @@ def bilinear(
         and (bias is None or type(bias) in _PLAIN)
     ):  # fmt: skip
         refuse_others(input_1=x1, input_2=x2, weight=weight, bias=bias)
-        if "torch.distributed.tensor" in sys.modules:
+        if "torch.distributed.tensor" in sys.modules and not torch.compiler.is_dynamo_compiling():
             _know_shardings()
         if torch.compiler.is_exporting() and not each:
             return _compute.written_out(x1, x2, weight, bias)

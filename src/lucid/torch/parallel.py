@@ -18,8 +18,11 @@ from torch.distributed.tensor.parallel import ParallelStyle
 
 from .._errors import LibraryError
 from ._module import Bilinear
+from ._sharding import register
 
 __all__ = ["OutputsParallel"]
+
+register()  # also for what is compiled before it is first called
 
 
 class OutputsParallel(ParallelStyle):
