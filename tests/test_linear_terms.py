@@ -71,7 +71,7 @@ def test_third_and_complex_derivatives() -> None:
 @pytest.mark.parametrize("number", [1, 2])
 def test_one_term_and_no_bias(number: int) -> None:
     x1, x2, weight, bias, *matrices = sample((4,), (4,))
-    given = {f"weight_{number}": Tensor(matrices[number - 1], requires_grad=True)}
+    given: dict[str, Any] = {f"weight_{number}": Tensor(matrices[number - 1], requires_grad=True)}
     out = F.bilinear(x1, x2, Tensor(weight, requires_grad=True), **given)
     right = matrices[:]
     right[2 - number] = np.zeros_like(right[2 - number])
@@ -319,7 +319,7 @@ def test_the_layer_of_torch(torch: Any) -> None:
     x1, x2 = torch.randn(4, 300), torch.randn(4, 200)
     parameters = layer.weight, layer.bias, layer.weight_1, layer.weight_2
     assert torch.equal(layer(x1, x2), torch_form()(x1, x2, *parameters))
-    one = Bilinear(3, 4, 5, linear_1=True)
+    one: Any = Bilinear(3, 4, 5, linear_1=True)
     assert one.weight_2 is None
     assert set(one.state_dict()) == {"weight", "bias", "weight_1"}
     with pytest.raises(lucid.LibraryError, match=r"^unswap: 'head' has linear terms"):

@@ -36,6 +36,7 @@ class OutputsParallel(ParallelStyle):
 
     Raises LibraryError for a layer of another class.
 
+    >>> import torch
     >>> from lucid.torch import Bilinear
     >>> from lucid.torch.parallel import OutputsParallel
     >>> model = torch.nn.ModuleDict({"score": Bilinear(3, 4, 6)})
