@@ -208,6 +208,10 @@ def _matmul(x1: Array, x2: Array) -> Array:
     return result[..., 0] if x2.ndim == 1 else result
 
 
+def _with_terms(x1: Any, x2: Any, weight: Any, bias: Any, weight_1: Any, weight_2: Any) -> Any:
+    return F.bilinear(x1, x2, weight, bias, weight_1=weight_1, weight_2=weight_2)
+
+
 def _bilinear(x1: Array, x2: Array, weight: Array, bias: Array | None = None) -> Array:
     lead = np.broadcast_shapes(x1.shape[:-1], x2.shape[:-1])
     out = np.zeros((*lead, weight.shape[0]), np.result_type(x1, x2, weight))
@@ -999,6 +1003,11 @@ CASES = [
          integer=True, empty=((0, 3), (0, 4), (5, 3, 4), (5,))),
     Case("bilinear: pairs", F.bilinear, _bilinear, ((2, 1, 3), (4, 2), (5, 3, 2), (5,)),
          complex=True),
+    Case("bilinear: linear terms", _with_terms,
+         lambda x1, x2, w, b, w1, w2: _bilinear(x1, x2, w, b) + _matmul(x1, w1.T)
+         + _matmul(x2, w2.T),
+         ((2, 1, 3), (4, 2), (5, 3, 2), (5,), (5, 3), (5, 2)), complex=True, integer=True,
+         empty=((0, 3), (0, 2), (5, 3, 2), (5,), (5, 3), (5, 2)), of=F.bilinear),
     # the other functions of networks; test_losses.py and test_nn.py have the rest
     Case("bilinear_logsumexp", F.bilinear_logsumexp, _log_total,
          ((3, 2), (4, 3), (2, 2, 3), (2,)), empty=((0, 2), (4, 3), (2, 2, 3), (2,))),

@@ -97,7 +97,7 @@ class Operation(Protocol):
 
 
 _ARGUMENT = """
-        if isinstance({name}, Tracked):
+        {unless}if isinstance({name}, Tracked):
             has_tensor = True
             _{name} = {name}._node
             {name} = {name}._array
@@ -108,6 +108,10 @@ _ARGUMENT = """
             if {name}.__class__ is list:
                 has_list = True
 """
+
+_UNLESS_NONE = """if {name} is None:
+            _{name} = None
+        el"""
 
 _SEQUENCE = """
         {name}, _{name} = unwrap({name})
@@ -270,8 +274,10 @@ def _text(arguments: tuple[_Argument, ...], keeps: bool, has_others: bool) -> st
         parameters=str(inspect.Signature(bare))[1:-1],
         unwrap=refusal
         + "".join(
-            (_SEQUENCE if is_sequence else _ARGUMENT).format(name=name, bit=1 << k)
-            for k, (name, _, _, is_sequence) in enumerate(arguments)
+            (_SEQUENCE if is_sequence else _ARGUMENT).format(
+                name=name, bit=1 << k, unless="" if is_required else _UNLESS_NONE.format(name=name)
+            )
+            for k, (name, _, is_required, is_sequence) in enumerate(arguments)
         ),
         values=", ".join(names),
         places=", ".join(f"_{name}" for name in names),

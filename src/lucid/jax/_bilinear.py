@@ -9,7 +9,7 @@ import jax
 import jax.numpy as jnp
 
 from .._shapes import broadcast_shapes
-from ..kernels._arguments import check
+from ..kernels._arguments import check, refuse_both
 from ..kernels._rows import rows_of
 from . import _rows
 from ._form import contract
@@ -20,8 +20,9 @@ Array = Any
 
 def bilinear(
     input_1: Array, input_2: Array, weight: Array, bias: Array | None = None, *,
-    group: Array | None = None, offsets: Array | None = None, index_1: Array | None = None,
-    index_2: Array | None = None, segment: Array | None = None, num_segments: int | None = None,
+    weight_1: Array | None = None, weight_2: Array | None = None, group: Array | None = None,
+    offsets: Array | None = None, index_1: Array | None = None, index_2: Array | None = None,
+    segment: Array | None = None, num_segments: int | None = None,
 ) -> Array:  # fmt: skip
     """Weigh every product of a feature of `input_1` with a feature of `input_2`.
 
@@ -32,13 +33,17 @@ def bilinear(
     (..., out_features). The leading axes of the inputs broadcast, without ever being expanded:
     (B, T, 1, in1) with (B, 1, T, in2) scores all pairs. Any size may be 0.
 
+    With `weight_1` (out_features, in1_features) and `weight_2` (out_features, in2_features), or one
+    of them, the linear terms Σ_i input_1[..., i] · weight_1[o, i] and Σ_j input_2[..., j] ·
+    weight_2[o, j] are added, each computed once for each row of its input.
+
     Every dtype works; mixed ones promote as JAX does, and float16 and bfloat16 add up in float32.
     All of JAX's transformations apply, to every order; a complex gradient is JAX's, the conjugate
     of PyTorch's. What JAX's own functions take for an array, such as an `nnx.Param`, is one here.
 
-    The keywords choose the weight and the rows of the inputs for each row of the call, and sum its
-    results by target, as in `lucid.nn.functional.bilinear`. Under `jax.jit` numbers out of range
-    cannot be seen; they do as JAX's indexing does.
+    The other keywords choose the weight and the rows of the inputs for each row of the call, and
+    sum its results by target, as in `lucid.nn.functional.bilinear`. Under `jax.jit` numbers out of
+    range cannot be seen; they do as JAX's indexing does.
 
     Raises ShapeError, with the name of the axis, where sizes do not fit.
 
@@ -48,14 +53,23 @@ def bilinear(
     (2, 5)
     """
     if not (group is offsets is index_1 is index_2 is segment is None and num_segments is None):
+        maps = {
+            "group": group, "offsets": offsets, "index_1": index_1, "index_2": index_2,
+            "segment": segment, "num_segments": num_segments,
+        }  # fmt: skip
+        refuse_both(weight_1, weight_2, maps)
         return _of_rows(
             *(each if each is None else _array(each) for each in (input_1, input_2, weight, bias)),
             group=group, offsets=offsets, index_1=index_1, index_2=index_2, segment=segment,
             num_segments=num_segments,
         )  # fmt: skip
-    check(input_1, input_2, weight, bias)
+    check(input_1, input_2, weight, bias, weight_1, weight_2)
     given = [input_1, input_2, weight] if bias is None else [input_1, input_2, weight, bias]
-    return _compiled(*map(_array, given))
+    if weight_1 is None and weight_2 is None:
+        return _compiled(*map(_array, given))
+    matrices = {"weight_1": weight_1, "weight_2": weight_2}
+    terms = {name: _array(x) for name, x in matrices.items() if x is not None}
+    return _compiled(*map(_array, given), **terms)
 
 
 def _of_rows(*given: Array, num_segments: int | None, **maps: Array | None) -> Array:
@@ -72,25 +86,29 @@ def _array(x: Array) -> Array:
     return x if convert is None else convert()
 
 
-def _bilinear(*given: Array) -> Array:
-    meshes = [jax.typeof(x).sharding.mesh for x in given]
+def _bilinear(*given: Array, **terms: Array) -> Array:
+    meshes = [jax.typeof(x).sharding.mesh for x in (*given, *terms.values())]
     mesh = next((mesh for mesh in meshes if mesh.explicit_axes), None)
     if mesh is None:
-        return _product(*given)
+        return _product(*given, **terms)
     # Where the types say how arrays are divided, they say it of the result; inside is free.
     divided = jax.sharding.NamedSharding(mesh, _divided(*given[:3]))
-    return jax.sharding.auto_axes(_product, out_sharding=divided)(*given)
+    return jax.sharding.auto_axes(_product, out_sharding=divided)(*given, **terms)
 
 
 _compiled: Any = jax.jit(_bilinear)
 
 
-def _product(*given: Array) -> Array:
-    dtype = jnp.result_type(*given)
+def _product(*given: Array, **terms: Array) -> Array:
+    dtype = jnp.result_type(*given, *terms.values())
     working = jnp.dtype(jnp.int32) if dtype == jnp.bool_ else dtype
+    if terms and dtype in (jnp.float16, jnp.bfloat16):  # which several terms would round, each
+        working = jnp.dtype(jnp.float32)
+    arrays = [*given, *terms.values()]
     if jnp.issubdtype(dtype, jnp.complexfloating):  # JAX knows which parts of gradients are real
-        given = tuple(jnp.asarray(x, dtype) for x in given)
-    input_1, input_2, weight, *bias = varying(*map(jnp.asarray, given))
+        arrays = [jnp.asarray(x, dtype) for x in arrays]
+    input_1, input_2, weight, *others = varying(*map(jnp.asarray, arrays))
+    bias, matrices = others[: len(given) - 3], others[len(given) - 3 :]
     leading = broadcast_shapes(input_1.shape[:-1], input_2.shape[:-1])
     types = (
         jax.ShapeDtypeStruct((*leading, weight.shape[0]), working),
@@ -99,6 +117,10 @@ def _product(*given: Array) -> Array:
     (out,) = contract((None, input_1, input_2, weight), (0,), types)
     if bias:
         out = out + jnp.reshape(bias[0], (weight.shape[0],)).astype(working)
+    inputs = {"weight_1": input_1, "weight_2": input_2}
+    for name, matrix in zip(terms, matrices, strict=True):
+        x = inputs[name]
+        out = out + jnp.einsum("...i,oi->...o", x, matrix, preferred_element_type=working)
     return out.astype(dtype)
 
 

@@ -20,15 +20,19 @@ def init(
     out_features: int,
     *,
     bias: bool = True,
+    linear_1: bool = False,
+    linear_2: bool = False,
     dtype: Any = jnp.float32,
 ) -> dict[str, Array]:
     """Draw the parameters of a bilinear form, as `lucid.nn.Bilinear` does.
 
     The result has `weight` (out_features, in1_features, in2_features), from the normal distribution
     of variance 1 / (in1_features · in2_features), and unless `bias` is False also `bias`
-    (out_features,), zeros: so inputs of variance 1 give outputs of variance 1. A dict is a tree to
-    all of JAX, a value for Flax's `self.param("score", lucid.jax.init, 3, 4, 5)`, and two arrays
-    for the fields of an Equinox module.
+    (out_features,), zeros: so inputs of variance 1 give outputs of variance 1. With `linear_1` it
+    has `weight_1` (out_features, in1_features), drawn evenly within ±1 / √in1_features, and with
+    `linear_2` `weight_2` (out_features, in2_features) likewise. A dict is a tree to all of JAX, a
+    value for Flax's `self.param("score", lucid.jax.init, 3, 4, 5)`, and its arrays are for the
+    fields of an Equinox module.
 
     Raises ArgumentError where a size is not a number from 0 on.
 
@@ -45,4 +49,10 @@ def init(
     parameters = {"weight": jax.random.normal(key, shape, dtype) * jnp.asarray(deviation, dtype)}
     if bias:
         parameters["bias"] = jnp.zeros(out_features, dtype)
+    for number, features, wanted in ((1, in1_features, linear_1), (2, in2_features, linear_2)):
+        if wanted:
+            bound = 1 / sqrt(max(features, 1))
+            parameters[f"weight_{number}"] = jax.random.uniform(
+                jax.random.fold_in(key, number), (out_features, features), dtype, -bound, bound
+            )
     return parameters

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import Any
+
 import numpy as np
 
 from .._arrays import Array, DType, Namespace, is_half, plain_array
-from .._errors import ShapeError
+from .._errors import ArgumentError, ShapeError
 from .._shapes import Shape, bind_axes
 from ._plan import Needed as Needed
 
@@ -14,9 +17,15 @@ Gradients = tuple[Array, Array, Array]
 ALL: Needed = (True, True, True)
 
 
-def check(input_1: Array, input_2: Array, weight: Array, bias: Array | None) -> None:
+def check(
+    input_1: Array, input_2: Array, weight: Array, bias: Array | None,
+    weight_1: Array | None = None, weight_2: Array | None = None,
+) -> None:  # fmt: skip
     """Raise ShapeError, with the name of the axis, where sizes do not fit; refuse masked arrays."""
-    given = {"input_1": input_1, "input_2": input_2, "weight": weight, "bias": bias}
+    given = {
+        "input_1": input_1, "input_2": input_2, "weight": weight, "bias": bias,
+        "weight_1": weight_1, "weight_2": weight_2,
+    }  # fmt: skip
     for name, array in given.items():
         if type(array) is not np.ndarray:
             plain_array("bilinear", name, array)
@@ -27,6 +36,11 @@ def check(input_1: Array, input_2: Array, weight: Array, bias: Array | None) -> 
             input_2=(input_2, "... in2_features"),
             weight=(weight, "out_features in1_features in2_features"),
         )
+    matrix = (weight, "out_features in1_features in2_features")
+    if weight_1 is not None:
+        bind_axes("bilinear", weight=matrix, weight_1=(weight_1, "out_features in1_features"))
+    if weight_2 is not None:
+        bind_axes("bilinear", weight=matrix, weight_2=(weight_2, "out_features in2_features"))
     if bias is not None:
         out_features = weight.shape[0]
         shape = tuple(bias.shape)
@@ -36,6 +50,17 @@ def check(input_1: Array, input_2: Array, weight: Array, bias: Array | None) -> 
                 f"(1, {out_features}): one number for each output feature, of which weight "
                 f"{tuple(weight.shape)} has {out_features}"
             )
+
+
+def refuse_both(weight_1: Any, weight_2: Any, maps: Mapping[str, Any]) -> None:
+    """Raise ArgumentError where a call has linear terms and chooses rows as well."""
+    chosen = [name for name, value in maps.items() if value is not None]
+    terms = [n for n, w in (("weight_1", weight_1), ("weight_2", weight_2)) if w is not None]
+    if chosen and terms:
+        raise ArgumentError(
+            f"bilinear: {terms[0]} and {chosen[0]} do not go together; add the linear term of the "
+            "rows by hand, with linear and take"
+        )
 
 
 def _fit(input_1: Array, input_2: Array, weight: Array) -> bool:

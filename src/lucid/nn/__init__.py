@@ -1,6 +1,6 @@
 """Layers, losses and initialisation."""
 
-from . import functional as functional, init as init, utils as utils
+from . import functional as functional, init as init, layouts as layouts, utils as utils
 from ._activations import (
     ELU as ELU,
     GELU as GELU,

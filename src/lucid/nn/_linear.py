@@ -75,6 +75,10 @@ class Bilinear(Module):
     within ±1 / √in1_features, forgets that the sum also runs over in2_features: it gives outputs
     of variance in2_features / 3.)
 
+    With `linear_1` the outputs have also Σ_i input_1[..., i] · weight_1[o, i], with `linear_2`
+    Σ_j input_2[..., j] · weight_2[o, j]. `weight_1` (out_features, in1_features) and `weight_2`
+    (out_features, in2_features) are drawn as `Linear` draws its weight, and None otherwise.
+
     >>> layer = nn.Bilinear(3, 4, 2)
     >>> layer(lucid.ones((5, 3)), lucid.ones((5, 4))).shape
     (5, 2)
@@ -87,6 +91,8 @@ class Bilinear(Module):
         out_features: int,
         bias: bool = True,
         *,
+        linear_1: bool = False,
+        linear_2: bool = False,
         generator: Generator | None = None,
         dtype: DType | None = None,
     ) -> None:
@@ -98,25 +104,41 @@ class Bilinear(Module):
             in2_features=in2_features,
             out_features=out_features,
         )
-        check("Bilinear", TRUTH, bias=bias)
+        check("Bilinear", TRUTH, bias=bias, linear_1=linear_1, linear_2=linear_2)
         self.in1_features = in1_features
         self.in2_features = in2_features
         self.out_features = out_features
-        self.weight = Parameter(zeros((out_features, in1_features, in2_features), dtype=dtype))
-        self.bias = Parameter(zeros(out_features, dtype=dtype)) if bias else None
+
+        def parameter(*shape: int) -> Parameter:
+            return Parameter(zeros(shape, dtype=dtype))
+
+        self.weight = parameter(out_features, in1_features, in2_features)
+        self.bias = parameter(out_features) if bias else None
+        self.weight_1 = parameter(out_features, in1_features) if linear_1 else None
+        self.weight_2 = parameter(out_features, in2_features) if linear_2 else None
         self.reset_parameters(generator)
 
     def reset_parameters(self, generator: Generator | None = None) -> None:
-        """Draw the weight anew, and set the bias to 0."""
+        """Draw the weights anew, and set the bias to 0."""
         init.bilinear_normal_(self.weight, generator=generator)
         if self.bias is not None:
             init.zeros_(self.bias)
+        for weight in (self.weight_1, self.weight_2):
+            if weight is not None:
+                bound = 1 / sqrt(max(weight.shape[1], 1))
+                init.uniform_(weight, -bound, bound, generator=generator)
 
     def forward(self, input_1: Any, input_2: Any) -> Any:
         """The outputs (..., out_features) for inputs (..., in1_features), (..., in2_features)."""
-        return functional.bilinear(input_1, input_2, self.weight, self.bias)
+        return functional.bilinear(
+            input_1, input_2, self.weight, self.bias,
+            weight_1=self.weight_1, weight_2=self.weight_2,
+        )  # fmt: skip
 
     def extra_repr(self) -> str:
         """The arguments the layer was made with."""
-        bias = "" if self.bias is not None else ", bias=False"
-        return f"{self.in1_features}, {self.in2_features}, {self.out_features}{bias}"
+        told = [str(self.in1_features), str(self.in2_features), str(self.out_features)]
+        told += [] if self.bias is not None else ["bias=False"]
+        told += [] if self.weight_1 is None else ["linear_1=True"]
+        told += [] if self.weight_2 is None else ["linear_2=True"]
+        return ", ".join(told)

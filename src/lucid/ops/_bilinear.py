@@ -10,15 +10,21 @@ from __future__ import annotations
 
 import functools
 import operator
+from collections.abc import Iterator
+from math import prod
 from typing import Any
 
-from .._arrays import Array
+import numpy as np
+
+from .._arrays import Array, is_half, namespace
 from .._op import op
 from .._tape import Tracked
+from .._wide import converted, product, widened
 from ..kernels import _native
-from ..kernels._arguments import check
-from ..kernels._dispatch import gradients, gradients_otherwise, otherwise
-from ._movement import reshape
+from ..kernels._arguments import check, promoted, refuse_both
+from ..kernels._dispatch import bilinear as kernel, gradients, gradients_otherwise, otherwise
+from ._movement import matrix_transpose, reshape
+from ._products import matmul
 from ._reduce import sum
 from ._rows import bilinear_of_rows
 
@@ -42,7 +48,24 @@ def _keeping(
 _NEEDED = [(bool(bits & 1), bool(bits & 2), bool(bits & 4)) for bits in range(8)]
 
 
-@op(halves=True, keeping=_keeping, keywords=bilinear_of_rows)
+def _with_keywords(
+    input_1: Array, input_2: Array, weight: Array, bias: Array | None = None, *,
+    weight_1: Array | None = None, weight_2: Array | None = None, group: Array | None = None,
+    offsets: Array | None = None, index_1: Array | None = None, index_2: Array | None = None,
+    segment: Array | None = None, num_segments: int | None = None,
+) -> Any:  # fmt: skip
+    """`bilinear` where one of the keywords is given."""
+    maps: dict[str, Any] = {
+        "group": group, "offsets": offsets, "index_1": index_1, "index_2": index_2,
+        "segment": segment, "num_segments": num_segments,
+    }  # fmt: skip
+    if weight_1 is weight_2 is None:
+        return bilinear_of_rows(input_1, input_2, weight, bias, **maps)
+    refuse_both(weight_1, weight_2, maps)
+    return _bilinear(input_1, input_2, weight, bias, weight_1=weight_1, weight_2=weight_2)
+
+
+@op(halves=True, keeping=_keeping, keywords=_with_keywords)
 def bilinear(input_1: Array, input_2: Array, weight: Array, bias: Array | None = None) -> Array:
     """Weigh every product of a feature of `input_1` with a feature of `input_2`.
 
@@ -53,14 +76,20 @@ def bilinear(input_1: Array, input_2: Array, weight: Array, bias: Array | None =
     (..., out_features). The leading axes of the inputs broadcast, without ever being expanded:
     (B, T, 1, in1) with (B, 1, T, in2) scores all pairs. Any size may be 0.
 
+    With `weight_1` (out_features, in1_features) and `weight_2` (out_features, in2_features), or one
+    of them, the linear terms Σ_i input_1[..., i] · weight_1[o, i] and Σ_j input_2[..., j] ·
+    weight_2[o, j] are added, each computed once for each row of its input; halves are then
+    copied to float32.
+
     Every dtype works; mixed ones promote by the array API standard, and float16 and bfloat16 add up
     in float32. The time is that of one matrix product of 2 · N · out · in1 · in2 operations, the
     memory beside arguments and results at most 64 MiB on the CPU; see `lucid.kernels.plan`. Where
     gradients will be asked for, a product of one input with the weight is kept for them if it is at
     most 16 MiB and spares them one (few outputs, and pairs).
 
-    The keywords say of each row e (docs/edges.md) which weight it has, out of a `weight` (groups,
-    out_features, in1_features, in2_features) with a `bias` for all or for each, by `group`[e] or,
+    The other keywords say of each row e (docs/edges.md) which weight it has, out of a `weight`
+    (groups, out_features, in1_features, in2_features) with a `bias` for all or for each, by
+    `group`[e] or,
     where the rows of each group lie side by side, by the groups' `offsets` (groups + 1,); that it
     takes the rows `index_1`[e] of `input_1` and `index_2`[e] of `input_2`; and that it is added to
     the row `segment`[e] of a result (`num_segments`, out_features). Nothing is gathered as a whole.
@@ -188,3 +217,104 @@ def _contractions_gradients(
 
 def _total(terms: list[Array]) -> Array | None:
     return functools.reduce(operator.add, terms) if terms else None
+
+
+# ------------------------------------------------------------------------------- linear terms
+
+
+@op
+def _bilinear(
+    input_1: Array, input_2: Array, weight: Array, bias: Array | None, *,
+    weight_1: Array | None, weight_2: Array | None,
+) -> Array:  # fmt: skip
+    """The form with linear terms: its rules get float32 in the place of halves, as others do."""
+    check(input_1, input_2, weight, bias, weight_1, weight_2)
+    given = [x for x in (input_1, input_2, weight, bias, weight_1, weight_2) if x is not None]
+    xp = namespace(*given)
+    dtype = promoted(xp, tuple(given))
+    if is_half(dtype):
+        input_1, input_2, weight, bias, weight_1, weight_2 = map(
+            widened, (input_1, input_2, weight, bias, weight_1, weight_2)
+        )
+    terms = [
+        product("matmul", x, xp.matrix_transpose(matrix))
+        for x, matrix in ((input_1, weight_1), (input_2, weight_2))
+        if matrix is not None
+    ]
+    return converted(_added(kernel(input_1, input_2, weight, bias), terms), dtype)
+
+
+def _added(out: Array, terms: list[Array]) -> Array:
+    """The sum, in the memory of `out`, which nobody else has, where that has its dtype.
+
+    All terms are added to a part while it is in the cache: at 128 · 40 · 40 pairs and 45 outputs
+    two passes over everything took as long again as one.
+    """
+    if type(out) is not np.ndarray or out.ndim < 2 or np.result_type(out, *terms) != out.dtype:
+        return functools.reduce(operator.add, terms, out)
+    terms = [term.reshape((1,) * (out.ndim - term.ndim) + term.shape) for term in terms]
+    step = max(1, PART // max(out[:1].size, 1))
+    for start in range(0, len(out), step):
+        part = slice(start, start + step)
+        for term in terms:
+            out[part] += term[part] if len(term) > 1 else term
+    return out
+
+
+PART = 1 << 16
+"""Numbers of a result that are added to at a time."""
+
+
+_bilinear.hand_over(torch="lucid.torch", jax="lucid.jax")
+
+
+@_bilinear.gradients(
+    input_1=("input_2", "weight", "weight_1", "input_1_shape", "input_2_shape"),
+    input_2=("input_1", "weight", "weight_2", "input_1_shape", "input_2_shape"),
+    weight=("input_1", "input_2", "input_1_shape", "input_2_shape"),
+    bias=("bias_shape",),
+    weight_1=("input_1", "input_1_shape"),
+    weight_2=("input_2", "input_2_shape"),
+)
+def _bilinear_with_terms_gradients(
+    g: Array, input_1: Array | None, input_2: Array | None, weight: Array | None,
+    weight_1: Array | None, weight_2: Array | None,
+    input_1_shape: Shape, input_2_shape: Shape, bias_shape: Shape | None, needed: Any,
+) -> tuple[Array | None, ...]:  # fmt: skip
+    asked = (needed.input_1, needed.input_2, needed.weight)
+    found: Iterator[Array] = iter(())
+    if any(asked):
+        found = iter(
+            _contractions(g, input_1, input_2, weight, input_1_shape, input_2_shape, asked)
+        )
+    d_1, d_2, d_weight = (next(found) if wanted else None for wanted in asked)
+    d_bias = _sum_rows(g, bias_shape or ()) if needed.bias else None
+    d_1, d_weight_1 = _of_a_term(
+        g, input_1, input_1_shape, weight_1 if needed.input_1 else None, d_1, needed.weight_1
+    )
+    d_2, d_weight_2 = _of_a_term(
+        g, input_2, input_2_shape, weight_2 if needed.input_2 else None, d_2, needed.weight_2
+    )
+    return d_1, d_2, d_weight, d_bias, d_weight_1, d_weight_2
+
+
+def _of_a_term(
+    g: Array, x: Array | None, shape: Shape, matrix: Array | None, d_x: Array | None, needed: bool
+) -> tuple[Array | None, Array | None]:
+    """The gradient of an input, with that of its linear term, and of that term's matrix.
+
+    dx[..., i] += Σ_o g[..., o] · W[o, i], where g is summed over the axes that x has not
+    dW[o, i] = Σ_... g[..., o] · x[..., i]
+    """
+    if matrix is None and not needed:
+        return d_x, None
+    new = len(g.shape) - len(shape)
+    wide = (new + k for k, size in enumerate(shape[:-1]) if size == 1 != g.shape[new + k])
+    axes = (*range(new), *wide)
+    rows = reshape(sum(g, axis=axes) if axes else g, (prod(shape[:-1]), g.shape[-1]))
+    if matrix is not None:
+        term = reshape(matmul(rows, matrix), shape)
+        d_x = term if d_x is None else d_x + term
+    if not needed:
+        return d_x, None
+    return d_x, matmul(matrix_transpose(rows), reshape(x, (rows.shape[0], shape[-1])))

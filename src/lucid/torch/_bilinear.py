@@ -7,15 +7,17 @@ from torch import Tensor
 from torch.overrides import handle_torch_function, has_torch_function_variadic
 
 from .._arrays import Array
+from ..kernels._arguments import check, refuse_both
+from ..kernels._torch import promoted
 from . import _operators as _operators, _recorded, _rows
-from ._compute import autocasts, refuse_kinds
+from ._compute import autocasts, no_autocast, refuse_kinds
 
 
 def bilinear(
     input_1: Array = None, input_2: Array = None, weight: Array = None, bias: Array = None,
-    *, input1: Array = None, input2: Array = None, group: Array = None, offsets: Array = None,
-    index_1: Array = None, index_2: Array = None, segment: Array = None,
-    num_segments: int | None = None,
+    *, weight_1: Array = None, weight_2: Array = None, input1: Array = None, input2: Array = None,
+    group: Array = None, offsets: Array = None, index_1: Array = None, index_2: Array = None,
+    segment: Array = None, num_segments: int | None = None,
 ) -> Tensor:  # fmt: skip
     """Weigh every product of a feature of `input_1` with a feature of `input_2`, under PyTorch.
 
@@ -26,6 +28,11 @@ def bilinear(
     (..., out_features). Where `torch.nn.functional.bilinear` is defined, this is the same; beyond
     it, leading axes broadcast, without ever being expanded: (B, T, 1, in1) with (B, 1, T, in2)
     scores all pairs. `input1` and `input2`, PyTorch's own names, are taken as well.
+
+    With `weight_1` (out_features, in1_features) and `weight_2` (out_features, in2_features), or one
+    of them, the linear terms Σ_i input_1[..., i] · weight_1[o, i] and Σ_j input_2[..., j] ·
+    weight_2[o, j] are added, each computed once for each row of its input; on the CPU halves are
+    then copied to float32, so that the sum is rounded once.
 
     Every dtype that PyTorch computes with works, mixed ones promote as elsewhere in PyTorch,
     float16 and bfloat16 add up in float32, and autocast converts the arguments as it does for
@@ -52,6 +59,13 @@ def bilinear(
     """
     if input1 is not None or input2 is not None:
         input_1, input_2 = _one_of("1", input_1, input1), _one_of("2", input_2, input2)
+    if weight_1 is not None or weight_2 is not None:
+        maps = {
+            "group": group, "offsets": offsets, "index_1": index_1, "index_2": index_2,
+            "segment": segment, "num_segments": num_segments,
+        }  # fmt: skip
+        refuse_both(weight_1, weight_2, maps)
+        return _with_terms(input_1, input_2, weight, bias, weight_1, weight_2)
     if has_torch_function_variadic(input_1, input_2, weight, bias):
         arguments = (input_1, input_2, weight, bias)
         if any(isinstance(each, Tensor) and each.is_nested for each in arguments):
@@ -76,6 +90,36 @@ def bilinear(
     return _recorded.bilinear(input_1, input_2, weight, bias)
 
 
+def _with_terms(*given: Array) -> Tensor:
+    """The form with linear terms, composed: whoever records, traces or divides sees each."""
+    named = dict(zip(("input_1", "input_2", "weight", "bias", *TERMS), given, strict=True))
+    refuse_kinds(**{name: x for name, x in named.items() if isinstance(x, Tensor)})
+    if has_torch_function_variadic(*given):
+        terms = {name: named.pop(name) for name in TERMS}
+        result: Tensor = handle_torch_function(bilinear, given, *named.values(), **terms)
+        return result
+    _recorded.refuse_others(**named)
+    if not torch.compiler.is_dynamo_compiling():  # which would go through every line of it
+        check(*given)
+    given = _autocast(*given)
+    dtype = promoted([x for x in given if x is not None])
+    wide = dtype
+    if dtype == torch.bool:
+        wide = torch.int32
+    elif dtype in (torch.float16, torch.bfloat16) and given[0].is_cpu:
+        wide = torch.float32
+    with no_autocast(given[0]):
+        x1, x2, weight, bias, *matrices = (x if x is None else x.to(wide) for x in given)
+        out = _recorded.bilinear(x1, x2, weight, bias)
+        for x, matrix in zip((x1, x2), matrices, strict=True):
+            if matrix is not None:
+                out = out + x @ matrix.mT
+        return out.to(dtype)
+
+
+TERMS = ("weight_1", "weight_2")
+
+
 def _one_of(which: str, ours: Array, theirs: Array) -> Array:
     """An argument that has two names."""
     if ours is not None and theirs is not None:
@@ -84,6 +128,7 @@ def _one_of(which: str, ours: Array, theirs: Array) -> Array:
 
 
 def _autocast(first: Tensor, *others: Tensor | None) -> tuple[Array, ...]:
+    """The arguments as autocast makes them, where it is on."""
     device = first.device.type
     tensors = (first, *others)
     if not autocasts(device):

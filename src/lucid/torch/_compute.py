@@ -30,11 +30,11 @@ def bilinear(x1: Array, x2: Array, weight: Array, bias: Array | None, each: bool
     if _are_batched(x1, x2, weight, bias):
         return torch.ops.lucid.bilinear(x1, x2, weight, bias, each)
     if each:
-        with _no_autocast(x1):
+        with no_autocast(x1):
             return _bilinear_each(x1, x2, weight)
     refuse_kinds(input_1=x1, input_2=x2, weight=weight, bias=bias)
     check(x1, x2, weight, bias)
-    with _no_autocast(x1):
+    with no_autocast(x1):
         return kernels.otherwise(x1, x2, weight, bias)
 
 
@@ -113,7 +113,7 @@ def gradients(
             one if wanted else None for one, wanted in zip(found, needed, strict=True)
         )
         return d_1, d_2, d_weight
-    with _no_autocast(g):
+    with no_autocast(g):
         if each:
             return _gradients_each(g, x1, x2, weight, shape_1, shape_2, needed)
         need_1, need_2, need_weight = needed
@@ -138,7 +138,7 @@ def autocasts(device: str) -> bool:
     return device != "meta" and torch.is_autocast_enabled(device)
 
 
-def _no_autocast(tensor: Array) -> AbstractContextManager[Any]:
+def no_autocast(tensor: Array) -> AbstractContextManager[Any]:
     """Autocast has done to the arguments what it wants; the sums inside keep their dtype."""
     if torch._C._is_any_autocast_enabled() and autocasts(tensor.device.type):
         return torch.autocast(tensor.device.type, enabled=False)

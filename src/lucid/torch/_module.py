@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import warnings
-from typing import NoReturn, TypeVar
+from math import sqrt
+from typing import Any, NoReturn, TypeVar
 
-from torch import Tensor, nn
+from torch import Tensor, empty, nn
 from torch.nn.utils.parametrize import type_before_parametrizations
 
 from .._errors import LibraryError
@@ -22,7 +23,10 @@ class Bilinear(nn.Bilinear):
 
     A `torch.nn.Bilinear`: the same constructor, `weight` (out_features, in1_features, in2_features)
     and `bias` (out_features,) drawn from the same distribution, and the same state dict. Beyond it,
-    leading axes broadcast: (B, T, 1, in1) with (B, 1, T, in2) scores all pairs.
+    leading axes broadcast: (B, T, 1, in1) with (B, 1, T, in2) scores all pairs. With `linear_1` the
+    scores have also Σ_i input1[..., i] · weight_1[o, i], with `linear_2` Σ_j input2[..., j] ·
+    weight_2[o, j]; `weight_1` (out_features, in1_features) and `weight_2` (out_features,
+    in2_features) are drawn as `torch.nn.Linear` draws its weight.
 
     >>> import torch
     >>> from lucid.torch import Bilinear
@@ -31,9 +35,60 @@ class Bilinear(nn.Bilinear):
     torch.Size([2, 5])
     """
 
+    has_terms = False
+
+    def __init__(
+        self,
+        in1_features: int,
+        in2_features: int,
+        out_features: int,
+        bias: bool = True,
+        device: Any = None,
+        dtype: Any = None,
+        *,
+        linear_1: bool = False,
+        linear_2: bool = False,
+    ) -> None:
+        super().__init__(in1_features, in2_features, out_features, bias, device, dtype)
+        if linear_1 or linear_2:
+            self.has_terms = True
+            for name, features, wanted in (
+                ("weight_1", in1_features, linear_1),
+                ("weight_2", in2_features, linear_2),
+            ):
+                weight = empty(out_features, features, device=device, dtype=dtype)
+                self.register_parameter(name, nn.Parameter(weight) if wanted else None)
+            self._reset_terms()
+
+    def reset_parameters(self) -> None:
+        """Draw the parameters anew."""
+        super().reset_parameters()
+        if self.has_terms:
+            self._reset_terms()
+
+    def _reset_terms(self) -> None:
+        for name, features in (("weight_1", self.in1_features), ("weight_2", self.in2_features)):
+            weight: Any = getattr(self, name)
+            if weight is not None:
+                bound = 1 / sqrt(max(features, 1))
+                nn.init.uniform_(weight, -bound, bound)
+
     def forward(self, input1: Tensor, input2: Tensor) -> Tensor:
         """The scores: (..., in1_features) with (..., in2_features) gives (..., out_features)."""
+        if self.has_terms:
+            return bilinear(
+                input1, input2, self.weight, self.bias,
+                weight_1=self.weight_1, weight_2=self.weight_2,
+            )  # fmt: skip
         return bilinear(input1, input2, self.weight, self.bias)
+
+    def extra_repr(self) -> str:
+        """The arguments the layer was made with."""
+        terms = ("linear_1", "linear_2") if self.has_terms else ()
+        told = (
+            f", {name}=True" for name in terms if getattr(self, f"weight_{name[-1]}") is not None
+        )
+        return super().extra_repr() + "".join(told)
 
     def __prepare_scriptable__(self) -> NoReturn:
         raise LibraryError(
@@ -97,13 +152,20 @@ def unswap(module: Module) -> Module:
 
     The way back of `swap`: for whoever must see PyTorch's own layer, by its class.
 
-    Raises LibraryError for what is no `torch.nn.Module`.
+    Raises LibraryError for what is no `torch.nn.Module`, and for a layer with linear terms, which
+    PyTorch's own has not.
 
     >>> from lucid.torch import Bilinear, unswap
     >>> type(unswap(Bilinear(3, 4, 5)))
     <class 'torch.nn.modules.linear.Bilinear'>
     """
     _refuse_others("unswap", module)
+    for name, each in _layers(module).items():
+        if isinstance(each, Bilinear) and each.has_terms:
+            raise LibraryError(
+                f"unswap: '{name}' has linear terms, which torch.nn.Bilinear has not; nothing was "
+                "changed"
+            )
     for each in _layers(module).values():
         _become(each, Bilinear, nn.Bilinear)
     theirs = {own: each for each, own in _graph.classes().items()}

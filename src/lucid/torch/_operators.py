@@ -58,10 +58,24 @@ def _gradients(
     g: Array, input_1: Array | None, input_2: Array | None, weight: Array | None,
     shape_1: Sequence[int], shape_2: Sequence[int], needed: Sequence[bool], each: bool,
 ) -> tuple[Array, ...]:  # fmt: skip
+    if weight is not None:
+        shape_1 = _own_part(shape_1, g, weight.shape[-2], each)
+        shape_2 = _own_part(shape_2, g, weight.shape[-1], each)
     found = _compute.gradients(
         g, input_1, input_2, weight, tuple(shape_1), tuple(shape_2), tuple(needed), each
     )
     return tuple(g.new_empty(0) if one is None else one for one in found)
+
+
+def _own_part(shape: Sequence[int], g: Array, features: int, each: bool) -> list[int]:
+    """The shape of an input whose values are not there, of this device's part.
+
+    DTensor divides tensors and leaves numbers alone; so the sizes are those of the others.
+    """
+    at = int(each)
+    leading = g.shape[g.ndim - len(shape) + at : -1]
+    own = [1 if size == 1 else n for size, n in zip(shape[at:-1], leading, strict=True)]
+    return [*g.shape[:at], *own, features]
 
 
 @register_fake(GRADIENTS)

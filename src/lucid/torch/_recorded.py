@@ -14,6 +14,7 @@ the same rules. What is being exported runs where lucid may not be, and is writt
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterable, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from functools import reduce
@@ -47,7 +48,9 @@ def bilinear(
         type(x1) in _PLAIN and type(x2) in _PLAIN and type(weight) in _PLAIN
         and (bias is None or type(bias) in _PLAIN)
     ):  # fmt: skip
-        _refuse_others(input_1=x1, input_2=x2, weight=weight, bias=bias)
+        refuse_others(input_1=x1, input_2=x2, weight=weight, bias=bias)
+        if "torch.distributed.tensor" in sys.modules and not torch.compiler.is_dynamo_compiling():
+            _know_shardings()
         if torch.compiler.is_exporting() and not each:
             return _compute.written_out(x1, x2, weight, bias)
         return torch.ops.lucid.bilinear(x1, x2, weight, bias, each)
@@ -92,9 +95,16 @@ def gradients(
     return tuple(gradient for gradient in found if gradient is not None)
 
 
-def _refuse_others(**arguments: Any) -> None:
+def _know_shardings() -> None:
+    """Tell DTensor how the operators are divided; it is there, and one of its tensors may be."""
+    from ._sharding import register
+
+    register()
+
+
+def refuse_others(**arguments: Any) -> None:
     for name, value in arguments.items():
-        if value is None and name != "bias":
+        if value is None and name in ("input_1", "input_2", "weight"):
             check(*arguments.values())  # which says which axes were expected
         elif value is not None and not isinstance(value, Tensor):
             mixed = mixture("bilinear", arguments) if is_array(value) else None

@@ -30,9 +30,9 @@ from ._recorded import (
     _is_traced,
     _is_watched,
     _real_parts,
-    _refuse_others,
     _spread,
     _total,
+    refuse_others,
 )
 
 NAMES = ("group", "offsets", "index_1", "index_2", "segment")
@@ -43,7 +43,7 @@ def bilinear(
     num_segments: int | None,
 ) -> Tensor:  # fmt: skip
     """The form where a keyword is given, recorded by whoever looks on."""
-    _refuse_others(input_1=x1, input_2=x2, weight=weight, bias=bias)
+    refuse_others(input_1=x1, input_2=x2, weight=weight, bias=bias)
     refuse_kinds(input_1=x1, input_2=x2, weight=weight, bias=bias)
     given = [None if maps[name] is None else torch.as_tensor(maps[name]) for name in NAMES]
     segment = given[-1]

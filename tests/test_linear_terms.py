@@ -1,0 +1,385 @@
+"""The linear terms of the bilinear form: in lucid, under PyTorch and under JAX."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pytest
+from cases import Array
+
+import lucid
+from lucid import Tensor, nn
+from lucid.nn import functional as F
+from lucid.testing import assert_same, gradcheck
+
+NAMES = ("input_1", "input_2", "weight", "bias", "weight_1", "weight_2")
+
+LEADING = [
+    ((4,), (4,)), ((), ()), ((4,), ()), ((2, 3, 1), (2, 1, 4)), ((2, 1), (3,)), ((3,), (2, 1)),
+    ((2, 1, 3, 1), (5, 1, 4)),
+]  # fmt: skip
+
+
+def sample(lead_1: Any, lead_2: Any, sizes: tuple[int, int, int] = (3, 2, 5)) -> list[Array]:
+    i, j, o = sizes
+    shapes = (*lead_1, i), (*lead_2, j), (o, i, j), (o,), (o, i), (o, j)
+    random = np.random.default_rng(0)
+    return [np.asarray(random.standard_normal(shape)) for shape in shapes]
+
+
+def form(x1: Any, x2: Any, weight: Any, bias: Any, weight_1: Any, weight_2: Any) -> Any:
+    return F.bilinear(x1, x2, weight, bias, weight_1=weight_1, weight_2=weight_2)
+
+
+def reference(
+    x1: Array, x2: Array, weight: Array, bias: Array, weight_1: Array, weight_2: Array
+) -> Array:
+    out = np.einsum("...i,oij,...j->...o", x1, weight, x2)
+    out = out + np.einsum("...i,oi->...o", x1, weight_1) + np.einsum("...j,oj->...o", x2, weight_2)
+    return np.asarray(out + bias.reshape(-1))
+
+
+@pytest.mark.parametrize(("lead_1", "lead_2"), LEADING)
+def test_values_and_derivatives(lead_1: Any, lead_2: Any) -> None:
+    arrays = sample(lead_1, lead_2)
+    assert_same(form(*map(Tensor, arrays)), reference(*arrays))
+    found = form(*arrays)
+    assert type(found) is np.ndarray
+    assert_same(found, reference(*arrays))
+    gradcheck(form, arrays, order=2)
+
+
+def test_terms_are_added_part_by_part(monkeypatch: pytest.MonkeyPatch) -> None:
+    from lucid.ops import _bilinear
+
+    for part in (1, 40, 130):
+        monkeypatch.setattr(_bilinear, "PART", part)
+        for leads in (((7,), (7,)), ((5, 3, 1), (5, 1, 4)), ((5, 1), (4,)), ((1, 4), (5, 1))):
+            arrays = sample(*leads)
+            assert_same(form(*arrays), reference(*arrays))
+
+
+def test_third_and_complex_derivatives() -> None:
+    arrays = sample((2, 1), (3,), (2, 2, 2))
+    gradcheck(form, arrays, order=3)
+    gradcheck(form, [x + 1j * x[::-1] for x in arrays], order=2)
+
+
+@pytest.mark.parametrize("number", [1, 2])
+def test_one_term_and_no_bias(number: int) -> None:
+    x1, x2, weight, bias, *matrices = sample((4,), (4,))
+    given: dict[str, Any] = {f"weight_{number}": Tensor(matrices[number - 1], requires_grad=True)}
+    out = F.bilinear(x1, x2, Tensor(weight, requires_grad=True), **given)
+    right = matrices[:]
+    right[2 - number] = np.zeros_like(right[2 - number])
+    assert_same(out, reference(x1, x2, weight, np.zeros_like(bias), *right))
+    (found,) = lucid.grad(out.sum(), list(given.values()))
+    assert_same(found, np.broadcast_to((x1, x2)[number - 1].sum(0), matrices[number - 1].shape))
+
+
+@pytest.mark.parametrize("wanted", range(6))
+def test_a_gradient_is_the_same_whatever_else_requires_one(wanted: int) -> None:
+    arrays = sample((2, 3, 1), (2, 1, 4))
+    together = [Tensor(x, requires_grad=True) for x in arrays]
+    alone = [Tensor(x, requires_grad=k == wanted) for k, x in enumerate(arrays)]
+    (found,) = lucid.grad((form(*alone) ** 2).sum(), [alone[wanted]])
+    assert_same(found, lucid.grad((form(*together) ** 2).sum(), together)[wanted])
+
+
+def test_a_term_is_computed_once_for_each_row_of_its_input(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Never once for each pair: forward and backward, its products have the rows of its input."""
+    rows: list[int] = []
+    multiply = np.matmul
+
+    def seen(x1: Array, x2: Array, **options: Any) -> Array:
+        rows.append(x1.size // x1.shape[-1] * x2.shape[-1])
+        return np.asarray(multiply(x1, x2, **options))
+
+    tensors = [Tensor(x, requires_grad=True) for x in sample((2, 30, 1), (2, 1, 40), (7, 6, 5))]
+    monkeypatch.setattr(np, "matmul", seen)
+    form(*tensors).sum().backward()
+    assert len(rows) >= 6
+    assert max(rows) <= 2 * 40 * 7  # numbers of a result; all pairs would have 2 · 30 · 40 · 5
+
+
+@pytest.mark.parametrize("half", ["float16", "bfloat16"])
+@pytest.mark.parametrize(("lead_1", "lead_2"), [((300,), (300,)), ((2, 30, 1), (2, 1, 40))])
+def test_halves_are_rounded_once(half: str, lead_1: Any, lead_2: Any) -> None:
+    dtype = half if half == "float16" else pytest.importorskip("ml_dtypes").bfloat16
+    arrays = [x.astype(dtype) for x in sample(lead_1, lead_2, (33, 22, 5))]
+    exact = [Tensor(x.astype(np.float64), requires_grad=True) for x in arrays]
+    leaves = [Tensor(x, requires_grad=True) for x in arrays]
+    out, right = form(*leaves), form(*exact)
+    g = np.random.default_rng(1).standard_normal(right.shape).astype(dtype)
+    found = (out, *lucid.grad(out, leaves, Tensor(g)))
+    wanted = (right, *lucid.grad(right, exact, g.astype(np.float64)))
+    for each, exactly in zip(found, wanted, strict=True):
+        assert each.dtype == dtype
+        rounded_once(each.numpy().astype(np.float64), exactly.numpy(), half)
+
+
+def rounded_once(found: Array, exact: Array, half: str) -> None:
+    """Half a unit in the last place away, and a little for the sums in float32."""
+    digits = {"float16": 11, "bfloat16": 8}[half]
+    unit = 2.0 ** (np.floor(np.log2(np.abs(exact))) + 1 - digits)
+    error = np.abs(found - exact)
+    assert (error <= 0.5 * unit + 1e-5 * np.abs(exact).max()).all(), (error / unit).max()
+
+
+def test_the_comparison_of_halves_can_fail() -> None:
+    exact = np.linspace(1, 2, 100)
+    with pytest.raises(AssertionError):
+        rounded_once(exact * (1 + 2**-8), exact, "bfloat16")
+
+
+def test_dtypes_promote_over_all_arguments() -> None:
+    arrays = [x.astype(np.float32) for x in sample((4,), (4,))]
+    arrays[5] = arrays[5].astype(np.float64)
+    assert form(*arrays).dtype == np.float64
+    whole = [np.asarray(np.round(9 * x), np.int64) for x in sample((4,), (4,))]
+    assert_same(form(*whole), reference(*whole))
+    whole[4] = np.full(whole[4].shape, 0.5)
+    assert_same(form(*whole), reference(*whole))
+
+
+@pytest.mark.parametrize(
+    ("k", "shape", "message"),
+    [
+        (4, (5, 4), "axis 'in1_features' is 3 in weight (5, 3, 2) but 4 in weight_1 (5, 4)"),
+        (5, (4, 2), "axis 'out_features' is 5 in weight (5, 3, 2) but 4 in weight_2 (4, 2)"),
+        (4, (3,), "weight_1 needs 2 axes (out_features, in1_features), but has shape (3,)"),
+    ],
+)
+def test_errors(k: int, shape: Any, message: str) -> None:
+    arrays = sample((4,), (4,))
+    arrays[k] = np.ones(shape)
+    functions = [form, lambda *given: form(*map(Tensor, given))]
+    for function in functions:
+        with pytest.raises(lucid.ShapeError, match=re.escape(f"bilinear: {message}")):
+            function(*arrays)
+
+
+def test_they_are_options_by_name() -> None:
+    arrays = sample((4,), (4,))
+    with pytest.raises(TypeError, match="positional"):
+        F.bilinear(*arrays)  # type: ignore[misc, unused-ignore]
+    arrays[1], arrays[5] = np.tile([1.0, -1.0], (4, 1)), np.full((5, 2), np.inf)
+    with (
+        np.errstate(invalid="ignore"),
+        lucid.detect_anomaly(),
+        pytest.raises(lucid.AnomalyError, match=r"^bilinear made a NaN"),
+    ):
+        form(*map(Tensor, arrays))
+
+
+def test_they_do_not_go_with_chosen_rows() -> None:
+    arrays = sample((4,), (4,))
+    words = r"^bilinear: weight_1 and index_1 do not go together; add the linear term"
+    given = {"weight_1": arrays[4], "index_1": np.arange(4)}
+    with pytest.raises(lucid.ArgumentError, match=words):
+        F.bilinear(*arrays[:3], **given)  # type: ignore[arg-type, unused-ignore]
+    for name in ("torch", "jax"):
+        pytest.importorskip(name, reason=f"{name} is not installed")
+        module = __import__(f"lucid.{name}", fromlist=["bilinear"])
+        with pytest.raises(lucid.ArgumentError, match=words):
+            module.bilinear(*arrays[:3], **given)
+
+
+def test_lists() -> None:
+    out = F.bilinear(
+        [[1.0, 2.0]], [[3.0, 4.0]], [[[0.0, 0.0], [0.0, 1.0]]], [0.5], weight_1=[[10.0, 100.0]]
+    )  # type: ignore[list-item, arg-type, unused-ignore]
+    assert out.tolist() == [[218.5]]
+
+
+# The layers
+
+
+def test_the_layer_of_lucid() -> None:
+    layer = nn.Bilinear(300, 200, 5, linear_1=True, linear_2=True, generator=lucid.Generator(0))
+    shapes = {name: value.shape for name, value in layer.state_dict().items()}
+    assert shapes == {
+        "weight": (5, 300, 200), "bias": (5,), "weight_1": (5, 300), "weight_2": (5, 200)
+    }  # fmt: skip
+    for weight, features in ((layer.weight_1, 300), (layer.weight_2, 200)):
+        assert weight is not None
+        largest = np.abs(weight.numpy()).max() * features**0.5
+        assert 0.99 < largest <= 1
+    assert repr(layer) == "Bilinear(300, 200, 5, linear_1=True, linear_2=True)"
+    x1, x2 = lucid.randn((4, 300)), lucid.randn((4, 200))
+    parameters = layer.weight, layer.bias, layer.weight_1, layer.weight_2
+    assert_same(layer(x1, x2), form(x1, x2, *parameters))
+    assert set(nn.Bilinear(3, 4, 5, linear_2=True).state_dict()) == {"weight", "bias", "weight_2"}
+    with pytest.raises(lucid.ArgumentError, match="Bilinear: linear_1 is 2, expected"):
+        nn.Bilinear(3, 4, 5, linear_1=2)  # type: ignore[arg-type]
+
+
+def test_what_a_seed_draws_is_as_before() -> None:
+    drawn = [
+        nn.Bilinear(3, 4, 5, linear_1=on, generator=lucid.Generator(7)) for on in (0 > 1, 1 > 0)
+    ]
+    assert_same(drawn[0].weight, drawn[1].weight)
+
+
+# PyTorch
+
+
+@pytest.fixture
+def torch() -> Any:
+    return pytest.importorskip("torch", reason="PyTorch is not installed")
+
+
+def torch_form() -> Callable[..., Any]:
+    from lucid.torch import bilinear
+
+    return lambda x1, x2, w, b, w1, w2: bilinear(x1, x2, w, b, weight_1=w1, weight_2=w2)
+
+
+@pytest.mark.filterwarnings("ignore:`torch.jit.script` is deprecated")
+@pytest.mark.parametrize(("lead_1", "lead_2"), [LEADING[0], LEADING[3]])
+def test_derivatives_under_torch(torch: Any, lead_1: Any, lead_2: Any) -> None:
+    arrays, function = sample(lead_1, lead_2), torch_form()
+    tensors = [torch.tensor(x, requires_grad=True) for x in arrays]
+    np.testing.assert_allclose(function(*tensors).detach(), reference(*arrays), rtol=1e-12)
+    assert torch.autograd.gradcheck(
+        function, tensors, check_forward_ad=True, check_batched_grad=True
+    )
+    assert torch.autograd.gradgradcheck(function, tensors)
+    batched = [torch.stack([x, 2 * x]).detach() for x in tensors]
+    found = torch.func.vmap(function)(*batched)
+    np.testing.assert_allclose(found[1], function(*(2 * x for x in tensors)).detach(), rtol=1e-10)
+    assert form(*tensors).grad_fn is not None  # lucid's own function hands tensors over
+
+
+@pytest.mark.parametrize("half", ["float16", "bfloat16"])
+def test_halves_under_torch(torch: Any, half: str) -> None:
+    dtype, function = getattr(torch, half), torch_form()
+    leaves = [torch.tensor(x).to(dtype).requires_grad_() for x in sample((60,), (60,), (33, 22, 5))]
+    exact = [Tensor(x.detach().double().numpy(), requires_grad=True) for x in leaves]
+    out, right = function(*leaves), form(*exact)
+    g = torch.randn(out.shape, generator=torch.Generator().manual_seed(0)).to(dtype)
+    found = (out.detach(), *torch.autograd.grad(out, leaves, g))
+    wanted = (right, *lucid.grad(right, exact, g.double().numpy()))
+    for each, exactly in zip(found, wanted, strict=True):
+        assert each.dtype == dtype
+        rounded_once(each.double().numpy(), exactly.numpy(), half)
+    with torch.autocast("cpu", dtype=dtype):
+        wide = [x.detach().float() for x in leaves]
+        assert torch.equal(function(*wide), out)
+
+
+def test_truth_values_and_kinds_under_torch(torch: Any) -> None:
+    function = torch_form()
+    truth = [torch.tensor(x > 0) for x in sample((4,), (4,))]
+    right = reference(*(x.numpy().astype(int) for x in truth)) > 0
+    found = function(*truth)
+    assert found.dtype == torch.bool
+    assert (found.numpy() == right).all()
+    tensors = [torch.tensor(x) for x in sample((4,), (4,))]
+    with pytest.raises(lucid.DTypeError, match="bilinear: weight_1 is sparse"):
+        function(*tensors[:4], tensors[4].to_sparse(), tensors[5])
+    with pytest.raises(lucid.LibraryError, match=r"bilinear: .*weight_2 is a NumPy"):
+        function(*tensors[:5], tensors[5].numpy())
+    with pytest.raises(lucid.ShapeError, match="but 9 in weight_1"):
+        function(*tensors[:4], torch.ones(5, 9, dtype=torch.float64), tensors[5])
+
+
+@pytest.mark.filterwarnings("ignore")  # PyTorch's own, of its compiler
+def test_compiled_and_exported(torch: Any) -> None:
+    tensors, function = [torch.tensor(x) for x in sample((4,), (4,))], torch_form()
+    compiled = torch.compile(function, fullgraph=True, backend="aot_eager")
+    assert torch.equal(compiled(*tensors), function(*tensors))
+
+    class Scores(torch.nn.Module):  # type: ignore[misc, name-defined, unused-ignore]
+        def forward(self, *given: Any) -> Any:
+            return function(*given)
+
+    program = torch.export.export(Scores(), tuple(tensors))
+    torch.testing.assert_close(program.module()(*tensors), function(*tensors))
+
+
+def test_the_layer_of_torch(torch: Any) -> None:
+    from lucid.torch import Bilinear, swap, unswap
+
+    layer = Bilinear(300, 200, 5, linear_1=True, linear_2=True)
+    shapes = {name: tuple(value.shape) for name, value in layer.state_dict().items()}
+    assert shapes == {
+        "weight": (5, 300, 200), "bias": (5,), "weight_1": (5, 300), "weight_2": (5, 200)
+    }  # fmt: skip
+    matrices: list[Any] = [layer.weight_1, layer.weight_2]
+    for weight, features in zip(matrices, (300, 200), strict=True):
+        before = weight.detach().clone()
+        assert 0.99 < float(before.abs().max()) * features**0.5 <= 1
+        layer.reset_parameters()
+        assert not torch.equal(weight, before)
+    assert str(layer).endswith("bias=True, linear_1=True, linear_2=True)")
+    x1, x2 = torch.randn(4, 300), torch.randn(4, 200)
+    parameters = layer.weight, layer.bias, layer.weight_1, layer.weight_2
+    assert torch.equal(layer(x1, x2), torch_form()(x1, x2, *parameters))
+    one: Any = Bilinear(3, 4, 5, linear_1=True)
+    assert one.weight_2 is None
+    assert set(one.state_dict()) == {"weight", "bias", "weight_1"}
+    with pytest.raises(lucid.LibraryError, match=r"^unswap: 'head' has linear terms"):
+        unswap(torch.nn.ModuleDict({"head": one}))
+    swapped = swap(torch.nn.Bilinear(3, 4, 5))
+    assert swapped(torch.ones(2, 3), torch.ones(2, 4)).shape == (2, 5)
+    assert set(Bilinear(3, 4, 5).state_dict()) == {"weight", "bias"}
+
+
+# JAX
+
+
+def jax_form() -> Callable[..., Any]:
+    from lucid.jax import bilinear
+
+    return lambda x1, x2, w, b, w1, w2: bilinear(x1, x2, w, b, weight_1=w1, weight_2=w2)
+
+
+@pytest.mark.parametrize(("lead_1", "lead_2"), [LEADING[0], LEADING[3]])
+def test_derivatives_under_jax(lead_1: Any, lead_2: Any) -> None:
+    jax = pytest.importorskip("jax", reason="JAX is not installed")
+    from jax.test_util import check_grads
+
+    arrays, function = sample(lead_1, lead_2), jax_form()
+    with jax.enable_x64(True):
+        given = [jax.numpy.asarray(x) for x in arrays]
+        np.testing.assert_allclose(function(*given), reference(*arrays), rtol=1e-12)
+        check_grads(function, given, 2)
+        only = jax.jit(lambda x1, x2, w, w2: function(x1, x2, w, None, None, w2))
+        arrays[3], arrays[4] = 0 * arrays[3], 0 * arrays[4]
+        np.testing.assert_allclose(
+            only(given[0], given[1], given[2], given[5]), reference(*arrays), rtol=1e-12
+        )
+        assert isinstance(form(*given), jax.Array)
+        with pytest.raises(lucid.ShapeError, match="but 2 in weight_1"):
+            function(*given[:4], given[5], None)
+
+
+@pytest.mark.parametrize("half", ["float16", "bfloat16"])
+def test_halves_under_jax(half: str) -> None:
+    jax = pytest.importorskip("jax", reason="JAX is not installed")
+    given = [jax.numpy.asarray(x, half) for x in sample((60,), (60,), (33, 22, 5))]
+    found = jax_form()(*given)
+    assert found.dtype == half
+    exact = reference(*(np.asarray(x).astype(np.float64) for x in given))
+    rounded_once(np.asarray(found).astype(np.float64), exact, half)
+
+
+def test_parameters_of_jax() -> None:
+    jax = pytest.importorskip("jax", reason="JAX is not installed")
+    from lucid.jax import bilinear, init
+
+    parameters = init(jax.random.key(0), 300, 200, 5, linear_1=True, linear_2=True)
+    assert {name: x.shape for name, x in parameters.items()} == {
+        "weight": (5, 300, 200), "bias": (5,), "weight_1": (5, 300), "weight_2": (5, 200)
+    }  # fmt: skip
+    for name, features in (("weight_1", 300), ("weight_2", 200)):
+        assert 0.99 < float(abs(parameters[name]).max()) * features**0.5 <= 1
+    np.testing.assert_array_equal(
+        parameters["weight"], init(jax.random.key(0), 300, 200, 5)["weight"]
+    )
+    ones = jax.numpy.ones((2, 300)), jax.numpy.ones((2, 200))
+    assert bilinear(*ones, **parameters).shape == (2, 5)
