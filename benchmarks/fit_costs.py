@@ -2,7 +2,8 @@
 
     python benchmarks/fit_costs.py --sizes 400 > src/lucid/kernels/native/costs_zen4.inc
 
-Random sizes; every fifth one with a weight or a number of samples that no cache holds, every third
+Random sizes; every fifth one with a weight or a number of samples that no cache holds, half of
+those with a large weight and few samples, where writing counts more than multiplying; every third
 one with powers of two, which people like and caches do not. One thread, of whose own processor time
 the least counts: the machine may be busy. The nanoseconds of each kind of work are fitted by least
 squares on relative errors, none of them negative; an algorithm counts the more the nearer it is to
@@ -26,7 +27,7 @@ from lucid.kernels import _native
 
 compiled: Any = _native.compiled
 MODERATE, LARGE = 4e8, 6e9  # operations, at most
-LARGEST_WEIGHT = 1.4e8  # numbers
+LARGE_WEIGHT, LARGEST_WEIGHT = 1e7, 1.4e8  # numbers
 SLOW = 0.02  # seconds, from which on three rounds are enough
 REFERENCE_LARGEST = 2e5  # for sums as they are written; twice `most_as_written`
 ROUNDS = 7
@@ -36,14 +37,17 @@ Sizes = tuple[int, int, int, int]
 def sizes(rng: np.random.Generator) -> Iterator[Sizes]:
     """N, O, I and J, log-uniform, of moderate arrays; every fifth time of large ones."""
     for number in itertools.count():
-        is_large = number % 5 == 4
+        is_large, has_few_samples = number % 5 == 4, number % 10 == 9
         most, least = (LARGE, MODERATE) if is_large else (MODERATE, 0)
+        if has_few_samples:
+            least = 2 * LARGE_WEIGHT
         while True:
-            limits = (20000, 1000 if is_large else 300, 600, 600)
+            limits = (32 if has_few_samples else 20000, 1000 if is_large else 300, 600, 600)
             n, o, i, j = (int(np.exp(rng.uniform(0, np.log(limit)))) for limit in limits)
             if number % 3 == 2:  # rows that compete for the same places of a cache
                 o, i, j = (1 << round(np.log2(size)) for size in (o, i, j))
             fits = n * max(i, j, o) < 4e6 and o * i * j <= LARGEST_WEIGHT
+            fits = fits and not (has_few_samples and o * i * j < LARGE_WEIGHT)
             if least < 2 * n * o * i * j <= most and fits:
                 break
         yield n, o, i, j
@@ -118,11 +122,14 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--sizes", type=int, default=400)
     parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--operation", choices=compiled.algorithms(), help="only this one's rows")
     parser.add_argument("--instruction-set", default=compiled.instruction_set())
     options = parser.parse_args()
     compiled.use_instruction_set(options.instruction_set)
 
     names = compiled.algorithms()
+    if options.operation:
+        names = {options.operation: names[options.operation]}
     counts: dict[tuple[str, str], list[list[float]]] = defaultdict(list)
     times: dict[tuple[str, str], list[float]] = defaultdict(list)
     nearness: dict[tuple[str, str], list[float]] = defaultdict(list)

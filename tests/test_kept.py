@@ -6,8 +6,8 @@ from typing import Any
 
 import numpy as np
 import pytest
-from native_helpers import ALL, check, compiled
-from test_native_pairs import Exact
+from native_helpers import ALL, check, compiled, some_apart
+from test_native_pairs import Exact, exact
 
 import lucid
 from lucid.kernels import _native
@@ -16,33 +16,44 @@ from lucid.nn import functional as F
 MOST = 16 << 20
 
 # Leading axes of both inputs and features I, J, O: around other edges of tiles, vectors and panels
-KEPT = [
-    (((700,), (700,)), (41, 43, 1)), (((601,), (601,)), (31, 65, 1)),
-    (((33,), (33,)), (200, 130, 1)), (((3, 40, 1), (3, 1, 41)), (50, 31, 5)),
-    (((400, 1), (20,)), (50, 70, 9)), (((20, 1), (300,)), (64, 70, 6)),
-    (((2, 19, 1), (2, 1, 70)), (37, 70, 19)), (((2, 70, 1), (2, 1, 19)), (70, 37, 19)),
-    (((2, 30, 3, 1), (2, 1, 3, 31)), (33, 64, 4)),
+ROWS = [(((700,), (700,)), (41, 43, 1)), (((601,), (601,)), (31, 65, 1)),
+        (((33,), (33,)), (200, 130, 1)), (((3, 7), (3, 7)), (70, 20, 1))]  # fmt: skip
+PAIRS = [
+    (((3, 40, 1), (3, 1, 41)), (50, 31, 5)), (((400, 1), (20,)), (50, 70, 9)),
+    (((20, 1), (300,)), (64, 70, 6)), (((2, 19, 1), (2, 1, 70)), (37, 70, 19)),
+    (((2, 70, 1), (2, 1, 19)), (70, 37, 19)), (((2, 30, 3, 1), (2, 1, 3, 31)), (33, 64, 4)),
+    (((7, 2, 1), (7, 1, 3)), (1, 1, 4)), (((600, 1), (33,)), (20, 21, 2)),
+    (((4, 1), (9000,)), (20, 130, 2)), (((5, 13, 1), (5, 1, 30)), (20, 17, 6)),
 ]  # fmt: skip
 
 
-@pytest.mark.parametrize("threads", [1, 2])
-@pytest.mark.parametrize("dtype", [np.float32, np.float64])
-@pytest.mark.parametrize(("leads", "features"), KEPT)
-def test_gradients_with_it(leads: Any, features: Any, dtype: Any, threads: int) -> None:
-    exact = Exact(leads, features, dtype)
-    x1, x2, weight, bias, g = exact.arguments
-    out, kept = compiled.bilinear_keeping(x1, x2, weight, bias, ALL, threads)
-    assert kept is not None
-    assert kept.nbytes <= MOST
-    check(out, exact.right[0] + bias, exact.magnitudes[0] + np.abs(bias), exact.terms[0], leads)
-    for needed in (ALL, (True, True, False), (False, True, False), (True, False, True)):
-        found = compiled.gradients_kept(g, x1, x2, weight, needed, kept, threads)
-        if found is None:  # products of the library are better for some of them alone
-            assert needed != ALL
-            continue
-        for k in np.flatnonzero(needed):
-            of = exact.right[k + 1], exact.magnitudes[k + 1], exact.terms[k + 1]
-            check(found[k], *of, (leads, k, needed))
+@pytest.mark.usefixtures("instruction_set")
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize(("leads", "features"), ROWS + PAIRS, ids=str)
+def test_gradients_with_it(leads: Any, features: Any, dtype: str) -> None:
+    right = exact(leads, features, dtype)
+    x1, x2, weight, bias, g = right.arguments
+    inputs, rows = some_apart(x1, x2), some_apart(g, x1, x2)
+    for threads in (1, 2, 3):
+        x1, x2 = next(inputs)
+        out, kept = compiled.bilinear_keeping(x1, x2, weight, bias, ALL, None, threads)
+        assert kept is not None or leads[0] == leads[1]  # rows: where the algorithms fit
+        assert kept is None or kept.nbytes <= MOST
+        added = np.abs(bias)
+        check(out, right.right[0] + bias, right.magnitudes[0] + added, right.terms[0], leads)
+        for needed in (ALL, (True, True, False), (False, True, False), (True, False, True)):
+            given = next(rows)
+            found = compiled.gradients_kept(*given, weight, needed, kept, None, threads)
+            for k in np.flatnonzero(needed):
+                of = right.right[k + 1], right.magnitudes[k + 1], right.terms[k + 1]
+                check(found[k], *of, (leads, k, needed))
+
+
+@pytest.mark.usefixtures("instruction_set")
+def test_rows_keep_it_too() -> None:
+    """One output, whose input gradients would take a product each."""
+    x1, x2, weight, *_ = exact(*ROWS[0], "float32").arguments
+    assert compiled.bilinear_keeping(x1, x2, weight, None, ALL, None, 1)[1] is not None
 
 
 def test_it_takes_the_place_of_a_product() -> None:
@@ -101,7 +112,7 @@ def kept_at(monkeypatch: pytest.MonkeyPatch) -> list[Any]:
     return seen
 
 
-@pytest.mark.parametrize(("leads", "features"), KEPT[:5])
+@pytest.mark.parametrize(("leads", "features"), ROWS[:3])
 def test_tensors(leads: Any, features: Any, kept_at: list[Any]) -> None:
     exact = Exact(leads, features, np.float64)
     *arguments, g = (lucid.Tensor(each, requires_grad=True) for each in exact.arguments)
@@ -116,7 +127,7 @@ def test_tensors(leads: Any, features: Any, kept_at: list[Any]) -> None:
 
 
 def test_only_where_gradients_are_asked_for(kept_at: list[Any]) -> None:
-    exact = Exact(*KEPT[0], np.float64)
+    exact = Exact(*ROWS[0], np.float64)
     x1, x2, weight, _, g = map(lucid.Tensor, exact.arguments)
     x1.requires_grad_()
     F.bilinear(x1, x2, weight).backward(g)
@@ -125,7 +136,7 @@ def test_only_where_gradients_are_asked_for(kept_at: list[Any]) -> None:
 
 
 def test_under_a_checkpoint_and_twice_differentiated() -> None:
-    exact = Exact(*KEPT[3], np.float64)
+    exact = Exact(*ROWS[1], np.float64)
     x1, x2, weight, _, g = map(lucid.Tensor, exact.arguments)
     for each in (x1, x2, weight):
         each.requires_grad_()
@@ -149,7 +160,7 @@ def test_under_a_checkpoint_and_twice_differentiated() -> None:
 def test_torch() -> None:
     torch: Any = pytest.importorskip("torch", reason="PyTorch is not installed")
     bilinear: Any = pytest.importorskip("lucid.torch").bilinear
-    exact = Exact(*KEPT[3], np.float64)
+    exact = Exact(*ROWS[1], np.float64)
     x1, x2, weight, bias, g = map(torch.tensor, exact.arguments)
     for each in (x1, x2, weight, bias):
         each.requires_grad_()
@@ -162,7 +173,7 @@ def test_torch() -> None:
     with torch.autograd.graph.saved_tensors_hooks(pack, lambda tensor: tensor):
         out = bilinear(x1, x2, weight, bias)
     assert len(sizes) == 4
-    assert sizes[3] >= 3 * 40 * 5 * 31
+    assert sizes[3] >= 601 * 65
     found = torch.autograd.grad(out, (x1, x2, weight), g, create_graph=True)
     for one, right in zip(found, exact.right[1:], strict=True):
         np.testing.assert_allclose(one.detach(), right, rtol=1e-9, atol=1e-9)

@@ -170,6 +170,8 @@ ARGUMENTS: list[tuple[Callable[..., Any], str, str, str]] = [
     (lambda in2_features: nn.Bilinear(1, in2_features, 1), "Bilinear", "in2_features", COUNT),
     (lambda out_features: nn.Bilinear(1, 1, out_features), "Bilinear", "out_features", COUNT),
     (lambda bias: nn.Bilinear(1, 1, 1, bias), "Bilinear", "bias", TRUTH),
+    (lambda linear: nn.Bilinear(1, 1, 1, linear_1=linear), "Bilinear", "linear_1", TRUTH),
+    (lambda linear: nn.Bilinear(1, 1, 1, linear_2=linear), "Bilinear", "linear_2", TRUTH),
     (lambda num_embeddings: nn.Embedding(num_embeddings, 1), "Embedding", "num_embeddings", COUNT),
     (lambda embedding_dim: nn.Embedding(1, embedding_dim), "Embedding", "embedding_dim", COUNT),
     (lambda eps: nn.LayerNorm(1, eps), "LayerNorm", "eps", NOT_NEGATIVE),

@@ -472,3 +472,11 @@ def test_jax_says_what_it_must_know() -> None:
         lucid.jax.bilinear(
             x, x, jax.numpy.ones((1, 2, 2)), segment=jax.numpy.array([0, 5, 1]), num_segments=3
         )
+
+
+def test_keywords_that_are_none_are_not_given() -> None:
+    x1, x2, weight = lucid.ones((2, 1, 3)), lucid.ones((5, 3)), lucid.ones((4, 3, 3))
+    maps: Any = dict.fromkeys(("group", "offsets", "index_1", "index_2", "segment", "num_segments"))
+    assert F.bilinear(x1, x2, weight, **maps).shape == (2, 5, 4)
+    with pytest.raises(TypeError, match=r"^bilinear\(\) got an unexpected keyword argument 'foo'$"):
+        F.bilinear(x1, x2, weight, foo=1)  # type: ignore[call-arg]

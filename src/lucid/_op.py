@@ -148,6 +148,7 @@ def op(
         call: Any = update_wrapper(write_out(operation), function)
         if keywords is not None:
             call.__signature__ = inspect.signature(keywords)
+            keywords.__qualname__ = function.__qualname__  # what Python says of a wrong keyword
         call.gradient = operation.gradient
         call.gradients = operation.gradients
         call.hand_over = operation.hand_over

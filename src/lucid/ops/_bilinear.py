@@ -60,7 +60,9 @@ def _with_keywords(
         "segment": segment, "num_segments": num_segments,
     }  # fmt: skip
     if weight_1 is weight_2 is None:
-        return bilinear_of_rows(input_1, input_2, weight, bias, **maps)
+        chosen = any(each is not None for each in maps.values())
+        form: Any = functools.partial(bilinear_of_rows, **maps) if chosen else bilinear
+        return form(input_1, input_2, weight, bias)
     refuse_both(weight_1, weight_2, maps)
     return _bilinear(input_1, input_2, weight, bias, weight_1=weight_1, weight_2=weight_2)
 
@@ -247,8 +249,7 @@ def _bilinear(
 def _added(out: Array, terms: list[Array]) -> Array:
     """The sum, in the memory of `out`, which nobody else has, where that has its dtype.
 
-    All terms are added to a part while it is in the cache: at 128 · 40 · 40 pairs and 45 outputs
-    two passes over everything took as long again as one.
+    All terms are added to a part while it is in the cache.
     """
     if type(out) is not np.ndarray or out.ndim < 2 or np.result_type(out, *terms) != out.dtype:
         return functools.reduce(operator.add, terms, out)

@@ -332,11 +332,11 @@ PyObject* forward_of(
     const double operations = are_rows ? s.operations() : p.operations();
     const int many = threads.count(operations);
     void* kept = nullptr;
-    if (keeping && operations > least_kept && !is_expanded(x1) && !is_expanded(x2)) {
+    if (keeping && (threads.asked || operations > least_kept) && !is_expanded(x1) && !is_expanded(x2)) {
         if (are_rows) p = {s.samples, 1, 1, s.outputs, s.features_1, s.features_2, {}, 0, 0};
         Kept keeps = kept_of(type, p, are_rows, many);
         const bool useful = keeping->needed[keeps.of_first ? 0 : 1];
-        if (keeps.size > 0 && useful && (are_rows || takes(p, type, keeping->needed, true)))
+        if (keeps.size > 0 && useful && (are_rows || threads.asked || takes(p, type, keeping->needed, true)))
             keeping->kept = PyArray_SimpleNew(1, &keeps.size, type);
         if (keeping->kept) kept = PyArray_DATA(reinterpret_cast<PyArrayObject*>(keeping->kept));
         PyErr_Clear();  // without room it is not kept
@@ -377,15 +377,15 @@ PyObject* bilinear(PyObject*, PyObject* const* arguments, Py_ssize_t count) {
 }
 
 // bilinear_keeping(x1, x2, weight, bias, needed[, most threads]): the result and what those gradients
-// are to be given, or None for it
+// are to be given, or None for it; for the tests: (…, None, threads)
 PyObject* bilinear_keeping(PyObject*, PyObject* const* arguments, Py_ssize_t count) {
     Keeping keeping;
-    if ((count != 5 && count != 6) || !flags_of(arguments[4], keeping.needed)) {
+    if (count < 5 || count > 7 || !flags_of(arguments[4], keeping.needed)) {
         PyErr_SetString(PyExc_TypeError, "bilinear_keeping: takes x1, x2, weight, bias and three flags");
         return nullptr;
     }
-    Threads threads;
-    if (count > 5 && !threads_of(arguments[5], threads)) return nullptr;
+    Threads threads{count == 7};
+    if (count > 5 && !threads_of(arguments[count - 1], threads)) return nullptr;
     View x1, x2, weight, bias;
     if (!view_of(arguments[0], x1) || !view_of(arguments[1], x2) || !view_of(arguments[2], weight) ||
         (arguments[3] != Py_None && !view_of(arguments[3], bias)))
@@ -663,15 +663,16 @@ PyObject* gradients(PyObject*, PyObject* const* arguments, Py_ssize_t count) {
         {asked ? arguments[5] : Py_None, asked ? arguments[6] : Py_None});
 }
 
-// gradients_kept(g, x1, x2, weight, needed, kept[, most threads]): with what bilinear_keeping gave
+// gradients_kept(g, x1, x2, weight, needed, kept[, most threads]): with what bilinear_keeping gave; for the
+// tests: (…, None, threads)
 PyObject* gradients_kept(PyObject*, PyObject* const* arguments, Py_ssize_t count) {
     bool needed[4] = {};
-    if ((count != 6 && count != 7) || !flags_of(arguments[4], needed)) {
+    if (count < 6 || count > 8 || !flags_of(arguments[4], needed)) {
         PyErr_SetString(PyExc_TypeError, "gradients_kept: takes g, x1, x2, weight, three flags and what was kept");
         return nullptr;
     }
-    Threads threads;
-    if (count > 6 && !threads_of(arguments[6], threads)) return nullptr;
+    Threads threads{count == 8};
+    if (count > 6 && !threads_of(arguments[count - 1], threads)) return nullptr;
     Factors f;
     if (!factors_of(arguments, needed, f)) Py_RETURN_NONE;
     return gradients_of(
