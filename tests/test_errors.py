@@ -184,7 +184,7 @@ def test_too_many_or_unknown_arguments_are_type_errors() -> None:
     with pytest.raises(TypeError, match="takes from 3 to 4 positional arguments but 5 were given"):
         call(*[zeros(1)] * 5)
     with pytest.raises(TypeError, match="unexpected keyword argument 'wait'"):
-        call(zeros(1), zeros(1), zeros((1, 1, 1)), wait=zeros(1))
+        call(zeros(1), zeros(1), zeros(1, 1, 1), wait=zeros(1))
     with pytest.raises(TypeError, match="missing 1 required positional argument: 'weight'"):
         call(zeros(1), zeros(1), wait=zeros(1))
     with pytest.raises(TypeError, match="missing 1 required positional argument: 'weight'"):
