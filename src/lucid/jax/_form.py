@@ -28,7 +28,7 @@ import jax.numpy as jnp
 from jax.extend.core import Primitive
 from jax.interpreters import ad, batching, mlir
 
-from . import _native
+from . import _native, _partition
 from ._solve import aligned, solve
 
 Array = Any
@@ -125,13 +125,22 @@ def _run(
     return solve(factors, wanted, types, native=native, on_cpu=on_cpu, divided=divided)
 
 
-def _lower_on_cpu(context: Any, *given: Any, **params: Any) -> Any:
-    # What JAX divides among devices by itself must be operations that it knows.
-    divided = getattr(context.module_context.axis_context, "num_devices", None) not in (None, 1)
-    native = _native.is_there() and not divided
-    _native.tell_if_missing(params["types"])
-    run = functools.partial(_run, native=native, on_cpu=True, divided=divided)
-    return mlir.lower_fun(run, multiple_results=True)(context, *given, **params)
+def _lower_on_cpu(context: Any, *given: Any, wanted: tuple[int, ...], types: Types) -> Any:
+    _native.tell_if_missing(types)
+    run: Any = functools.partial(
+        _run, wanted=wanted, types=types, native=_native.is_there(), on_cpu=True
+    )
+    if getattr(context.module_context.axis_context, "num_devices", None) not in (None, 1):
+        on_mesh = _partition.with_mesh(context)
+        if on_mesh is None:  # what JAX divides by itself must be operations that it knows
+            run = functools.partial(run, native=False, divided=True)
+        else:
+            context = on_mesh
+            run = _partition.divided(
+                lambda parts, types: _contract.bind(*parts, wanted=wanted, types=types),
+                _needed(wanted), wanted, types,
+            )  # fmt: skip
+    return mlir.lower_fun(run, multiple_results=True)(context, *given)
 
 
 def _contract_jvp(
