@@ -13,6 +13,7 @@ import pytest
 
 import lucid
 from lucid import Tensor, nn, optim
+from lucid.kernels import _native
 from lucid.optim import lr_scheduler
 from lucid.testing import assert_same
 
@@ -103,6 +104,15 @@ def run(make: Make, steps: list[list[Array]], convert: Any = np.asarray) -> list
     return [parameter.numpy() for parameter in parameters]
 
 
+@pytest.fixture(params=["compiled", "NumPy"])
+def way(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """With the compiled kernel, where there is one, and without."""
+    if request.param == "NumPy":
+        for name in ("adam_step", "sgd_step"):
+            monkeypatch.setattr(_native, name, _native._declined)
+
+
+@pytest.mark.usefixtures("way")
 @variants("kind", "formula", "options")
 def test_fifty_steps_are_those_of_the_formula(
     kind: Make, formula: Callable[..., Array], options: dict[str, Any]
@@ -162,13 +172,15 @@ def test_other_libraries_take_the_same_steps(
         assert_same(one, other.astype("f4"), rtol=1e-5, atol=1e-5)
 
 
+@pytest.mark.usefixtures("way")
+@pytest.mark.parametrize("is_contiguous", [True, False])
 @variants("kind", "formula", "options")
-def test_a_large_parameter_takes_the_same_steps_in_blocks(
-    kind: Make, formula: Callable[..., Array], options: dict[str, Any]
+def test_a_large_parameter_takes_the_same_steps(
+    kind: Make, formula: Callable[..., Array], options: dict[str, Any], is_contiguous: bool
 ) -> None:
     random = np.random.default_rng(0)
-    value, given = random.normal(size=(150, 300)), random.normal(size=(3, 150, 300))
-    p = nn.Parameter(value.T.copy().T)  # not contiguous
+    value, given = random.normal(size=(250, 300)), random.normal(size=(3, 250, 300))
+    p = nn.Parameter(value.copy() if is_contiguous else value.T.copy().T)
     optimizer = kind([p], **options)
     remembered: dict[str, Any] = {}
     for t, gradient in enumerate(given, 1):
@@ -176,6 +188,91 @@ def test_a_large_parameter_takes_the_same_steps_in_blocks(
         p.grad = Tensor(gradient)
         optimizer.step()
     assert_same(p.detach(), value, rtol=1e-12, atol=1e-13)
+
+
+@pytest.mark.usefixtures("way")
+@pytest.mark.parametrize("kind", [optim.SGD, optim.Adam, optim.AdamW])
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_what_is_not_finite_stays_where_it_is(kind: Make, dtype: str) -> None:
+    p = nn.Parameter(np.asarray([math.inf, 1.0, 1.0], dtype))
+    options = {"momentum": 0.9} if kind is optim.SGD else {"amsgrad": True}
+    optimizer = kind([p], lr=0.1, **options)
+    for slope in ([0.0, math.nan, 0.0], [0.0, 1.0, 0.0]):
+        p.grad = Tensor(slope, dtype=p.dtype)
+        optimizer.step()
+    assert p[0].item() == math.inf
+    assert math.isnan(p[1].item())
+    assert math.isfinite(p[2].item())
+    for name, value in optimizer.state[p].items():
+        if name != "step":
+            assert value[0] == 0
+            assert np.isnan(value[1])
+
+
+COMPILED = {
+    "adam_step": (4, (0.0, 1.0, 0.9, 0.1, 0.999, 0.001, 1e-8, 1e-3)),
+    "sgd_step": (2, (0.0, 0.9, 1.0, 1e-3, False)),
+}
+
+
+@pytest.mark.skipif(_native.compiled is None, reason="there is no compiled kernel")
+@pytest.mark.parametrize("name", COMPILED)
+def test_the_kernel_declines_what_it_does_not_take_and_changes_nothing(name: str) -> None:
+    step = getattr(_native, name)
+    optional, numbers = COMPILED[name]
+
+    def arrays(dtype: Any = "float32") -> list[Any]:
+        return [np.ones((3, 4), dtype) for _ in range(optional + 1)]
+
+    assert step(*arrays(), *numbers).shape == (3, 4)
+    assert step(*arrays()[:optional], None, *numbers).dtype == np.float32
+    assert step(*arrays("float64"), *numbers).dtype == np.float64
+    assert step(*(each[:0] for each in arrays()), *numbers).shape == (0, 4)
+    for place in range(optional + 1):
+        for wrong in (
+            np.ones((3, 4)),  # another type
+            np.ones((4, 3), "f4"),
+            np.ones((3, 4), ">f4"),
+            np.ones((4, 3), "f4").T,
+            np.ones((3, 8), "f4")[:, ::2],
+            np.ones((3, 4), "f4").view(type("Other", (np.ndarray,), {})),
+            np.ones((3, 4), "f4").__dlpack__(),
+            [1.0],
+        ):
+            given = arrays()
+            given[place] = wrong
+            assert step(*given, *numbers) is None
+            rest = [each for k, each in enumerate(given) if k != place]
+            assert all((each == 1).all() for each in rest)
+    for dtype in ("float16", "int32", "complex64"):
+        assert step(*arrays(dtype), *numbers) is None
+    assert step(*(np.ones((), "f4") for _ in arrays()), *numbers) is None
+    for place in range(2, optional + 1):
+        given = arrays()
+        given[place].flags.writeable = False
+        assert step(*given, *numbers) is None
+        given = arrays()
+        given[place] = given[1]  # would be read after it was written
+        assert step(*given, *numbers) is None
+    assert step(*arrays(), *numbers, 1.0) is None
+    assert step(*arrays(), 1, *numbers[1:]) is None
+    assert step() is None
+
+
+@pytest.mark.skipif(_native.compiled is None, reason="there is no compiled kernel")
+@pytest.mark.parametrize("name", COMPILED)
+def test_the_kernel_declines_bfloat16(name: str) -> None:
+    optional, numbers = COMPILED[name]
+    bfloat16 = np.dtype("float16")
+    _native.compiled.read_as_bfloat16(bfloat16)
+    try:
+        given = [np.ones((3, 4), bfloat16) for _ in range(optional + 1)]
+        assert getattr(_native, name)(*given, *numbers) is None
+    finally:
+        _native.compiled.read_as_bfloat16(None)
+    torch = pytest.importorskip("torch")
+    given = [torch.ones(3, 4, dtype=torch.bfloat16).__dlpack__() for _ in given]
+    assert getattr(_native, name)(*given, *numbers) is None
 
 
 @pytest.mark.parametrize("kind", [optim.SGD, optim.Adam])

@@ -64,6 +64,14 @@ gradients_runs: Any = compiled.gradients_runs if compiled else _declined
 add_rows: Any = compiled.add_rows if compiled else _declined
 """add_rows(total, index, rows): total[index[n]] += rows[n], one after the other, or None."""
 
+adam_step: Any = compiled.adam_step if compiled else _declined
+"""adam_step(array, gradient, mean, square, largest or None, decay, shrink, beta_1, 1 - beta_1,
+beta_2, 1 - beta_2, eps, rate): the new array, the three before `decay` changed, or None."""
+
+sgd_step: Any = compiled.sgd_step if compiled else _declined
+"""sgd_step(array, gradient, buffer or None, decay, momentum, share, rate, nesterov): the new array,
+the buffer changed, or None."""
+
 plan: Any = compiled.plan if compiled else _declined
 """plan(shape_1, shape_2, weight_shape, needed or None, itemsize): its words, or None."""
 

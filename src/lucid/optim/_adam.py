@@ -10,6 +10,7 @@ from .._arguments import NOT_NEGATIVE, TRUTH, Expected
 from .._arrays import Array, is_complex
 from .._errors import DTypeError
 from .._tensor import Tensor
+from ..kernels import _native
 from ._arithmetic import arithmetic
 from ._checks import BETAS
 from ._optimizer import Group, Optimizer, State
@@ -76,6 +77,36 @@ class Adam(Optimizer):
     def _remembered(self, group: Group) -> tuple[str, ...]:
         return ("exp_avg", "exp_avg_sq", *(("max_exp_avg_sq",) if group["amsgrad"] else ()))
 
+    def _compiled(self, array: Array, gradient: Array, state: State, group: Group) -> Array | None:
+        lr, decay, (beta_1, beta_2) = group["lr"], group["weight_decay"], group["betas"]
+        eps, rate = self._corrected(state, group)
+        found: Array | None = _native.adam_step(
+            array,
+            gradient,
+            state["exp_avg"],
+            state["exp_avg_sq"],
+            state["max_exp_avg_sq"] if group["amsgrad"] else None,
+            0.0 if self._decoupled else float(decay),
+            float(1 - lr * decay) if self._decoupled else 1.0,
+            float(beta_1),
+            float(1 - beta_1),
+            float(beta_2),
+            float(1 - beta_2),
+            float(eps),
+            float(rate),
+        )
+        return found
+
+    def _corrected(self, state: State, group: Group) -> tuple[float, float]:
+        """ε and the rate with the corrections for the start from 0, taken out of the arrays.
+
+        (m / c₁) / (√(v / c₂) + ε) = (√c₂ / c₁) · m / (√v + ε · √c₂)
+        """
+        beta_1, beta_2 = group["betas"]
+        correction_1 = 1 - beta_1 ** state["step"]
+        correction_2 = sqrt(1 - beta_2 ** state["step"])
+        return group["eps"] * correction_2, group["lr"] * correction_2 / correction_1
+
     def _update(
         self, array: Array, gradient: Array, state: State, group: Group, out: Array | None
     ) -> Array:
@@ -99,12 +130,9 @@ class Adam(Optimizer):
         if group["amsgrad"]:
             largest = state["max_exp_avg_sq"]
             state["max_exp_avg_sq"] = square = xp.maximum(largest, square, out=largest)
-        # the corrections for the start from 0 are numbers, taken out of the arrays:
-        # (m / c₁) / (√(v / c₂) + ε) = (√c₂ / c₁) · m / (√v + ε · √c₂)
-        correction_1 = 1 - beta_1 ** state["step"]
-        correction_2 = sqrt(1 - beta_2 ** state["step"])
+        eps, rate = self._corrected(state, group)
         scratch = xp.sqrt(square, out=scratch)
-        scratch = xp.add(scratch, group["eps"] * correction_2, out=scratch)
+        scratch = xp.add(scratch, eps, out=scratch)
         scratch = xp.divide(mean, scratch, out=scratch)
-        scratch = xp.multiply(scratch, lr * correction_2 / correction_1, out=scratch)
+        scratch = xp.multiply(scratch, rate, out=scratch)
         return xp.subtract(array, scratch, out=out)

@@ -120,6 +120,16 @@ class Optimizer:
         """
         raise NotImplementedError
 
+    def _compiled(
+        self,
+        array: Array,  # noqa: ARG002
+        gradient: Array,  # noqa: ARG002
+        state: State,  # noqa: ARG002
+        group: Group,  # noqa: ARG002
+    ) -> Array | None:
+        """The same in one pass of the compiled kernel, or None where it declines."""
+        return None
+
     # The step
 
     def step(self, closure: Callable[[], Any] | None = None) -> Any:
@@ -176,9 +186,12 @@ class Optimizer:
             xp, wide = None, np.asarray(array) if isinstance(array, np.generic) else array
         self.state[parameter] = state
         state["step"] += 1
-        if type(wide) is np.ndarray and wide.size > _BLOCK:
-            new = self._in_blocks(wide, gradient, state, group)
-        else:
+        new = None
+        if type(wide) is np.ndarray:
+            new = self._compiled(wide, gradient, state, group)
+            if new is None and wide.size > _BLOCK:
+                new = self._in_blocks(wide, gradient, state, group)
+        if new is None:
             new = self._update(wide, gradient, state, group, None)
         parameter._array = new if xp is None else xp.astype(new, array.dtype)
 

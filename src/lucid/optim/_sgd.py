@@ -9,6 +9,7 @@ from .._arguments import NOT_NEGATIVE, NUMBER, TRUTH, Expected
 from .._arrays import Array
 from .._errors import ArgumentError
 from .._tensor import Tensor
+from ..kernels import _native
 from ._arithmetic import arithmetic
 from ._optimizer import Group, Optimizer, State
 
@@ -72,6 +73,24 @@ class SGD(Optimizer):
     def _remembered(self, group: Group) -> tuple[str, ...]:
         return ("momentum_buffer",) if group["momentum"] else ()
 
+    def _compiled(self, array: Array, gradient: Array, state: State, group: Group) -> Array | None:
+        momentum = group["momentum"]
+        found: Array | None = _native.sgd_step(
+            array,
+            gradient,
+            state["momentum_buffer"] if momentum else None,
+            float(group["weight_decay"]),
+            float(momentum),
+            self._share(state, group),
+            float(group["lr"]),
+            bool(group["nesterov"]),
+        )
+        return found
+
+    def _share(self, state: State, group: Group) -> float:
+        """Of the gradient, in the momentum: all in the first step."""
+        return 1.0 if state["step"] == 1 else float(1 - group["dampening"])
+
     def _update(
         self, array: Array, gradient: Array, state: State, group: Group, out: Array | None
     ) -> Array:
@@ -83,7 +102,7 @@ class SGD(Optimizer):
             gradient = xp.add(gradient, direction, out=direction)
         if momentum:
             buffer = state["momentum_buffer"]
-            share = 1.0 if state["step"] == 1 else 1 - group["dampening"]
+            share = self._share(state, group)
             buffer = xp.multiply(buffer, momentum, out=buffer)
             scratch = xp.multiply(gradient, share, out=scratch)
             buffer = state["momentum_buffer"] = xp.add(buffer, scratch, out=buffer)

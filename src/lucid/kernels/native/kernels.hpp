@@ -157,6 +157,18 @@ constexpr const char* work_names[Work::kinds] = {
     "line",      // of the weight, from memory
 };
 
+// One step of Adam: g + decay · p is the gradient, shrink · p takes the parameter's place, `rest`s are
+// 1 - beta, and `eps` and `rate` are corrected for the start from 0.
+template <class Real> struct AdamStep {
+    Real decay, shrink, beta_1, rest_1, beta_2, rest_2, eps, rate;
+};
+
+// One step of gradient descent: b ← momentum · b + share · (g + decay · p).
+template <class Real> struct SgdStep {
+    Real decay, momentum, share, rate;
+    bool nesterov;
+};
+
 // Each writes all of its results and returns false where there is no memory for its scratch.
 // `bias`, `d_first` or `d_second` may be null.
 template <class Real> struct Operations {
@@ -182,6 +194,14 @@ template <class Real> struct Operations {
         Strided<Real> d_first, Strided<Real> d_second, Real* d_weight, Adds, Real* kept, int threads);
     // to[column] = Σ over the rows of a dense matrix, the gradient of the bias
     bool (*sum_rows)(const Real* from, Index rows, Index columns, Real* to, int threads);
+    // Moments are changed where they are, the parameter is written to `out`; `largest` or `buffer` may
+    // be null.
+    void (*adam_step)(
+        const AdamStep<Real>&, const Real* from, const Real* gradient, Real* mean, Real* square,
+        Real* largest, Real* out, Index numbers);
+    void (*sgd_step)(
+        const SgdStep<Real>&, const Real* from, const Real* gradient, Real* buffer, Real* out,
+        Index numbers);
     // Of rows and of pairs; and the gradient that is then left to be found.
     Kept (*kept_of_rows)(const Sizes&, int threads);
     Kept (*kept_of_pairs)(const Pairs&);
