@@ -34,7 +34,7 @@ def modules() -> Iterator[ModuleType]:
     """lucid and all modules in it, private ones too."""
     yield lucid
     for info in pkgutil.walk_packages(lucid.__path__, "lucid."):
-        needed = OPTIONAL & {part.strip("_") for part in info.name.split(".")}
+        needed = OPTIONAL & {*re.split(r"[._]+", info.name)}
         if all(importlib.util.find_spec(library) is not None for library in needed):
             yield importlib.import_module(info.name)
 
