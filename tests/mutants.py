@@ -286,7 +286,7 @@ MUTANTS = [
            "{0, s.features_2}", by(INPUTS, "in_registers")),
     Mutant("large weights: a chunk packs too few tiles", "input_gradients.hpp",
            "bool gradients_by_feature(", "tile + tiles_at_once)}", "tile + 1)}", (LARGE,)),
-    Mutant("gradients: an input that is not read is read", "module.cpp", "bool gradients_in(",
+    Mutant("gradients: an input that is not read is read", "binding_form.hpp", "bool gradients_in(",
            "if (!reads) factor.data = nullptr;", "", (BEYOND,)),
     # what is kept, and the bias
     Mutant("contract: what is kept is that of the first panel", "contract.hpp",
@@ -309,14 +309,14 @@ MUTANTS = [
     Mutant("the bias: chunks take the place of each other", "sums.hpp", "bool sum_rows(",
            "totals.get() + chunk * columns", "totals.get()", (BIAS,)),
     # a weight for each element
-    Mutant("elements: the first one again and again", "module.cpp", "void advance(",
+    Mutant("elements: the first one again and again", "binding_form.hpp", "void advance(",
            "numbers * size_of", "0 * size_of", (ELEMENTS,)),
-    Mutant("elements: as far apart in float64 as in float32", "module.cpp", "void advance(",
+    Mutant("elements: as far apart in float64 as in float32", "binding_form.hpp", "void advance(",
            "size_of(view.type)", "4", (ELEMENTS,)),
-    Mutant("elements: steps of the axes before", "module.cpp", "struct Elements {",
+    Mutant("elements: steps of the axes before", "binding_form.hpp", "struct Elements {",
            "view.steps[axis] = view.steps[axis + 1];", "view.steps[axis] = view.steps[axis];",
            (ELEMENTS,)),
-    Mutant("elements: results of the size of one", "module.cpp", "struct Elements {",
+    Mutant("elements: results of the size of one", "binding_form.hpp", "struct Elements {",
            "shape.sizes[axis + 1] = one.sizes[axis];", "shape.sizes[axis] = one.sizes[axis];",
            (ELEMENTS,)),
 ]  # fmt: skip
