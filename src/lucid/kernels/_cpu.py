@@ -21,7 +21,10 @@ from ._arguments import Gradients, Needed, factors_of, promoted, shape_of
 from ._layout import Box, slices
 
 COPIED = 16 << 20
-"""Bytes of the copies, of arguments and results, that there are at a time."""
+"""Bytes of the copies, of arguments and results, that there are at once."""
+
+PART = 8 << 20
+"""The same of each part where there would be more: an allocator may keep some of the last ones."""
 
 
 class Arrays:
@@ -287,7 +290,7 @@ def _is_large(weight_shape: Shape, dtype: DType) -> bool:
 
 def _steps(leading: Shape, shapes: Sequence[Sequence[int]], itemsize: int) -> Shape | None:
     """How far a part goes along each axis, so that copies of these arrays' parts have room."""
-    room, steps = COPIED // itemsize, list(leading)
+    room, steps = PART // itemsize, list(leading)
 
     def numbers() -> int:
         total = 0
@@ -296,12 +299,12 @@ def _steps(leading: Shape, shapes: Sequence[Sequence[int]], itemsize: int) -> Sh
             total += shape[-1] * prod(own)
         return total
 
-    if sum(map(prod, shapes)) <= room:
+    if sum(map(prod, shapes)) * itemsize <= COPIED:
         return leading
     for axis in range(len(steps)):
         while steps[axis] > 1 and numbers() > room:
             steps[axis] = -(-steps[axis] // 2)
-    return tuple(steps) if numbers() <= 2 * room else None
+    return tuple(steps) if numbers() * itemsize <= 2 * COPIED else None
 
 
 def _boxes(leading: Shape, steps: Shape) -> Iterator[Box]:
