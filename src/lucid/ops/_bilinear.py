@@ -91,8 +91,7 @@ def bilinear(input_1: Array, input_2: Array, weight: Array, bias: Array | None =
 
     The other keywords say of each row e (docs/edges.md) which weight it has, out of a `weight`
     (groups, out_features, in1_features, in2_features) with a `bias` for all or for each, by
-    `group`[e] or,
-    where the rows of each group lie side by side, by the groups' `offsets` (groups + 1,); that it
+    `group`[e] or, where rows of a group lie side by side, by `offsets` (groups + 1,); that it
     takes the rows `index_1`[e] of `input_1` and `index_2`[e] of `input_2`; and that it is added to
     the row `segment`[e] of a result (`num_segments`, out_features). Nothing is gathered as a whole.
 

@@ -59,31 +59,25 @@ def bilinear(
     """
     if input1 is not None or input2 is not None:
         input_1, input_2 = _one_of("1", input_1, input1), _one_of("2", input_2, input2)
-    if weight_1 is not None or weight_2 is not None:
+    maps: dict[str, Array] = {}
+    if not (group is offsets is index_1 is index_2 is segment is None and num_segments is None):
         maps = {
             "group": group, "offsets": offsets, "index_1": index_1, "index_2": index_2,
             "segment": segment, "num_segments": num_segments,
         }  # fmt: skip
+    if weight_1 is not None or weight_2 is not None:
         refuse_both(weight_1, weight_2, maps)
         return _with_terms(input_1, input_2, weight, bias, weight_1, weight_2)
     if has_torch_function_variadic(input_1, input_2, weight, bias):
         arguments = (input_1, input_2, weight, bias)
         if any(isinstance(each, Tensor) and each.is_nested for each in arguments):
             refuse_kinds(input_1=input_1, input_2=input_2, weight=weight, bias=bias)
-        named = {
-            "group": group, "offsets": offsets, "index_1": index_1, "index_2": index_2,
-            "segment": segment, "num_segments": num_segments,
-        }  # fmt: skip
-        named = {name: each for name, each in named.items() if each is not None}
+        named = {name: each for name, each in maps.items() if each is not None}
         result: Tensor = handle_torch_function(bilinear, arguments, *arguments, **named)
         return result
-    if not (group is offsets is index_1 is index_2 is segment is None and num_segments is None):
-        maps = {
-            "group": group, "offsets": offsets, "index_1": index_1, "index_2": index_2,
-            "segment": segment,
-        }  # fmt: skip
+    if maps:
         x1, x2, matrices, biases = _autocast(input_1, input_2, weight, bias)
-        return _rows.bilinear(x1, x2, matrices, biases, maps, num_segments)
+        return _rows.bilinear(x1, x2, matrices, biases, maps, maps.pop("num_segments"))
     # torch.jit.script cannot compile this function; use torch.compile or torch.export
     if torch.compiler.is_compiling() or torch._C._is_any_autocast_enabled():
         return _recorded.bilinear(*_autocast(input_1, input_2, weight, bias))
