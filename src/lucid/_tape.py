@@ -16,6 +16,7 @@ from, so walking back from the youngest to the oldest visits each once, with its
 
 from __future__ import annotations
 
+import sys
 import threading
 from collections.abc import Callable, Iterable, Sequence
 from itertools import count
@@ -461,6 +462,8 @@ def accumulate(gradients: dict[Place, Any]) -> None:
 
 def add_gradient(tensor: Tracked, gradient: Any, keeper: Any) -> None:
     """Add to the `.grad` of a Tensor; its `keeper` remembers the total where that is wider."""
+    if tensor._grad is not None and _add_in_place(tensor, gradient):
+        return
     before: Any = tensor._grad
     dtype = tensor._array.dtype
     if dtype is not _FLOAT32 and dtype is not _FLOAT64 and is_half(dtype):
@@ -470,6 +473,48 @@ def add_gradient(tensor: Tracked, gradient: Any, keeper: Any) -> None:
     else:
         total = (before if isinstance(gradient, Tracked) else before._array) + gradient
     tensor._grad = total if isinstance(total, Tracked) else new_tensor(total)  # type: ignore[assignment]
+
+
+IN_PLACE = 1 << 20
+"""Bytes of a gradient, from which on what is added to it is added where it lies."""
+
+_counts = hasattr(sys, "getrefcount")  # CPython does
+_alone: tuple[int, int] | None = None
+
+
+def _add_in_place(tensor: Tracked, gradient: Any) -> bool:
+    """Add to a large `.grad` that nobody else holds, so that nobody sees it change.
+
+    A sum of its own would be as much memory again, which the system has to clear and map first.
+    """
+    global _alone
+    if type(gradient) is not np.ndarray or gradient.nbytes < IN_PLACE or not _counts:
+        return False
+    array = tensor._grad._array  # type: ignore[union-attr]
+    if (
+        type(array) is not np.ndarray
+        or array.dtype.char not in "fd"  # halves are not added up as they are
+        or array.dtype != gradient.dtype
+        or array.shape != gradient.shape
+        or not (array.flags.owndata and array.flags.writeable)
+        or tensor._grad._node is not None  # type: ignore[union-attr]
+    ):
+        return False
+    del array
+    if _alone is None:  # how many references this counts where there are none but those needed
+        probe = new_tensor(np.empty(0))
+        probe._grad = new_tensor(np.empty(0))
+        _alone = _held(probe)
+    if _held(tensor) != _alone:
+        return False
+    array = tensor._grad._array  # type: ignore[union-attr]
+    np.add(array, gradient, out=array)
+    return True
+
+
+def _held(tensor: Tracked) -> tuple[int, int]:
+    """How often the `.grad` of a Tensor, and its array, are referred to."""
+    return sys.getrefcount(tensor._grad), sys.getrefcount(tensor._grad._array)  # type: ignore[union-attr]
 
 
 def _wide_total(before: Tracked | None, gradient: Any, keeper: Any) -> Any:

@@ -17,11 +17,12 @@ from typing import Any
 import numpy as np
 
 from .._arrays import Array, is_half, namespace
+from .._errors import LibraryError
 from .._op import op
 from .._tape import Tracked
 from .._wide import converted, product, widened
 from ..kernels import _native
-from ..kernels._arguments import check, promoted, refuse_both
+from ..kernels._arguments import check, promoted, refuse_beside, refuse_both
 from ..kernels._dispatch import bilinear as kernel, gradients, gradients_otherwise, otherwise
 from ._movement import matrix_transpose, reshape
 from ._products import matmul
@@ -52,19 +53,34 @@ def _with_keywords(
     input_1: Array, input_2: Array, weight: Array, bias: Array | None = None, *,
     weight_1: Array | None = None, weight_2: Array | None = None, group: Array | None = None,
     offsets: Array | None = None, index_1: Array | None = None, index_2: Array | None = None,
-    segment: Array | None = None, num_segments: int | None = None,
+    segment: Array | None = None, num_segments: int | None = None, out: Array | None = None,
 ) -> Any:  # fmt: skip
     """`bilinear` where one of the keywords is given."""
     maps: dict[str, Any] = {
         "group": group, "offsets": offsets, "index_1": index_1, "index_2": index_2,
         "segment": segment, "num_segments": num_segments,
     }  # fmt: skip
+    if out is not None:
+        refuse_beside("out", {**maps, "weight_1": weight_1, "weight_2": weight_2})
+        return _into(input_1, input_2, weight, bias, out)
     if weight_1 is weight_2 is None:
         chosen = any(each is not None for each in maps.values())
         form: Any = functools.partial(bilinear_of_rows, **maps) if chosen else bilinear
         return form(input_1, input_2, weight, bias)
     refuse_both(weight_1, weight_2, maps)
     return _bilinear(input_1, input_2, weight, bias, weight_1=weight_1, weight_2=weight_2)
+
+
+def _into(input_1: Array, input_2: Array, weight: Array, bias: Array | None, out: Array) -> Array:
+    given = {"input_1": input_1, "input_2": input_2, "weight": weight, "bias": bias, "out": out}
+    for name, each in given.items():
+        if isinstance(each, Tracked):
+            raise LibraryError(
+                f"bilinear: out= is for NumPy arrays, and {name} is a Tensor, whose values nothing "
+                "writes to; leave out= away, or give the arrays"
+            )
+    check(input_1, input_2, weight, bias)
+    return kernel(input_1, input_2, weight, bias, out=out)
 
 
 @op(halves=True, keeping=_keeping, keywords=_with_keywords)
@@ -94,6 +110,9 @@ def bilinear(input_1: Array, input_2: Array, weight: Array, bias: Array | None =
     `group`[e] or, where rows of a group lie side by side, by `offsets` (groups + 1,); that it
     takes the rows `index_1`[e] of `input_1` and `index_2`[e] of `input_2`; and that it is added to
     the row `segment`[e] of a result (`num_segments`, out_features). Nothing is gathered as a whole.
+
+    `out` is a NumPy array for the result, of its shape and dtype, where all arguments are NumPy's:
+    it is returned, and nothing is recorded.
 
     Raises ShapeError, with the name of the axis, where sizes do not fit, OutOfRangeError for a
     group, an index or a segment that there is not, and DTypeError where they are no integers.
