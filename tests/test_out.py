@@ -103,7 +103,7 @@ def test_the_kernel_writes_to_out_by_itself() -> None:
     out, d_weight = room((5, 3)), room((3, 7, 9))
     assert _native.bilinear_into(x1, x2, weight, None, out) is out
     found = _native.gradients_into(
-        np.ones((5, 3)), x1, x2, None, (False, False, True), (None, None, d_weight)
+        np.ones((5, 3)), x1, x2, None, (False, False, True), (None, None, d_weight), False
     )
     assert found[2] is d_weight
     assert np.isfinite(out).all()
@@ -113,7 +113,7 @@ def test_the_kernel_writes_to_out_by_itself() -> None:
     for wrong in (room((5, 4)), room((3, 5)).T, room((5, 3), np.float32), read_only, [1.0], None):
         assert _native.bilinear_into(x1, x2, weight, None, wrong) is None
     for wrong in (room((3, 7, 8)), room((3, 7, 9), np.float32), room((7, 9)), "x"):
-        given = (np.ones((5, 3)), x1, x2, None, (False, False, True), (None, None, wrong))
+        given = (np.ones((5, 3)), x1, x2, None, (False, False, True), (None, None, wrong), False)
         assert _native.gradients_into(*given) is None
 
 
@@ -232,3 +232,145 @@ def test_a_recorded_gradient_is_not_added_to_where_it_lies() -> None:
     (x * x * x).sum().backward(create_graph=True)
     (x * 3).sum().backward()
     np.testing.assert_array_equal(x.grad.__array__(), large(15))  # type: ignore[union-attr]
+
+
+# ------------------------------------------------ of a large weight, added in the kernel
+
+
+def three(dtype: Any = np.float32) -> list[Any]:
+    rng = np.random.default_rng(1)
+    shapes = (3, 70), (3, 80), (100, 70, 80)
+    return [rng.standard_normal(shape).astype(dtype) for shape in shapes]
+
+
+def address(x: Tensor) -> Any:
+    return x.grad._array.__array_interface__["data"]  # type: ignore[union-attr]
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_a_weight_s_gradient_is_added_where_it_lies(dtype: Any) -> None:
+    x1, x2, weight = (Tensor(x, requires_grad=True) for x in three(dtype))
+    bias = Tensor(np.zeros(100, dtype), requires_grad=True)
+    g = np.random.default_rng(2).standard_normal((3, 100)).astype(dtype)
+    F.bilinear(x1, x2, weight, bias).backward(g)
+    once = [np.array(x.grad._array) for x in (x1, x2, weight, bias)]  # type: ignore[union-attr]
+    expected = np.einsum("no,ni,nj->oij", *(np.float64(x) for x in (g, *three(dtype)[:2])))
+    np.testing.assert_allclose(
+        once[2], expected, rtol=0, atol=4 * np.finfo(dtype).eps * np.abs(expected).max()
+    )
+    before = address(weight)
+    F.bilinear(x1, x2, weight, bias).backward(2 * g)
+    assert (address(weight) == before) is (_native.compiled is not None)
+    for x, right in zip((x1, x2, weight, bias), once, strict=True):
+        found = x.grad._array  # type: ignore[union-attr]
+        tolerance = 8 * np.finfo(dtype).eps * np.abs(right).max()
+        np.testing.assert_allclose(found, 3 * right, rtol=0, atol=tolerance)
+
+
+def gradient_of_weight(use: Any) -> Any:
+    x1, x2, weight = three()
+    tensor = Tensor(weight, requires_grad=True)
+    use(F.bilinear(x1, x2, tensor), tensor)
+    return tensor
+
+
+def expected_once() -> Any:
+    x1, x2, _ = three()
+    ones = np.ones((3, 100), np.float32)
+    return kernels.gradients(ones, x1, x2, None, (False, False, True))[2]
+
+
+def test_a_gradient_that_waits_is_an_array_wherever_it_is_seen() -> None:
+    right = expected_once()
+    seen: list[Any] = []
+
+    def hooked(y: Any, weight: Tensor) -> None:
+        weight.register_hook(lambda g: seen.append(np.array(g._array)))
+        y.sum().backward()
+
+    for use, times in (
+        (lambda y, _: y.sum().backward(), 1),
+        (hooked, 1),
+        (lambda y, w: (y.sum() + (w * 0).sum()).backward(), 1),
+        (lambda y, w: ((w * 0).sum() + y.sum()).backward(), 1),
+        (lambda y, _: y.sum().backward(retain_graph=True) or y.sum().backward(), 2),
+        (lambda y, _: y.sum().backward(create_graph=True), 1),
+    ):
+        found = gradient_of_weight(use).grad._array
+        np.testing.assert_allclose(found, times * right, rtol=1e-6, atol=1e-5)
+    np.testing.assert_array_equal(seen[0], right)
+    x1, x2, weight = three()
+    tensor = Tensor(weight, requires_grad=True)
+    found = lucid.grad(F.bilinear(x1, x2, tensor * 1).sum(), tensor)._array
+    np.testing.assert_array_equal(found, right)
+    np.testing.assert_array_equal(
+        lucid.grad(F.bilinear(x1, x2, tensor).sum(), tensor)._array, right
+    )
+    with lucid.detect_anomaly():
+        F.bilinear(x1, x2, tensor).sum().backward()
+    np.testing.assert_array_equal(tensor.grad._array, right)  # type: ignore[union-attr]
+
+
+def test_a_weight_used_twice() -> None:
+    x1, x2, weight = three()
+    tensor = Tensor(weight, requires_grad=True)
+    (F.bilinear(x1, x2, tensor) + F.bilinear(x1, 2 * x2, tensor)).sum().backward()
+    held = tensor.grad
+    np.testing.assert_allclose(held._array, 3 * expected_once(), rtol=1e-5, atol=1e-5)  # type: ignore[union-attr]
+    F.bilinear(x1, x2, tensor).sum().backward()
+    np.testing.assert_allclose(held._array, 3 * expected_once(), rtol=1e-5, atol=1e-5)  # type: ignore[union-attr]
+    np.testing.assert_allclose(
+        tensor.grad._array,
+        4 * expected_once(),
+        rtol=1e-5,
+        atol=1e-5,  # type: ignore[union-attr]
+    )
+
+
+SIZES = [(1, 2, 3, 4), (5, 20, 30, 40), (700, 16, 17, 9), (1100, 3, 40, 33), (300, 4, 1, 50)]
+
+
+@pytest.mark.skipif(_native.compiled is None, reason="there is no compiled kernel")
+@pytest.mark.parametrize("size", SIZES)
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_each_algorithm_adds(size: tuple[int, ...], dtype: Any) -> None:
+    compiled = _native.compiled
+    n, o, i, j = size
+    rng = np.random.default_rng(3)
+    g, x1, x2 = (rng.standard_normal((n, k)).astype(dtype) for k in (o, i, j))
+    start = rng.standard_normal((o, i, j)).astype(dtype)
+    product = np.einsum("no,ni,nj->oij", *(np.float64(x) for x in (g, x1, x2)))
+    expected = start + product
+    tolerance = 2 * np.sqrt(n) * np.finfo(dtype).eps * np.abs(expected).max()
+    for name in (None, *compiled.algorithms()["weight"]):
+        for threads, part_operations in ((1, 1.2e10), (3, 1.2e10), (1, 1e3)):
+            before = compiled.set_part_operations(part_operations)
+            try:
+                total = start.copy()
+                given = g, x1, x2, None, (False, False, True), (None, None, total), True
+                assert compiled.gradients_into(*given, name, threads)[2] is total
+            finally:
+                compiled.set_part_operations(before)
+            np.testing.assert_allclose(total, expected, rtol=0, atol=tolerance)
+
+
+@pytest.mark.skipif(_native.compiled is None, reason="there is no compiled kernel")
+def test_pairs_add_the_weight_s_gradient() -> None:
+    x1, x2, weight = factors(((2, 7, 1, 20), (2, 1, 6, 30), (5, 20, 30)))
+    g = np.random.default_rng(4).standard_normal((2, 7, 6, 5))
+    product = kernels.gradients(g, x1, x2, weight, (False, False, True))[2]
+    total = weight.copy()
+    given = g, x1, x2, None, (False, False, True), (None, None, total), True
+    assert _native.gradients_into(*given, None, 2)[2] is total
+    np.testing.assert_allclose(total, weight + product, rtol=1e-12, atol=1e-12)
+
+
+@pytest.mark.skipif(_native.compiled is None, reason="there is no compiled kernel")
+def test_there_is_nothing_to_add_to() -> None:
+    x1, x2, _ = factors(SHAPES[0])
+    g, only, none = np.ones((5, 3)), (False, False, True), (False, False, False)
+    out = None, None, room((3, 7, 9))
+    assert _native.gradients_into(g, x1, x2, None, only, (None, None, None), True) is None
+    assert _native.gradients_into(g, x1, x2, None, none, out, True) is None
+    with pytest.raises(TypeError, match="three arrays and a flag"):
+        _native.gradients_into(g, x1, x2, None, only, out)

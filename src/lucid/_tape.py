@@ -40,6 +40,7 @@ from ._arrays import (
     namespace,
 )
 from ._errors import GraphError
+from ._later import Later, now
 from ._recording import mode
 from ._rules import Saving
 from ._shapes import Shape, unbroadcast
@@ -183,7 +184,8 @@ def propagate(
     """
     before, mode.recording = mode.recording, create_graph
     try:
-        return _propagate(roots, targets, retain_graph or create_graph, create_graph)
+        found = _propagate(roots, targets, retain_graph or create_graph, create_graph)
+        return found if targets is None else {place: now(g) for place, g in found.items()}
     finally:
         mode.recording = before
 
@@ -350,6 +352,16 @@ def _apply_rules(
 def _add(
     gradient: Any, place: Place, gradients: dict[Place, Any], node: Node, create_graph: bool
 ) -> None:
+    before = gradients.get(place)
+    if type(gradient) is Later and (
+        type(place) is not Leaf
+        or place.hooks is not None
+        or before is not None
+        or gradient.shape != place.shape
+        or gradient.dtype != place.dtype
+        or _anomaly.watching
+    ):
+        gradient = gradient.array()
     if _anomaly.watching:
         _anomaly.check_gradient(node, gradient)
     try:
@@ -370,8 +382,8 @@ def _add(
     # NumPy's dtypes are nearly always the same object, which is quicker to see
     if shape != place.shape or (dtype is not place.dtype and dtype != place.dtype):
         gradient = _fit(gradient, place, node.saving.operation)
-    before = gradients.get(place)
     if before is not None:
+        before = now(before)
         usual = dtype is _FLOAT32 or dtype is _FLOAT64
         gradient = before + gradient if usual else _sum(before, gradient)
     gradients[place] = gradient
@@ -464,6 +476,7 @@ def add_gradient(tensor: Tracked, gradient: Any, keeper: Any) -> None:
     """Add to the `.grad` of a Tensor; its `keeper` remembers the total where that is wider."""
     if tensor._grad is not None and _add_in_place(tensor, gradient):
         return
+    gradient = now(gradient)
     before: Any = tensor._grad
     dtype = tensor._array.dtype
     if dtype is not _FLOAT32 and dtype is not _FLOAT64 and is_half(dtype):
@@ -488,11 +501,13 @@ def _add_in_place(tensor: Tracked, gradient: Any) -> bool:
     A sum of its own would be as much memory again, which the system has to clear and map first.
     """
     global _alone
-    if type(gradient) is not np.ndarray or gradient.nbytes < IN_PLACE or not _counts:
+    waits = type(gradient) is Later
+    if not waits and (type(gradient) is not np.ndarray or gradient.nbytes < IN_PLACE):
         return False
     array = tensor._grad._array  # type: ignore[union-attr]
     if (
-        type(array) is not np.ndarray
+        not _counts
+        or type(array) is not np.ndarray
         or array.dtype.char not in "fd"  # halves are not added up as they are
         or array.dtype != gradient.dtype
         or array.shape != gradient.shape
@@ -508,6 +523,8 @@ def _add_in_place(tensor: Tracked, gradient: Any) -> bool:
     if _held(tensor) != _alone:
         return False
     array = tensor._grad._array  # type: ignore[union-attr]
+    if waits:
+        return bool(gradient.add_to(array))
     np.add(array, gradient, out=array)
     return True
 

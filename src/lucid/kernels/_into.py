@@ -64,7 +64,7 @@ def gradients(
     if all(_is_apart(each, factors) for each in given) and not any(
         np.may_share_memory(*two) for two in combinations(given, 2)
     ):
-        found: Gradients | None = _native.gradients_into(g, x1, x2, weight, needed, out)
+        found: Gradients | None = _native.gradients_into(g, x1, x2, weight, needed, out, False)
         if found is not None:
             return found
     results = list(otherwise())

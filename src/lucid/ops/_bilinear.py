@@ -18,6 +18,7 @@ import numpy as np
 
 from .._arrays import Array, is_half, namespace
 from .._errors import LibraryError
+from .._later import Later
 from .._op import op
 from .._tape import Tracked
 from .._wide import converted, product, widened
@@ -157,6 +158,14 @@ def _bilinear_gradients(
     if True in asked and not isinstance(g, Tracked):  # nothing to record
         first = input_1_shape if input_1 is None else input_1
         second = input_2_shape if input_2 is None else input_2
+        if needed.weight and input_1_shape[-1] * input_2_shape[-1] >= _LARGE_MATRIX:
+            later = _weight_later(g, first, second)
+            if later is not None:
+                found = _bilinear_gradients(
+                    g, input_1, input_2, weight, kept, input_1_shape, input_2_shape, bias_shape,
+                    needed._replace(weight=False),
+                )  # fmt: skip
+                return *found[:2], later, found[3]
         found = _native.gradients_kept(g, first, second, weight, needed, kept)
         if found is None:
             found = *gradients_otherwise(g, first, second, weight, asked, as_arguments=True), None
@@ -168,6 +177,39 @@ def _bilinear_gradients(
         return None, None, None, d_bias
     found = iter(_contractions(g, input_1, input_2, weight, input_1_shape, input_2_shape, asked))
     return *(next(found) if wanted else None for wanted in asked), d_bias
+
+
+_LARGE_MATRIX = 1024
+_LARGE_WEIGHT = 1 << 20  # bytes
+_ONLY_WEIGHT = (False, False, True)
+
+
+def _weight_later(g: Array, input_1: Array, input_2: Array) -> Later | None:
+    """The gradient of a large weight, of rows that the kernel takes, which can be added to another.
+
+    That of pairs shares a product with those of the inputs.
+    """
+    dtype = g.dtype
+    if (
+        not type(g) is type(input_1) is type(input_2) is np.ndarray
+        or not dtype == input_1.dtype == input_2.dtype
+        or dtype.char not in "fd"
+        or not g.shape[:-1] == input_1.shape[:-1] == input_2.shape[:-1]
+    ):
+        return None
+    shape = g.shape[-1], input_1.shape[-1], input_2.shape[-1]
+    if prod(shape) * dtype.itemsize < _LARGE_WEIGHT:
+        return None
+
+    def array() -> Array:
+        return gradients(g, input_1, input_2, None, _ONLY_WEIGHT)[2]
+
+    def add_to(total: Array) -> bool:
+        out = None, None, total
+        found = _native.gradients_into(g, input_1, input_2, None, _ONLY_WEIGHT, out, True)
+        return found is not None
+
+    return Later(shape, dtype, array, add_to)
 
 
 def _sum_rows(g: Array, shape: Shape) -> Array:

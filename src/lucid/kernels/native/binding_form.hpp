@@ -398,10 +398,10 @@ template <class Real> Matrix<Real> matrix(const Layout& layout, const View& view
     return {data<Real>(view), layout.row_step(array, view)};
 }
 
-// Into the results of the element k.
+// Into the results of the element k; the weight's is added to what is there if it `adds`.
 template <class Real>
 bool gradients_in(
-    const Factors& f, const Group& group, PyObject* const* results, Index k, PyObject* kept, int threads,
+    const Factors& f, const Group& group, PyObject* const* results, Index k, PyObject* kept, bool adds, int threads,
     Algorithm inputs, Algorithm of_weight, const GoOn& go_on) {
     const Operations<Real>& on = ::on<Real>();
     const Layout& layout = group.layout;
@@ -422,7 +422,7 @@ bool gradients_in(
         const auto x1 = read(strided<Real>(layout, f.x1, Layout::x1), reads_1);
         const auto x2 = read(strided<Real>(layout, f.x2, Layout::x2), reads_2);
         const auto to_1 = strided<Real>(layout, d1, Layout::d1), to_2 = strided<Real>(layout, d2, Layout::d2);
-        bool started = false;
+        bool started = adds;
         return pairs_in_parts(
             p, 3 * p.all_operations(), operations_of_part(on, threads), go_on,
             [&](const PairsPart& part, const Pairs& mine) {
@@ -451,7 +451,7 @@ bool gradients_in(
     if (done && d_weight && (d1 || d2) && s.operations() >= operations_of_part(on, 1)) done = go_on();
     if (done && d_weight)
         done = weight_in_parts(
-            on, s, rows, first, second, d_weight, threads, of_weight, go_on);
+            on, s, rows, first, second, d_weight, adds, threads, of_weight, go_on);
     return done;
 }
 
@@ -489,10 +489,11 @@ template <class Real> bool sum_in(const View& g, PyObject* result, int threads) 
 // The gradients for factors as they are seen, or None; for each of the elements, if there are any.
 // `asked` names the algorithms for the inputs' and for the weight's; `kept` is what the forward kept.
 // With `count` 4 the last result is the bias', where it is needed and g is dense. `given` is a tuple of three
-// arrays for results, or None.
+// arrays for results, or None; `adds` has the weight's added to what is there.
 PyObject* gradients_of(
     PyObject* like, Factors& f, bool (&needed)[4], int count, Elements each, const Threads& threads,
-    PyObject* const (&asked)[2], PyObject* kept = nullptr, PyObject* given = nullptr) {
+    PyObject* const (&asked)[2], PyObject* kept = nullptr, PyObject* given = nullptr,
+    bool adds = false) {
     const bool of_inputs = needed[0] || needed[1];
     Index next[4] = {};
     if (each.count && (!each.take(f.g, next[0]) || !each.take(f.x1, next[1]) || !each.take(f.x2, next[2]) ||
@@ -552,7 +553,7 @@ PyObject* gradients_of(
             for (int n = 0; done && n < group_count; ++n)
                 done = by_type(type, [&](auto number) {
                     return gradients_in<decltype(number)>(
-                        f, groups[n], results, k, kept, many, inputs, of_weight, go_on);
+                        f, groups[n], results, k, kept, adds, many, inputs, of_weight, go_on);
                 });
             return done;
         });
@@ -602,18 +603,25 @@ PyObject* gradients_kept(PyObject*, PyObject* const* arguments, Py_ssize_t count
         arguments[5]);
 }
 
-// gradients_into(g, x1, x2, weight, needed, results): these are three arrays, None for new ones
+// gradients_into(g, x1, x2, weight, needed, results, adds): these are three arrays, None for new ones; where
+// it `adds`, the weight's has one that it is added to; for the tests: (…, weight's algorithm, threads)
 PyObject* gradients_into(PyObject*, PyObject* const* arguments, Py_ssize_t count) {
     bool needed[4] = {};
-    if (count != 6 || !flags_of(arguments[4], needed) || PyTuple_GET_SIZE(arguments[4]) != 3 ||
+    if ((count != 7 && count != 9) || !flags_of(arguments[4], needed) || PyTuple_GET_SIZE(arguments[4]) != 3 ||
         !PyTuple_Check(arguments[5]) || PyTuple_GET_SIZE(arguments[5]) != 3) {
-        PyErr_SetString(PyExc_TypeError, "gradients_into: takes g, x1, x2, weight, three flags and three arrays");
+        PyErr_SetString(
+            PyExc_TypeError, "gradients_into: takes g, x1, x2, weight, three flags, three arrays and a flag");
         return nullptr;
     }
+    const bool adds = arguments[6] == Py_True;
+    if (adds && (!needed[2] || PyTuple_GET_ITEM(arguments[5], 2) == Py_None)) Py_RETURN_NONE;
+    Threads threads{count == 9};
+    if (threads.asked && !threads_of(arguments[8], threads)) return nullptr;
     Factors f;
     if (!factors_of(arguments, needed, f)) Py_RETURN_NONE;
     return gradients_of(
-        arguments[0], f, needed, 3, {}, {}, {Py_None, Py_None}, nullptr, arguments[5]);
+        arguments[0], f, needed, 3, {}, threads, {Py_None, threads.asked ? arguments[7] : Py_None}, nullptr,
+        arguments[5], adds);
 }
 
 // gradients_each(g, x1, x2, weight, needed, most threads): the first axes are the elements
