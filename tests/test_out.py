@@ -37,7 +37,8 @@ def test_result_goes_to_out(shapes: Any, dtype: Any) -> None:
     x1, x2, weight = factors(shapes, dtype)
     expected = F.bilinear(x1, x2, weight)
     out = np.full(expected.shape, 77).astype(dtype)
-    assert F.bilinear(x1, x2, weight, out=out) is out
+    found: Any = F.bilinear(x1, x2, weight, out=out)
+    assert found is out
     np.testing.assert_array_equal(out, expected)
     assert kernels.bilinear(x1, x2, weight, out=out) is out
 
@@ -74,7 +75,7 @@ def test_gradients_go_to_out(shapes: Any, dtype: Any, which: Any) -> None:
     x1, x2, weight = factors(shapes, dtype)
     g = np.ones_like(F.bilinear(x1, x2, weight))
     expected = kernels.gradients(g, x1, x2, weight, which)
-    out = tuple(
+    out: Any = tuple(
         room(each.shape, dtype) if wanted else None
         for each, wanted in zip((x1, x2, weight), which, strict=True)
     )
@@ -315,16 +316,12 @@ def test_a_weight_used_twice() -> None:
     x1, x2, weight = three()
     tensor = Tensor(weight, requires_grad=True)
     (F.bilinear(x1, x2, tensor) + F.bilinear(x1, 2 * x2, tensor)).sum().backward()
-    held = tensor.grad
-    np.testing.assert_allclose(held._array, 3 * expected_once(), rtol=1e-5, atol=1e-5)  # type: ignore[union-attr]
+    held: Any = tensor.grad
+    np.testing.assert_allclose(held._array, 3 * expected_once(), rtol=1e-5, atol=1e-5)
     F.bilinear(x1, x2, tensor).sum().backward()
-    np.testing.assert_allclose(held._array, 3 * expected_once(), rtol=1e-5, atol=1e-5)  # type: ignore[union-attr]
-    np.testing.assert_allclose(
-        tensor.grad._array,
-        4 * expected_once(),
-        rtol=1e-5,
-        atol=1e-5,  # type: ignore[union-attr]
-    )
+    np.testing.assert_allclose(held._array, 3 * expected_once(), rtol=1e-5, atol=1e-5)
+    held = tensor.grad
+    np.testing.assert_allclose(held._array, 4 * expected_once(), rtol=1e-5, atol=1e-5)
 
 
 SIZES = [(1, 2, 3, 4), (5, 20, 30, 40), (700, 16, 17, 9), (1100, 3, 40, 33), (300, 4, 1, 50)]

@@ -72,7 +72,7 @@ def gradients(
         if each is not None:
             each[...] = results[k]
             results[k] = each
-    return tuple(results)  # type: ignore[return-value]
+    return tuple(results)
 
 
 def check(function: str, name: str, out: Any, shape: Shape, dtype: DType) -> None:

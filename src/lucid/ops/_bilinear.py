@@ -16,9 +16,9 @@ from typing import Any
 
 import numpy as np
 
+from .._addend import Addend
 from .._arrays import Array, is_half, namespace
 from .._errors import LibraryError
-from .._later import Later
 from .._op import op
 from .._tape import Tracked
 from .._wide import converted, product, widened
@@ -159,13 +159,13 @@ def _bilinear_gradients(
         first = input_1_shape if input_1 is None else input_1
         second = input_2_shape if input_2 is None else input_2
         if needed.weight and input_1_shape[-1] * input_2_shape[-1] >= _LARGE_MATRIX:
-            later = _weight_later(g, first, second)
-            if later is not None:
+            addend = _weight_addend(g, first, second)
+            if addend is not None:
                 found = _bilinear_gradients(
                     g, input_1, input_2, weight, kept, input_1_shape, input_2_shape, bias_shape,
                     needed._replace(weight=False),
                 )  # fmt: skip
-                return *found[:2], later, found[3]
+                return *found[:2], addend, found[3]
         found = _native.gradients_kept(g, first, second, weight, needed, kept)
         if found is None:
             found = *gradients_otherwise(g, first, second, weight, asked, as_arguments=True), None
@@ -184,7 +184,7 @@ _LARGE_WEIGHT = 1 << 20  # bytes
 _ONLY_WEIGHT = (False, False, True)
 
 
-def _weight_later(g: Array, input_1: Array, input_2: Array) -> Later | None:
+def _weight_addend(g: Array, input_1: Array, input_2: Array) -> Addend | None:
     """The gradient of a large weight, of rows that the kernel takes, which can be added to another.
 
     That of pairs shares a product with those of the inputs.
@@ -209,7 +209,7 @@ def _weight_later(g: Array, input_1: Array, input_2: Array) -> Later | None:
         found = _native.gradients_into(g, input_1, input_2, None, _ONLY_WEIGHT, out, True)
         return found is not None
 
-    return Later(shape, dtype, array, add_to)
+    return Addend(shape, dtype, array, add_to)
 
 
 def _sum_rows(g: Array, shape: Shape) -> Array:

@@ -1,7 +1,7 @@
 """A gradient that waits until it is known where it goes.
 
 The gradient of a large weight is as large again. Where a Tensor has a `.grad` already, what an
-operation finds is added to it there: its rule returns a `Later`, and the tape asks it for an array
+operation finds is added to it there: its rule returns an `Addend`, and the tape asks it for an array
 of its own only where it needs one.
 """
 
@@ -14,7 +14,7 @@ from ._arrays import Array, DType
 from ._shapes import Shape
 
 
-class Later:
+class Addend:
     """The gradient of one argument: `array()` computes it, `add_to` adds it to an array.
 
     `add_to` returns False, and has changed nothing, where it cannot.
@@ -37,4 +37,4 @@ class Later:
 
 def now(gradient: Any) -> Any:
     """A gradient that waits as an array; anything else as it is."""
-    return gradient.array() if type(gradient) is Later else gradient
+    return gradient.array() if type(gradient) is Addend else gradient
