@@ -1,8 +1,8 @@
 """A gradient that waits until it is known where it goes.
 
 The gradient of a large weight is as large again. Where a Tensor has a `.grad` already, what an
-operation finds is added to it there: its rule returns an `Addend`, and the tape asks it for an array
-of its own only where it needs one.
+operation finds is added to it there: its rule returns an `Addend`, and the tape asks it for an
+array of its own only where it needs one.
 """
 
 from __future__ import annotations
