@@ -158,7 +158,7 @@ def _bilinear_gradients(
     if True in asked and not isinstance(g, Tracked):  # nothing to record
         first = input_1_shape if input_1 is None else input_1
         second = input_2_shape if input_2 is None else input_2
-        if needed.weight and input_1_shape[-1] * input_2_shape[-1] >= _LARGE_MATRIX:
+        if input_2_shape[-1] >= _MANY and input_1_shape[-1] >= _MANY and needed.weight:
             addend = _weight_addend(g, first, second)
             if addend is not None:
                 found = _bilinear_gradients(
@@ -179,7 +179,7 @@ def _bilinear_gradients(
     return *(next(found) if wanted else None for wanted in asked), d_bias
 
 
-_LARGE_MATRIX = 1024
+_MANY = 32  # features; with fewer it is not looked whether a weight is large
 _LARGE_WEIGHT = 1 << 20  # bytes
 _ONLY_WEIGHT = (False, False, True)
 
