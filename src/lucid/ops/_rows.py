@@ -2,15 +2,12 @@
 
     Q(g, x1, W, x2) = Σ_e Σ_oij g[s(e), o] · x1[p(e), i] · W[r(e), o, i, j] · x2[q(e), j]
 
-As without the maps s, p, q and r (see `_bilinear.py`), the result and the gradients are
-contractions of all factors but one, and two operations are closed under differentiation. A third
+As without the maps s, p, q and r (see `_bilinear.py`), two operations record each other. A third
 one moves rows between groups and targets, for the bias, and is closed by itself.
 """
 
 from __future__ import annotations
 
-import functools
-import operator
 from importlib import import_module
 from typing import Any
 
@@ -18,11 +15,12 @@ from .._arrays import Array, asarray, is_array, library, mixture
 from .._op import op
 from .._tape import Tracked
 from ..kernels import _nodes as kernels
+from ..kernels._arguments import Needed
+from ..kernels._closure import derivatives, spread
 from ..kernels._nodes import memory_of
 from ..kernels._rows import RESULT, WEIGHT, Rows, moved, rows_of
 
 Shape = tuple[int, ...]
-Asked = tuple[bool, bool, bool]
 
 
 def bilinear_of_rows(
@@ -78,22 +76,19 @@ def _bilinear_gradients(
     weight_shape: Shape | None, bias_shape: Shape | None, rows: Rows, needed: Any,
 ) -> tuple[Array | None, ...]:  # fmt: skip
     asked = (needed.input_1, needed.input_2, needed.weight)
-    found: Any = iter(())
+    found: Any = ()
     if any(asked):
-        found = iter(_contractions(g, input_1, input_2, weight, weight_shape, rows, asked))
+        found = _contractions(g, input_1, input_2, weight, weight_shape, rows, asked)
     d_bias = _moved(g, bias_shape, rows, RESULT, WEIGHT) if needed.bias else None
-    return *(next(found) if wanted else None for wanted in asked), d_bias
+    return *spread(found, asked), d_bias
 
 
 @op(halves=True)
 def _contractions(
     dy: Array, x1: Array | None, x2: Array | None, weight: Array | None, weight_shape: Any,
-    rows: Any, asked: tuple[bool, bool, bool],
+    rows: Any, asked: Needed,
 ) -> tuple[Array, ...]:  # fmt: skip
     """The gradients of the form, given that of its result: those asked for, as a tuple."""
-    x1 = x1 if asked[1] or asked[2] else None
-    x2 = x2 if asked[0] or asked[2] else None
-    weight = weight if asked[0] or asked[1] else None
     memory = memory_of("bilinear", dy=dy, x1=x1, x2=x2, weight=weight)
     found = kernels.gradients(memory, dy, x1, x2, weight, weight_shape, rows, asked)
     return tuple(each for each in found if each is not None)
@@ -107,26 +102,17 @@ _everything = ("x1", "x2", "weight", "weight_shape", "rows", "asked")
 )
 def _contractions_gradients(
     g: tuple[Array, ...], dy: Array, x1: Array | None, x2: Array | None, weight: Array | None,
-    weight_shape: Shape, rows: Rows, asked: Asked, needed: Any,
+    weight_shape: Shape, rows: Rows, asked: Needed, needed: Any,
 ) -> tuple[Array | None, ...]:  # fmt: skip
-    # each output is linear in each of its factors: put its gradient in the place of the output
-    given = iter(g)
-    v1, v2, v_weight = (next(given) if wanted else None for wanted in asked)
-    sums: tuple[list[Array], ...] = ([], [], [])
+    def form(x1: Array, x2: Array, weight: Array) -> Array:
+        return _bilinear(x1, x2, weight, None, rows)
 
-    def contract(x1: Array, x2: Array, weight: Array, asked: Asked) -> None:
-        if any(asked):
-            found = iter(_contractions(dy, x1, x2, weight, weight_shape, rows, asked))
-            for terms, wanted in zip(sums, asked, strict=True):
-                terms += [next(found)] if wanted else []
+    def contract(dy: Array, x1: Array, x2: Array, weight: Array, asked: Needed) -> Any:
+        return spread(_contractions(dy, x1, x2, weight, weight_shape, rows, asked), asked)
 
-    terms = ((v1, x2, weight), (x1, v2, weight), (x1, x2, v_weight)) if needed.dy else ()
-    d_dy = [_bilinear(*term, None, rows) for term in terms if not any(x is None for x in term)]
-    contract(v1, v2, weight, (needed.x1 and asked[1], needed.x2 and asked[0], False))
-    contract(x1, x2, v_weight, (needed.x1 and asked[2], needed.x2 and asked[2], False))
-    contract(v1, x2, None, (False, False, needed.weight and asked[0]))
-    contract(x1, v2, None, (False, False, needed.weight and asked[1]))
-    return tuple(functools.reduce(operator.add, each) if each else None for each in (d_dy, *sums))
+    wanted = needed.dy, needed.x1, needed.x2, needed.weight
+    changes = None, *spread(g, asked)
+    return tuple(derivatives(form, contract, (dy, x1, x2, weight), changes, wanted))
 
 
 @op(halves=True)

@@ -2,15 +2,14 @@
 
     Q(g, x1, W, x2) = Σ_e Σ_oij g[s(e), o] · x1[p(e), i] · W[r(e), o, i, j] · x2[q(e), j]
 
-As without the maps s, p, q and r (see `_recorded.py`), two functions are closed under
-differentiation. A third one moves rows between groups and targets, for the bias, and is closed by
-itself. Each is an operator too, for what is compiled or traced.
+As without the maps s, p, q and r (see `_recorded.py`), two functions record each other. A third one
+moves rows between groups and targets, for the bias, and is closed by itself. Each is an operator
+too, for what is compiled or traced.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from itertools import compress
 from typing import Any
 
 import torch
@@ -19,6 +18,8 @@ from torch.library import custom_op, register_autograd, register_fake
 
 from .._arrays import Array
 from ..kernels import _nodes as kernels
+from ..kernels._arguments import Needed, factors_of
+from ..kernels._closure import derivatives, of_needed
 from ..kernels._nodes import memory_of
 from ..kernels._rows import FIRST, RESULT, WEIGHT, Rows, moved, rows_of
 from ..kernels._torch import promoted
@@ -30,8 +31,6 @@ from ._recorded import (
     _is_traced,
     _is_watched,
     _real_parts,
-    _spread,
-    _total,
     refuse_others,
 )
 
@@ -94,11 +93,8 @@ class RowsForm(_Function):
     @staticmethod
     def setup_context(ctx: Any, inputs: tuple[Any, ...], output: Array) -> None:
         x1, x2, weight, bias, *maps, _ = inputs
-        need_1, need_2, need_weight, *_ = ctx.needs_input_grad
-        ctx.save_for_backward(
-            x1 if need_2 or need_weight else None, x2 if need_1 or need_weight else None,
-            weight if need_1 or need_2 else None, *maps,
-        )  # fmt: skip
+        factors = factors_of(None, x1, x2, weight, ctx.needs_input_grad[:3])
+        ctx.save_for_backward(*factors[1:], *maps)
         ctx.set_materialize_grads(False)
         ctx.shapes = [list(each.shape) for each in (x1, x2, weight, output)]
         ctx.bias = None if bias is None else list(bias.shape)
@@ -117,7 +113,7 @@ class RowsForm(_Function):
         needed, need_bias = list(ctx.needs_input_grad[:3]), ctx.needs_input_grad[3]
         found: list[Array | None] = [None, None, None]
         if any(needed):
-            found = _of_needed(_gradients(g, *factors, *maps, *ctx.shapes, needed), needed)
+            found = of_needed(_gradients(g, *factors, *maps, *ctx.shapes, needed), needed)
         d_bias = None
         if need_bias:
             d_bias = _moved(g, *maps, ctx.bias, *ctx.shapes, RESULT, WEIGHT)
@@ -153,34 +149,23 @@ class RowsGradients(_Function):
 
     @staticmethod
     def backward(ctx: Any, *given: Array | None) -> tuple[Array | None, ...]:
-        # each output is linear in each of its factors: put its gradient in the place of the output
-        g, x1, x2, weight, *maps = ctx.saved_tensors
+        *factors, group, offsets, index_1, index_2, segment = ctx.saved_tensors
+        maps = group, offsets, index_1, index_2, segment
         if ctx.real:
-            g, x1, x2, weight = map(_conjugate, (g, x1, x2, weight))
-        need_g, need_1, need_2, need_weight, *_ = ctx.needs_input_grad
-        v1, v2, v_weight = (
-            each if wanted else None for each, wanted in zip(given, ctx.needed, strict=True)
-        )
-        size = -1 if maps[-1] is None else ctx.shapes[3][0]
-        terms = ((v1, x2, weight), (x1, v2, weight), (x1, x2, v_weight)) if need_g else ()
-        d_g = [
-            _form(*term, None, *maps, size) for term in terms if not any(x is None for x in term)
-        ]
-        sums: list[list[Array]] = [[], [], []]
+            factors = list(map(_conjugate, factors))
+        size = -1 if segment is None else ctx.shapes[3][0]
 
-        def contract(x1: Any, x2: Any, weight: Any, *needed: bool) -> None:
-            if any(needed):
-                found = _gradients(g, x1, x2, weight, *maps, *ctx.shapes, list(needed))
-                for terms, term in zip(sums, _of_needed(found, needed), strict=True):
-                    terms += [] if term is None else [term]
+        def form(x1: Array, x2: Array, weight: Array) -> Array:
+            return _form(x1, x2, weight, None, *maps, size)
 
-        if v1 is not None:
-            contract(v1, x2, weight, False, need_2, need_weight)
-        if v2 is not None:
-            contract(x1, v2, weight, need_1, False, need_weight)
-        if v_weight is not None:
-            contract(x1, x2, v_weight, need_1, need_2, False)
-        found = [_total(terms) for terms in (d_g, *sums)]
+        def contract(
+            g: Array, x1: Array, x2: Array, weight: Array, needed: Needed
+        ) -> list[Array | None]:
+            found = _gradients(g, x1, x2, weight, *maps, *ctx.shapes, list(needed))
+            return of_needed(found, needed)
+
+        changes = None, *of_needed(given, ctx.needed)
+        found = derivatives(form, contract, factors, changes, ctx.needs_input_grad[:4])
         return *_real_parts(found, ctx.real), *(None,) * 10
 
 
@@ -221,10 +206,6 @@ def _rows_again(maps: Sequence[Array | None], *shapes: Sequence[int]) -> Rows:
     groups = of_weight[0] if len(of_weight) == 4 else 1
     sizes = (*(each[0] if len(each) > 1 else 0 for each in (of_result, shape_1, shape_2)), groups)
     return Rows(shape, (segment, index_1, index_2, group), sizes, offsets)
-
-
-def _of_needed(found: Sequence[Array], needed: Sequence[bool]) -> list[Array | None]:
-    return _spread(list(compress(found, needed)), needed)
 
 
 FORM, GRADIENTS, MOVED = (
