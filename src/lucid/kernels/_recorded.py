@@ -12,13 +12,11 @@ from functools import partial
 from math import inf, prod
 from typing import Any
 
-import numpy as np
-
 from .._arrays import Array, Namespace
 from .._shapes import Shape
 from ._layout import slices
 from ._pairs import Pairs, part_of
-from ._reductions import Block, Slopes, blocks, runs_of
+from ._reductions import Block, Slopes, blocks
 
 Checkpoint = Callable[[Callable[..., Any]], Callable[..., Any]]
 
@@ -74,6 +72,7 @@ class _Steps:
         self.xp, self.checkpoint, self.constant = xp, checkpoint, constant
         self.at = block
         self.places = None if slopes.places is None else block.of_rows(slopes.places, 1)
+        self.by_group = block.by_group.recorded(constant)
 
     def of_rows(self, x: Any, more: int) -> Any:
         """`Block.of_rows` of something recorded."""
@@ -90,20 +89,13 @@ class _Steps:
         rows = prod(x1.shape[:-1])
         outputs, features_1, features_2 = weight.shape[-3:]
         flat = xp.reshape(x1, (rows, features_1))
-        order: Any = None
-        runs: list[tuple[Any, slice]] = [(None, slice(0, rows))]
-        if at.group is not None:
-            order, runs = runs_of(at.group)
-            flat = flat[self.constant(order), :]
 
         def matrix(g: int | None) -> Any:
             """(O, I, J) → (I, O · J)"""
             own = weight if g is None else weight[g]
             return xp.reshape(_swapped(xp, own), (features_1, outputs * features_2))
 
-        q = _concat(xp, [flat[run, :] @ matrix(g) for g, run in runs])
-        if order is not None:
-            q = q[self.constant(np.argsort(order)), :]
+        q = self.by_group.product(flat, matrix)
         q = xp.reshape(q, (*x1.shape[:-2], prod(at.shape[-2:]), features_2))
         if bias is not None:
             bias = xp.reshape(
@@ -120,17 +112,14 @@ class _Steps:
             d_x2.append(of_second)
 
         d_q = xp.reshape(d_q, (rows, outputs * features_2))
-        if order is not None:
-            d_q = d_q[self.constant(order), :]
-        d_1 = _concat(xp, [d_q[run, :] @ matrix(g).mT for g, run in runs])
-        if order is not None:
-            d_1 = d_1[self.constant(np.argsort(order)), :]
+        d_1 = self.by_group.product(d_q, lambda g: matrix(g).mT)
         shape = features_1, outputs, features_2
         of_groups = {
-            g: _swapped(xp, xp.reshape(flat[run, :].mT @ d_q[run, :], shape)) for g, run in runs
+            g: _swapped(xp, xp.reshape(first.mT @ second, shape))
+            for g, first, second in self.by_group.runs(flat, d_q)
         }
         d_weight = of_groups.get(None)
-        if order is not None:
+        if d_weight is None:
             nothing = xp.zeros_like(weight[0])
             d_weight = xp.stack([of_groups.get(g, nothing) for g in range(weight.shape[0])])
         d_bias = None if bias is None else xp.sum(xp.reshape(d_rows, (-1, outputs)), axis=0)
