@@ -17,7 +17,7 @@ from .._op import op
 from .._tape import Tracked
 from .._wide import converted, product, widened
 from ..kernels import _native
-from ..kernels._arguments import Needed, check, promoted, refuse_both
+from ..kernels._arguments import Needed, check, promoted
 from ..kernels._closure import derivatives, spread
 from ..kernels._dispatch import bilinear as kernel, gradients, gradients_otherwise, otherwise
 from ._movement import matrix_transpose, reshape
@@ -56,12 +56,11 @@ def _with_keywords(
         "group": group, "offsets": offsets, "index_1": index_1, "index_2": index_2,
         "segment": segment, "num_segments": num_segments,
     }  # fmt: skip
-    if weight_1 is weight_2 is None:
-        chosen = any(each is not None for each in maps.values())
-        form: Any = functools.partial(bilinear_of_rows, **maps) if chosen else bilinear
-        return form(input_1, input_2, weight, bias)
-    refuse_both(weight_1, weight_2, maps)
-    return _bilinear(input_1, input_2, weight, bias, weight_1=weight_1, weight_2=weight_2)
+    terms = {"weight_1": weight_1, "weight_2": weight_2}
+    if any(each is not None for each in maps.values()):
+        return bilinear_of_rows(input_1, input_2, weight, bias, **terms, **maps)
+    form: Any = bilinear if weight_1 is weight_2 is None else functools.partial(_bilinear, **terms)
+    return form(input_1, input_2, weight, bias)
 
 
 @op(halves=True, keeping=_keeping, keywords=_with_keywords)
@@ -86,11 +85,11 @@ def bilinear(input_1: Array, input_2: Array, weight: Array, bias: Array | None =
     gradients will be asked for, a product of one input with the weight is kept for them if it is at
     most 16 MiB and spares them one (few outputs, and pairs).
 
-    The other keywords say of each row e (docs/edges.md) which weight it has, out of a `weight`
-    (groups, out_features, in1_features, in2_features) with a `bias` for all or for each, by
-    `group`[e] or, where rows of a group lie side by side, by `offsets` (groups + 1,); that it
-    takes the rows `index_1`[e] of `input_1` and `index_2`[e] of `input_2`; and that it is added to
-    the row `segment`[e] of a result (`num_segments`, out_features). Nothing is gathered as a whole.
+    The other keywords say of each row e (docs/edges.md) which weight it has, by `group`[e] or,
+    where rows of a group lie side by side, by `offsets` (groups + 1,): `weight`, `weight_1` and
+    `weight_2` then have a first axis more, groups, and `bias` may; that it takes the rows
+    `index_1`[e] of `input_1` and `index_2`[e] of `input_2`; and that it is added to the row
+    `segment`[e] of a result (`num_segments`, out_features). Nothing is gathered as a whole.
 
     Raises ShapeError, with the name of the axis, where sizes do not fit, OutOfRangeError for a
     group, an index or a segment that there is not, and DTypeError where they are no integers.

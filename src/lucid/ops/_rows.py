@@ -11,43 +11,59 @@ from __future__ import annotations
 from importlib import import_module
 from typing import Any
 
-from .._arrays import Array, asarray, is_array, library, mixture
+from .._arrays import (
+    Array,
+    asarray,
+    asarray_like,
+    device_of,
+    is_array,
+    is_half,
+    library,
+    mixture,
+    namespace,
+)
 from .._op import op
-from .._tape import Tracked
+from .._tape import Tracked, plain
 from ..kernels import _nodes as kernels
-from ..kernels._arguments import Needed
+from ..kernels._arguments import Needed, promoted
 from ..kernels._closure import derivatives, spread
 from ..kernels._nodes import memory_of
-from ..kernels._rows import RESULT, WEIGHT, Rows, moved, rows_of
+from ..kernels._rows import FIRST, RESULT, SECOND, WEIGHT, Rows, moved, rows_of
+from ._like import astype
 
 Shape = tuple[int, ...]
 
 
 def bilinear_of_rows(
     input_1: Array, input_2: Array, weight: Array, bias: Array | None = None, *,
-    group: Array | None = None, offsets: Array | None = None, index_1: Array | None = None,
-    index_2: Array | None = None, segment: Array | None = None, num_segments: int | None = None,
+    weight_1: Array | None = None, weight_2: Array | None = None, group: Array | None = None,
+    offsets: Array | None = None, index_1: Array | None = None, index_2: Array | None = None,
+    segment: Array | None = None, num_segments: int | None = None,
 ) -> Array:  # fmt: skip
-    """`bilinear` where one of the keywords is given."""
+    """`bilinear` where one of the keywords that choose rows is given."""
     maps = {
         "group": group, "offsets": offsets, "index_1": index_1, "index_2": index_2,
         "segment": segment,
     }  # fmt: skip
+    terms = {"weight_1": weight_1, "weight_2": weight_2}
     factors = {"input_1": input_1, "input_2": input_2, "weight": weight, "bias": bias}
-    if not any(isinstance(each, Tracked) for each in factors.values()):
-        found = {library(each) for each in factors.values() if is_array(each)}
+    given = {**factors, **terms}
+    if not any(isinstance(each, Tracked) for each in given.values()):
+        found = {library(each) for each in given.values() if is_array(each)}
         if found & {"torch", "jax"}:
-            mixed = mixture("bilinear", factors)
+            mixed = mixture("bilinear", given)
             if mixed is not None:
                 raise mixed
             function: Any = import_module(f"lucid.{found.pop()}").bilinear
-            return function(*factors.values(), **maps, num_segments=num_segments)
+            return function(*factors.values(), **terms, **maps, num_segments=num_segments)
     rows = rows_of(
         *map(_looked_at, factors.values()),
-        **{name: _looked_at(each) for name, each in maps.items()},
+        **{name: _looked_at(each) for name, each in {**terms, **maps}.items()},
         num_segments=num_segments,
     )
-    return _bilinear(input_1, input_2, weight, bias, rows)
+    if weight_1 is weight_2 is None:
+        return _bilinear(input_1, input_2, weight, bias, rows)
+    return _with_terms(rows, given)
 
 
 def _looked_at(value: Any) -> Any:
@@ -55,6 +71,32 @@ def _looked_at(value: Any) -> Any:
     if value is None or is_array(value):
         return getattr(value, "_array", value)
     return asarray(value)
+
+
+def _with_terms(rows: Rows, given: dict[str, Any]) -> Array:
+    """The form and its linear terms, each of which is a form of one input with the number 1.
+
+    Halves are copied to float32, so that the sum is rounded once.
+    """
+    first = next((x for x in given.values() if is_array(x)), None)
+    factors = [
+        x if x is None or is_array(x) else asarray_like(plain(first), x) for x in given.values()
+    ]
+    raw = [plain(x) for x in factors if x is not None]
+    xp = namespace(raw[0])
+    dtype = promoted(xp, tuple(raw))
+    wide = xp.float32 if is_half(dtype) else dtype
+    x1, x2, weight, bias, weight_1, weight_2 = (
+        x if x is None else astype(x, wide, copy=False) for x in factors
+    )
+    out = _bilinear(x1, x2, weight, bias, rows)
+    one = xp.ones((1,) * (len(rows.shape) + 1), dtype=wide, device=device_of(raw[0]))
+    one = xp.broadcast_to(one, (*rows.shape, 1))
+    if weight_1 is not None:
+        out = out + _bilinear(x1, one, weight_1[..., None], None, rows.without(SECOND))
+    if weight_2 is not None:
+        out = out + _bilinear(one, x2, weight_2[..., None, :], None, rows.without(FIRST))
+    return astype(out, dtype, copy=False)
 
 
 @op(halves=True)

@@ -38,17 +38,32 @@ NAMES = ("group", "offsets", "index_1", "index_2", "segment")
 
 
 def bilinear(
-    x1: Array, x2: Array, weight: Array, bias: Array | None, maps: dict[str, Array | None],
-    num_segments: int | None,
+    x1: Array, x2: Array, weight: Array, bias: Array | None, maps: dict[str, Any],
+    weight_1: Array | None = None, weight_2: Array | None = None,
 ) -> Tensor:  # fmt: skip
-    """The form where a keyword is given, recorded by whoever looks on."""
+    """The form where a keyword is given, recorded by whoever looks on.
+
+    A linear term is a form of one input with the number 1.
+    """
     refuse_others(input_1=x1, input_2=x2, weight=weight, bias=bias)
     refuse_kinds(input_1=x1, input_2=x2, weight=weight, bias=bias)
     given = [None if maps[name] is None else torch.as_tensor(maps[name]) for name in NAMES]
-    segment = given[-1]
-    if segment is not None and num_segments is None:
-        num_segments = int(segment.max()) + 1 if segment.numel() else 0
-    return _form(x1, x2, weight, bias, *given, -1 if num_segments is None else num_segments)
+    group, offsets, index_1, index_2, segment = given
+    size = maps["num_segments"]
+    if size is None:
+        size = -1
+        if segment is not None:
+            size = int(segment.max()) + 1 if segment.numel() else 0
+    out = _form(x1, x2, weight, bias, *given, size)
+    if weight_1 is not None:
+        one = x2.new_ones(()).expand(*_leading(given, x1.shape), 1)
+        maps_1 = group, offsets, index_1, None, segment
+        out = out + _form(x1, one, weight_1.unsqueeze(-1), None, *maps_1, size)
+    if weight_2 is not None:
+        one = x1.new_ones(()).expand(*_leading(given, x1.shape), 1)
+        maps_2 = group, offsets, None, index_2, segment
+        out = out + _form(one, x2, weight_2.unsqueeze(-2), None, *maps_2, size)
+    return out
 
 
 def sum_rows(x: Array, index: Array, segment: Array, num_segments: int) -> Array:
@@ -197,12 +212,18 @@ class RowsMoved(_Function):
         return found, *(None,) * 12
 
 
+def _leading(maps: Sequence[Array | None], shape_1: Sequence[int]) -> tuple[int, ...]:
+    """The shape of the rows of a call."""
+    group, _, *others = maps
+    named = [each for each in (group, *others) if each is not None]
+    return tuple(named[0].shape if named else shape_1[:-1])
+
+
 def _rows_again(maps: Sequence[Array | None], *shapes: Sequence[int]) -> Rows:
     """The rows of a call that has been checked, from the shapes of its arguments and result."""
     group, offsets, index_1, index_2, segment = maps
     shape_1, shape_2, of_weight, of_result = map(tuple, shapes)
-    named = [each for each in (segment, index_1, index_2, group) if each is not None]
-    shape = tuple(named[0].shape) if named else shape_1[:-1]
+    shape = _leading(maps, shape_1)
     groups = of_weight[0] if len(of_weight) == 4 else 1
     sizes = (*(each[0] if len(each) > 1 else 0 for each in (of_result, shape_1, shape_2)), groups)
     return Rows(shape, (segment, index_1, index_2, group), sizes, offsets)
@@ -241,9 +262,7 @@ for _name, _function, _schema in (
 @register_fake(FORM)
 def _(x1: Array, x2: Array, weight: Array, bias: Array | None, *others: Any) -> Array:
     *maps, num_segments = others
-    named = [each for each in (maps[4], maps[2], maps[3], maps[0]) if each is not None]
-    leading = tuple(named[0].shape) if named else tuple(x1.shape[:-1])
-    leading = leading if maps[4] is None else (num_segments,)
+    leading = _leading(maps, x1.shape) if maps[4] is None else (num_segments,)
     dtype = promoted([x for x in (x1, x2, weight, bias) if x is not None])
     return weight.new_empty((*leading, weight.shape[-3]), dtype=dtype)
 
