@@ -109,6 +109,9 @@ class Block(NamedTuple):
 
     def parts(self, most: int) -> Iterator[Block]:
         """The same in parts of at most so many rows."""
+        if self.size <= most:
+            yield self
+            return
         inner = self.bounds[1:-1]
         for begin in range(0, self.size, most):
             end = min(begin + most, self.size)

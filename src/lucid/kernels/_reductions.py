@@ -22,7 +22,15 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from .._arrays import Array, device_of, is_traced_by_jax, library, namespace, set_item
+from .._arrays import (
+    Array,
+    Namespace,
+    device_of,
+    is_traced_by_jax,
+    library,
+    namespace,
+    set_item,
+)
 from .._shapes import Shape, unbroadcast
 from ._groups import ByGroup
 from ._layout import slices
@@ -113,9 +121,9 @@ class Block:
             return None
         return self.of_rows(self.work.wide(self.pairs.bias[self.outs]))
 
-    def of_rows(self, array: Array, more: int = 0) -> Array:
+    def of_rows(self, array: Any, more: int = 0, xp: Namespace = None) -> Any:
         """The part of an array (..., N, O or 1) for a tile's rows; it may have further axes."""
-        xp = self.work.xp
+        xp = xp or self.work.xp
         if len(array.shape) > more + 1:
             last = tuple(slice(0, size) for size in array.shape[len(array.shape) - more :])
             array = part_of(array, self.box, self.rows, self.outs, *last)
@@ -167,11 +175,12 @@ def _by_first(work: Tiles, weight: Array) -> Array:
     outputs, features_1, features_2 = weight.shape
     if outputs == 1:
         return work.wide(weight[0, ...])
-    xp = work.xp
-    first = work.wide(weight).swapaxes(0, 1) if hasattr(weight, "swapaxes") else None
-    if first is None:
-        first = namespace(weight).permute_dims(work.wide(weight), (1, 0, 2))
-    return xp.reshape(first, (features_1, outputs * features_2))
+    return work.xp.reshape(swapped(work.xp, work.wide(weight)), (features_1, outputs * features_2))
+
+
+def swapped(xp: Namespace, x: Any) -> Any:
+    """The first two of three axes in each other's place."""
+    return xp.permute_dims(x, (1, 0, 2)) if hasattr(xp, "permute_dims") else x.permute(1, 0, 2)
 
 
 def blocks(pairs: Pairs) -> Iterator[Block]:
@@ -528,7 +537,7 @@ def _with_first(
                     own_first[:, part].T @ own_q, (part.stop - part.start, outputs, features_2)
                 )
                 own = (block.outs, part, slice(0, features_2))
-                d_weight = add(d_weight, own if g is None else (g, *own), _outputs_first(xp, more))
+                d_weight = add(d_weight, own if g is None else (g, *own), swapped(xp, more))
     if d_1 is not None:
         found = block.by_group.product(d_q, lambda g: block.matrix(g).T)
         leading = [slice(None) if size == 1 else at for at, size in zip(
@@ -537,12 +546,6 @@ def _with_first(
         index = (*leading, block.rows, slice(0, features_1))
         d_1 = add(d_1, index, xp.reshape(found, tuple(x1.shape)))
     return d_1, d_weight
-
-
-def _outputs_first(xp: Any, more: Array) -> Array:
-    if more.shape[1] == 1:
-        return xp.reshape(more, (1, more.shape[0], more.shape[2]))
-    return more.swapaxes(0, 1) if hasattr(more, "swapaxes") else xp.permute_dims(more, (1, 0, 2))
 
 
 # ------------------------------------------------------------------------- results

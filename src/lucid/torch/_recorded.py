@@ -150,9 +150,7 @@ class Form(_Function):
         ctx.set_materialize_grads(False)
         ctx.shape, ctx.dtype = output.shape, output.dtype
         ctx.shapes = tuple(x1.shape), tuple(x2.shape), bias if bias is None else tuple(bias.shape)
-        ctx.real = None
-        if output.is_complex():
-            ctx.real = [a is not None and not a.is_complex() for a in (x1, x2, weight, bias)]
+        ctx.real = _real([output], inputs[:4])
 
     @staticmethod
     def backward(ctx: Any, g: Array | None, *_: None) -> tuple[Array | None, ...]:
@@ -231,9 +229,7 @@ class Gradients(_Function):
         ctx.save_for_backward(*factors)
         ctx.save_for_forward(*factors)
         ctx.set_materialize_grads(False)
-        ctx.real = None
-        if any(each.is_complex() for each in output):
-            ctx.real = [a is not None and not a.is_complex() for a in factors]
+        ctx.real = _real(output, factors)
 
     @staticmethod
     def backward(ctx: Any, *given: Array | None) -> tuple[Array | None, ...]:
@@ -295,6 +291,13 @@ def _derivatives(
         return spread(gradients(g, x1, x2, weight, shape_1, shape_2, needed, ctx.each), needed)
 
     return derivatives(form, contract, factors, changes, wanted)
+
+
+def _real(results: Sequence[Array], arguments: Sequence[Array | None]) -> list[bool] | None:
+    """Which arguments are real, where a result is complex."""
+    if any(each.is_complex() for each in results):
+        return [a is not None and not a.is_complex() for a in arguments]
+    return None
 
 
 def _conjugate(factor: Array | None) -> Array | None:

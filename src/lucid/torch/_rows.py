@@ -30,6 +30,7 @@ from ._recorded import (
     _Function,
     _is_traced,
     _is_watched,
+    _real,
     _real_parts,
     refuse_others,
 )
@@ -113,9 +114,7 @@ class RowsForm(_Function):
         ctx.set_materialize_grads(False)
         ctx.shapes = [list(each.shape) for each in (x1, x2, weight, output)]
         ctx.bias = None if bias is None else list(bias.shape)
-        ctx.real = None
-        if output.is_complex():
-            ctx.real = [a is not None and not a.is_complex() for a in (x1, x2, weight, bias)]
+        ctx.real = _real([output], inputs[:4])
 
     @staticmethod
     def backward(ctx: Any, g: Array | None) -> tuple[Array | None, ...]:
@@ -158,9 +157,7 @@ class RowsGradients(_Function):
         tensors, ctx.shapes, ctx.needed = inputs[:9], inputs[9:13], inputs[13]
         ctx.save_for_backward(*tensors)
         ctx.set_materialize_grads(False)
-        ctx.real = None
-        if any(each.is_complex() for each in output):
-            ctx.real = [a is not None and not a.is_complex() for a in tensors[:4]]
+        ctx.real = _real(output, tensors[:4])
 
     @staticmethod
     def backward(ctx: Any, *given: Array | None) -> tuple[Array | None, ...]:
