@@ -56,10 +56,11 @@ def check_terms(
 def check_bias(function: str, weight: Array, bias: Array, groups: int | None = None) -> None:
     """Raise ShapeError unless there is a number for each output, or one for each of each group."""
     outputs, shape = weight.shape[-3], tuple(bias.shape)
-    if shape not in ((outputs,), (groups or 1, outputs)):
+    first = 1 if groups is None else groups
+    if shape not in ((outputs,), (first, outputs)):
         raise ShapeError(
             f"{function}: bias has shape {shape}, expected ({outputs},) or "
-            f"({groups or 1}, {outputs}): one number for each output feature, of which weight "
+            f"({first}, {outputs}): one number for each output feature, of which weight "
             f"{tuple(weight.shape)} has {outputs}"
             + ("" if groups is None else ", or as many for each group")
         )
