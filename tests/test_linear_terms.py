@@ -264,10 +264,16 @@ def test_halves_with_chosen_rows_are_rounded_once(half: str) -> None:
 
 
 def test_one_term_lists_and_dtypes_with_chosen_rows() -> None:
-    nodes, weight = [[1.0, 2.0], [3.0, 4.0]], np.zeros((2, 1, 2, 2))
+    nodes: Any = [[1.0, 2.0], [3.0, 4.0]]
+    weight: Any = np.zeros((2, 1, 2, 2))
     given: Any = {"index_1": [1, 0, 1], "index_2": [0, 0, 1], "group": [1, 0, 1]}
-    out = F.bilinear(nodes, nodes, weight, weight_2=[[[1.0, 0.0]], [[0.0, 10.0]]], **given)
+    out: Any = F.bilinear(nodes, nodes, weight, weight_2=[[[1.0, 0.0]], [[0.0, 10.0]]], **given)
+    assert type(out) is np.ndarray
     assert_same(out, np.array([[20.0], [1.0], [40.0]]))
+    lists: Any = (nodes, nodes, weight.tolist())
+    alone = F.bilinear(*lists, weight_1=[[[1.0, 0.0]], [[0.0, 10.0]]], **given)
+    assert type(alone) is Tensor
+    assert alone.tolist() == [[40.0], [1.0], [40.0]]
     whole = F.bilinear(
         *(np.asarray(x, np.int32) for x in (nodes, nodes, weight)),
         weight_1=np.array([[[1, 0]], [[0, 10]]]), **given,

@@ -14,7 +14,6 @@ from typing import Any
 from .._arrays import (
     Array,
     asarray,
-    asarray_like,
     device_of,
     is_array,
     is_half,
@@ -23,7 +22,7 @@ from .._arrays import (
     namespace,
 )
 from .._op import op
-from .._tape import Tracked, plain
+from .._tape import Tracked, beside, operand, plain
 from ..kernels import _nodes as kernels
 from ..kernels._arguments import Needed, promoted
 from ..kernels._closure import derivatives, spread
@@ -79,8 +78,9 @@ def _with_terms(rows: Rows, given: dict[str, Any]) -> Array:
     Halves are copied to float32, so that the sum is rounded once.
     """
     first = next((x for x in given.values() if is_array(x)), None)
-    factors = [
-        x if x is None or is_array(x) else asarray_like(plain(first), x) for x in given.values()
+    factors = [  # of lists alone, Tensors
+        x if x is None or is_array(x) else operand(x) if first is None else beside(first, x)
+        for x in given.values()
     ]
     raw = [plain(x) for x in factors if x is not None]
     xp = namespace(raw[0])
