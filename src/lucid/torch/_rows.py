@@ -23,6 +23,7 @@ from ..kernels._closure import derivatives, of_needed
 from ..kernels._nodes import memory_of
 from ..kernels._rows import FIRST, RESULT, WEIGHT, Rows, moved, rows_of
 from ..kernels._torch import promoted
+from . import _device_rows
 from ._compute import refuse_kinds
 from ._recorded import (
     _PLAIN,
@@ -90,6 +91,10 @@ def _recorded(function: type[_Function], operator: str) -> Callable[..., Any]:
     return call
 
 
+def is_on_device(x: Array) -> bool:
+    return not x.is_cpu and not x.is_meta
+
+
 class RowsForm(_Function):
     """out[s, o] = Σ_e∈s Σ_ij x1[p(e), i] · W[r(e), o, i, j] · x2[q(e), j] + bias[r(e), o]"""
 
@@ -103,6 +108,8 @@ class RowsForm(_Function):
         size = None if num_segments < 0 else num_segments
         named = dict(zip(NAMES, maps, strict=True))
         rows = rows_of(x1, x2, weight, bias, **named, num_segments=size)
+        if is_on_device(x1):
+            return _device_rows.bilinear(x1, x2, weight, bias, rows)
         memory = memory_of("bilinear", input_1=x1, input_2=x2, weight=weight, bias=bias)
         return kernels.bilinear(memory, x1, x2, weight, bias, rows)
 
@@ -148,8 +155,11 @@ class RowsGradients(_Function):
         rows = _rows_again(maps, shape_1, shape_2, of_weight, of_result)
         first, second, third = needed
         asked = first, second, third
-        memory = memory_of("bilinear", g=g, x1=x1, x2=x2, weight=weight)
-        found = kernels.gradients(memory, g, x1, x2, weight, tuple(of_weight), rows, asked)
+        if is_on_device(g):
+            found = _device_rows.gradients(g, x1, x2, weight, tuple(of_weight), rows, asked)
+        else:
+            memory = memory_of("bilinear", g=g, x1=x1, x2=x2, weight=weight)
+            found = kernels.gradients(memory, g, x1, x2, weight, tuple(of_weight), rows, asked)
         return tuple(g.new_empty(0) if each is None else each for each in found)
 
     @staticmethod
@@ -193,6 +203,8 @@ class RowsMoved(_Function):
     ) -> Array:  # fmt: skip
         maps = group, offsets, index_1, index_2, segment
         rows = _rows_again(maps, shape_1, shape_2, of_weight, of_result)
+        if is_on_device(x):
+            return _device_rows.moved(x, tuple(shape), rows, source, target)
         memory = memory_of("bilinear", x=x)
         return moved(memory, x, tuple(shape), rows, source, target)
 
