@@ -269,12 +269,11 @@ def _of_arguments(registered: Rules, together: list[str], given: list[str]) -> J
     """The joint rule of an operation, where these of its arguments require a gradient."""
     rule, all_of_it = registered.joint, list(registered.needs)
     assert rule is not None  # noqa: S101 (some argument has it)
-    make: Any = namedtuple(  # type: ignore[misc] # noqa: PYI024
-        "Needed", all_of_it, defaults=[False] * len(all_of_it)
-    )
+    make: Any = namedtuple("Needed", all_of_it)  # type: ignore[misc] # noqa: PYI024
+    none = dict.fromkeys(all_of_it, False)
 
     def needed(wanted: Iterable[bool]) -> tuple[bool, ...]:
-        found: tuple[bool, ...] = make(**dict(zip(together, wanted, strict=True)))
+        found: tuple[bool, ...] = make(**none | dict(zip(together, wanted, strict=True)))
         return found
 
     pick = _picker([registered.arguments.index(name) for name in together])

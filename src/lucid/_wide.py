@@ -61,7 +61,11 @@ def converted(x: Array, dtype: DType) -> Array:
 _USUAL = (np.dtype(np.float32), np.dtype(np.float64))
 
 # What np.sum, … come to at last for NumPy's own arrays: in half the time, where these are small
-_METHODS = {"sum": np.ndarray.sum, "mean": np.ndarray.mean, "prod": np.ndarray.prod}
+_METHODS: dict[str, Callable[..., Any]] = {
+    "sum": np.ndarray.sum,
+    "mean": np.ndarray.mean,
+    "prod": np.ndarray.prod,
+}
 
 
 def reduced(name: str, x: Array, *, dtype: DType | None = None, **options: Any) -> Array:
