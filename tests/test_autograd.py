@@ -659,3 +659,15 @@ def test_checkpoints_of_a_chain_hold_the_memory_of_one_segment() -> None:
     assert most(lambda f: f) == (15, 15)
     # the arguments of four segments and y; beside them, three of the segment that runs again
     assert most(checkpoint) == (5, 8)
+
+
+@pytest.mark.parametrize("size", [0, 1, 4096, 4097])
+@pytest.mark.parametrize("dtype", [np.float16, np.float32, np.float64, np.complex64])
+def test_the_gradient_of_a_sum_is_one_at_every_place(size: int, dtype: Any) -> None:
+    x = lucid.Tensor(np.zeros(size, dtype), requires_grad=True)
+    total = x.sum()
+    total.backward()
+    found = x.grad
+    assert found is not None
+    assert (found.shape, found.dtype) == ((size,), total.dtype)
+    assert (found.numpy() == 1).all()

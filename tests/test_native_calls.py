@@ -369,3 +369,17 @@ def test_without_the_kernel_everything_still_works() -> None:
     assert "none: the portable plans" in _python(script, LUCID_REQUIRE_NATIVE="")
     with pytest.raises(subprocess.CalledProcessError):
         _python(script, LUCID_REQUIRE_NATIVE="1")
+
+
+def test_a_small_gradient_that_is_not_dense_is_read_as_its_copy() -> None:
+    right = Exact((45, 19, 23, 7), "float32")
+    x1, x2, weight, _, g = right.arguments
+    across = np.asfortranarray(g)
+    assert not across.flags.c_contiguous
+    right.check_gradients(compiled.gradients(across, x1, x2, weight, ALL), ALL)
+    ones = np.broadcast_to(np.float32(1), (45, 7))
+    found = compiled.gradients(ones, x1, x2, weight, ALL)
+    for one, same in zip(found, compiled.gradients(ones.copy(), x1, x2, weight, ALL), strict=True):
+        assert (one == same).all()
+    large = np.broadcast_to(np.float32(1), (1 << 14, 5))
+    assert compiled.gradients(large, (1 << 14, 19), x2, weight, ALL) is None

@@ -174,6 +174,25 @@ def test_a_joint_rule_is_told_what_is_needed() -> None:
     assert lucid.grad(product(x, y), y).tolist() == [2.0]
 
 
+def test_what_a_joint_rule_gives_beside_what_is_needed_is_left_out() -> None:
+    told = []
+
+    @lucid.op
+    def three(a: Any, b: Any, c: Any) -> Any:
+        return 2 * a + 3 * b + 5 * c
+
+    @three.gradients(a=(), b=(), c=())
+    def _(g: Any, needed: Any) -> Any:
+        told.append(tuple(needed))
+        return 2 * g, 3 * g, 5 * g
+
+    a, c = leaf(1.0), leaf(1.0)
+    three(a, Tensor([1.0]), c).backward()
+    assert (gradient(a).tolist(), gradient(c).tolist()) == ([2.0], [5.0])
+    assert lucid.grad(three(a, a, c), c).tolist() == [5.0]
+    assert told == [(True, False, True), (False, False, True)]
+
+
 def test_a_joint_rule_can_be_differentiated() -> None:
     product = joint_product()
     x = leaf(2.0)

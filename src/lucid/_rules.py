@@ -126,7 +126,7 @@ class Saving:
         given = ["g", *needs]
         self.rules: list[RuleOfOne | JointRule | NoRule] = []
         if together:
-            self.rules.append(_of_arguments(registered, given))
+            self.rules.append(_of_arguments(registered, together, given))
         for name in wanted:
             rule, position = registered.of.get(name), arguments.index(name)
             if name in together:
@@ -239,24 +239,26 @@ class JointRule:
     It is told which are `needed`, and gets None for what is saved for the others alone.
     """
 
-    __slots__ = ("all_needed", "argument", "needed", "operation", "order", "pick", "rule")
+    __slots__ = ("all_needed", "argument", "choose", "needed", "operation", "order", "pick", "rule")
 
     def __init__(
         self,
         operation: str,
         argument: str,
         rule: Rule,
-        pick: Callable[[Sequence[Any]], tuple[Any, ...]],
-        needed: Callable[..., tuple[bool, ...]],
+        pick: Callable[[Sequence[Any]], tuple[Any, ...]],  # the places, from those of all arguments
+        choose: Callable[[Sequence[Any]], tuple[Any, ...]] | None,  # their gradients, from all
+        needed: Callable[[Iterable[bool]], tuple[bool, ...]],  # from whether each is wanted
         given: list[str],
-        count: int = 0,  # of gradients, if it is always the same
+        count: int = 0,  # of places, if it is always the same
     ) -> None:
         self.operation = operation
         self.argument = argument
         self.rule = rule
         self.pick = pick
+        self.choose = choose
         self.needed = needed
-        self.all_needed = needed(*[True] * count) if count else ()
+        self.all_needed = needed([True] * count)
         # what it asks for, among what is given, `needed` and None for what was not saved
         known = [*given, "needed"]
         self.order = _picker(
@@ -265,26 +267,29 @@ class JointRule:
 
     def run(self, places: Sequence[Any], given: tuple[Any, ...], useful: set[Any]) -> Pairs:
         mine = self.pick(places)
-        if useful.issuperset(mine):  # what is nearly always so
-            wanted, needed = None, self.all_needed or self.needed(*[True] * len(mine))
-        else:
+        wanted, needed = None, self.all_needed
+        if not useful.issuperset(mine):  # what is rarely so
             wanted = [place in useful for place in mine]
             if True not in wanted:
                 return ()
-            needed = self.needed(*wanted)
+            needed = self.needed(wanted)
+        elif self.choose is None:
+            needed = self.needed([True] * len(mine))
         try:
             gradients = self.rule(*self.order((*given, needed, None)))
         except Exception as error:
             _tell(error, self)
             raise
-        if not isinstance(gradients, (tuple, list)) or len(gradients) != len(mine):
+        count = len(needed)
+        if not isinstance(gradients, (tuple, list)) or len(gradients) != count:
             returned = len(gradients) if isinstance(gradients, (tuple, list)) else gradients
             raise GraphError(
-                f"{self.operation}: a gradient rule for {len(mine)} arrays returned "
+                f"{self.operation}: a gradient rule for {count} arrays returned "
                 f"{returned if isinstance(returned, int) else type(gradients).__name__}, "
                 "expected a gradient or None for each"
             )
-        pairs = zip(mine, gradients, strict=True)
+        chosen = gradients if self.choose is None else self.choose(gradients)
+        pairs = zip(mine, chosen)  # noqa: B905 (they are as many, and strict takes longer)
         return pairs if wanted is None else compress(pairs, wanted)
 
 
@@ -309,25 +314,29 @@ class NoRule:
         )
 
 
-def _of_arguments(registered: Rules, given: list[str]) -> JointRule:
-    """The joint rule of an operation: for several arguments."""
-    rule, needs = registered.joint, registered.needs
+def _of_arguments(registered: Rules, together: list[str], given: list[str]) -> JointRule:
+    """The joint rule of an operation, where these of its arguments require a gradient."""
+    rule, all_of_it = registered.joint, list(registered.needs)
     assert rule is not None  # noqa: S101 (some argument has it)
-    pick = _picker([registered.arguments.index(name) for name in needs])
-    needed: Any = namedtuple("Needed", needs)  # type: ignore[misc] # noqa: PYI024
-    argument = ", ".join(map(repr, needs))
-    return JointRule(registered.operation, argument, rule, pick, needed, given, len(needs))
+    make: Any = namedtuple("Needed", all_of_it)  # type: ignore[misc] # noqa: PYI024
+    none = dict.fromkeys(all_of_it, False)
+
+    def needed(wanted: Iterable[bool]) -> tuple[bool, ...]:
+        found: tuple[bool, ...] = make(**none | dict(zip(together, wanted, strict=True)))
+        return found
+
+    pick = _picker([registered.arguments.index(name) for name in together])
+    choose = _picker([all_of_it.index(name) for name in together])
+    argument = ", ".join(map(repr, all_of_it))
+    operation = registered.operation
+    return JointRule(operation, argument, rule, pick, choose, needed, given, len(together))
 
 
 def _of_a_sequence(
     operation: str, argument: str, position: int, rule: Rule, given: list[str]
 ) -> JointRule:
     """The rule of one argument that is a sequence of arrays; it has as many places."""
-
-    def needed(*wanted: bool) -> tuple[bool, ...]:
-        return wanted
-
-    return JointRule(operation, f"'{argument}'", rule, itemgetter(position), needed, given)
+    return JointRule(operation, f"'{argument}'", rule, itemgetter(position), None, tuple, given)
 
 
 def _tell(error: Exception, rule: RuleOfOne | JointRule) -> None:

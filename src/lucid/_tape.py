@@ -146,7 +146,8 @@ _by_birth = attrgetter("_birth")
 
 def new_tensor(array: Array, node: Place | None = None) -> Tensor:
     """A Tensor for an array, on a place."""
-    tensor = Tracked._public.__new__(Tracked._public)
+    public = Tracked._public
+    tensor: Tensor = public.__new__(public)
     tensor._array = array
     tensor._node = node
     tensor._grad = None
@@ -216,7 +217,7 @@ def _propagate(
             g = _run_hooks(place, place.hooks, g)
         if targets is not None and place in targets:
             results[place] = g
-            if not _leads_to(useful, place):  # this is as far as we go
+            if type(place) is Leaf or not _leads_to(useful, place):  # this is as far as we go
                 continue
         if type(place) is Node:
             _apply_rules(place, g, gradients, useful, create_graph, order, uses)
@@ -251,13 +252,18 @@ def _youngest_first(
 
     found: set[Any] = set(roots)
     waiting = list(found)
+    order: list[Any] = []
     leaves: list[Leaf] = []
     everything = True  # leads to what is wanted
     while waiting:
         place = waiting.pop()
-        if type(place) is Leaf and targets is None:  # a root, or of a sequence
+        if targets is None and type(place) is Leaf:
             leaves.append(place)
+            owner = place.owner()  # as in `wanted`, without a call
+            if owner is None or owner._node is not place:
+                everything = False
             continue
+        order.append(place)
         if targets is not None and (type(place) is Leaf or place._birth <= oldest):
             everything = everything and place in targets
             continue
@@ -268,21 +274,16 @@ def _youngest_first(
                 "Call the first one with retain_graph=True to go through it twice."
             )
         for source in place.inputs:
+            if source is None or source in found:
+                continue
             if type(source) is tuple:  # the places of a sequence of arrays
                 fresh = set(source) - found - {None}
                 found |= fresh
                 waiting += fresh
-            elif source is not None and source not in found:
+            else:
                 found.add(source)
-                if type(source) is Leaf and targets is None:
-                    leaves.append(source)
-                else:
-                    waiting.append(source)
-    for leaf in leaves:
-        owner = leaf.owner()  # as in `wanted`, without a call
-        if owner is None or owner._node is not leaf:
-            everything = False
-    order = sorted(found.difference(leaves), key=_by_birth, reverse=True)
+                waiting.append(source)
+    order.sort(key=_by_birth, reverse=True)
     if not everything:
         found = _leading_to(targets, [*order, *leaves])
         order = [place for place in order if place in found]
@@ -419,7 +420,7 @@ def _add(
 
 def _sum(before: Any, gradient: Any) -> Any:
     """Two gradients of one place: halves add up in float32, and are rounded when all are there."""
-    return widened(before) + widened(gradient)
+    return widened(before) + gradient  # beside float32, a half becomes that
 
 
 def _conjugated(gradient: Any) -> Any:

@@ -60,10 +60,22 @@ def converted(x: Array, dtype: DType) -> Array:
     """An array (or Tensor) in a dtype; what was broadcast is converted before it."""
     if x.dtype == dtype:
         return x
-    if type(x) is np.ndarray and 0 in x.strides:
+    if type(x) is np.ndarray:
+        if 0 not in x.strides:
+            return x.astype(dtype)
         once = x[tuple(slice(None if stride else 1) for stride in x.strides)]
         return np.broadcast_to(once.astype(dtype), x.shape)
     return namespace(x).astype(x, dtype)
+
+
+_USUAL = (np.dtype(np.float32), np.dtype(np.float64))
+
+# What np.sum, … come to at last for NumPy's own arrays: in half the time, where these are small
+_METHODS: dict[str, Callable[..., Any]] = {
+    "sum": np.ndarray.sum,
+    "mean": np.ndarray.mean,
+    "prod": np.ndarray.prod,
+}
 
 
 def reduced(name: str, x: Array, *, dtype: DType | None = None, **options: Any) -> Array:
@@ -71,6 +83,9 @@ def reduced(name: str, x: Array, *, dtype: DType | None = None, **options: Any) 
 
     NumPy converts some thousands of elements at a time: there is no copy of the whole in float32.
     """
+    method = _METHODS.get(name)
+    if method is not None and type(x) is np.ndarray and dtype is None and x.dtype in _USUAL:
+        return method(x, **options)
     xp = namespace(x)
     function = getattr(xp, name)
     result = x.dtype

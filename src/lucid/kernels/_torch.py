@@ -33,7 +33,11 @@ _COMPILED = {torch.float32: np.dtype(np.float32), torch.float64: np.dtype(np.flo
 _WORKING = {torch.float16: np.dtype(np.float32), torch.bfloat16: np.dtype(np.float32), **_COMPILED}
 _TORCH = {dtype: own for own, dtype in _COMPILED.items()}
 
-_OF_SIZE = {2: torch.bfloat16, 4: torch.float32, 8: torch.float64}
+# what results are made like: their dtype and device are sooner taken from there than looked up
+_LIKE = {
+    dtype.itemsize: torch.empty(0, dtype=dtype, device="cpu")
+    for dtype in (torch.bfloat16, torch.float32, torch.float64)
+}
 
 _lucid_threads: Any = _native.compiled.get_num_threads if _native.compiled else (lambda: 1)
 
@@ -51,9 +55,9 @@ def _seen(tensor: Tensor) -> Any:
     return to_dlpack(tensor)
 
 
-def _made(shape: Shape, itemsize: int) -> tuple[Tensor, int]:
+def _made(shape: Shape, steps: Shape, itemsize: int) -> tuple[Tensor, int]:
     """A tensor for a result, and where it lies; its storage can be resized, unlike NumPy's."""
-    tensor = torch.empty(shape, dtype=_OF_SIZE[itemsize], device="cpu")
+    tensor = _LIKE[itemsize].new_empty_strided(shape, steps)
     return tensor, tensor.data_ptr()
 
 

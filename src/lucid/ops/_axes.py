@@ -4,10 +4,15 @@ from __future__ import annotations
 
 from math import prod
 
+import numpy as np
+
 from .._arrays import Array
 from ._movement import broadcast_to, reshape
 
 Axis = int | tuple[int, ...] | None
+
+SMALL = 4096
+"""Numbers that are written sooner than NumPy makes a view that repeats one; and dense besides."""
 
 
 def axes_of(axis: Axis, rank: int) -> tuple[int, ...]:
@@ -21,6 +26,10 @@ def axes_of(axis: Axis, rank: int) -> tuple[int, ...]:
 
 def spread(g: Array, shape: tuple[int, ...], axis: Axis, keepdims: bool) -> Array:
     """A reduced array over the shape that it was reduced from."""
+    if axis is None and isinstance(g, np.generic) and prod(shape) <= SMALL:
+        full = np.empty(shape, g.dtype)
+        full.fill(g)
+        return full
     return broadcast_to(kept(g, shape, axis, keepdims), shape)
 
 

@@ -35,12 +35,13 @@ _compiled = _native.bilinear
 def _keeping(
     tracked: int, input_1: Array, input_2: Array, weight: Array, bias: Array | None
 ) -> tuple[Array, Any]:
-    """The form, and its product with the weight where that spares a gradient its own."""
+    """The form, and for its gradients the shapes of the call and a product that spares them one."""
     found = _native.bilinear_keeping(input_1, input_2, weight, bias, _NEEDED[tracked & 7])
-    if found is not None:
-        return found  # type: ignore[no-any-return]
-    check(input_1, input_2, weight, bias)
-    return otherwise(input_1, input_2, weight, bias), None
+    if found is None:
+        check(input_1, input_2, weight, bias)
+        found = otherwise(input_1, input_2, weight, bias), None
+    out, product = found
+    return out, (product, input_1.shape, input_2.shape, None if bias is None else bias.shape)
 
 
 # Which gradients are needed, for each set of bits
@@ -134,35 +135,31 @@ bilinear.hand_over(torch="lucid.torch", jax="lucid.jax")
 
 
 @bilinear.gradients(
-    input_1=("input_2", "weight", "kept", "input_1_shape", "input_2_shape"),
-    input_2=("input_1", "weight", "kept", "input_1_shape", "input_2_shape"),
-    weight=("input_1", "input_2", "input_1_shape", "input_2_shape"),
-    bias=("bias_shape",),
+    input_1=("input_2", "weight"),
+    input_2=("input_1", "weight"),
+    weight=("input_1", "input_2"),
+    bias=(),
 )
 def _bilinear_gradients(
     g: Array,
     input_1: Array | None,
     input_2: Array | None,
     weight: Array | None,
-    kept: Any,
-    input_1_shape: Shape,
-    input_2_shape: Shape,
-    bias_shape: Shape | None,
+    kept: tuple[Any, Shape, Shape, Shape | None],
     needed: Any,
 ) -> tuple[Array | None, ...]:
     asked = needed[:3]
+    product, input_1_shape, input_2_shape, bias_shape = kept
     if True in asked and not isinstance(g, Tracked):  # nothing to record
         first = input_1_shape if input_1 is None else input_1
         second = input_2_shape if input_2 is None else input_2
         if input_2_shape[-1] >= _MANY and input_1_shape[-1] >= _MANY and needed.weight:
             addend = _weight_addend(g, first, second)
             if addend is not None:
-                found = _bilinear_gradients(
-                    g, input_1, input_2, weight, kept, input_1_shape, input_2_shape, bias_shape,
-                    needed._replace(weight=False),
-                )  # fmt: skip
+                others = needed._replace(weight=False)
+                found = _bilinear_gradients(g, input_1, input_2, weight, kept, others)
                 return *found[:2], addend, found[3]
-        found = _native.gradients_kept(g, first, second, weight, needed, kept)
+        found = _native.gradients_kept(g, first, second, weight, needed, product)
         if found is None:
             found = *gradients_otherwise(g, first, second, weight, asked, as_arguments=True), None
         if needed.bias and (found[3] is None or len(bias_shape or ()) != 1):

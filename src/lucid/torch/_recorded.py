@@ -29,7 +29,8 @@ from ..kernels._arguments import Needed, check, factors_of
 from ..kernels._closure import derivatives, spread
 from . import _compute, _vmap
 
-_PLAIN = (Tensor, Parameter)
+_PLAIN = frozenset((Tensor, Parameter))
+_PLAIN_OR_NONE = _PLAIN | {type(None)}
 
 _NOTHING = (False, False, False)
 
@@ -80,7 +81,7 @@ def gradients(
     With a fourth flag also the bias', but only where nobody looks on and the kernel has it.
     """
     arguments = (g, x1, x2, weight)
-    if _is_traced() or any(a is not None and type(a) not in _PLAIN for a in arguments):
+    if _is_traced() or not _PLAIN_OR_NONE.issuperset(map(type, arguments)):
         found = torch.ops.lucid.bilinear_gradients(*arguments, shape_1, shape_2, needed[:3], each)
         return tuple(compress(found, needed))
     if _is_watched():
@@ -89,7 +90,7 @@ def gradients(
         return Gradients.record(*arguments, shape_1, shape_2, needed[:3], each)
     # nothing is recorded: autograd wants each gradient in the dtype of its argument
     found = _compute.gradients(*arguments, shape_1, shape_2, needed, each, True, kept)
-    return tuple(gradient for gradient in found if gradient is not None)
+    return tuple([gradient for gradient in found if gradient is not None])
 
 
 def _know_shardings() -> None:
@@ -132,9 +133,9 @@ class _Function(torch.autograd.Function):
 
         PyTorch's own binds the arguments to an `inspect.signature` first, for 15 µs of 25.
         """
-        arguments = tuple(unwrap_if_dead(a) if isinstance(a, Tensor) else a for a in arguments)
+        alive = [unwrap_if_dead(a) if isinstance(a, Tensor) else a for a in arguments]
         own: Any = super(torch.autograd.Function, cls)
-        return own.apply(*arguments)
+        return own.apply(*alive)
 
 
 class Form(_Function):

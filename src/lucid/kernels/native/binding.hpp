@@ -22,6 +22,9 @@ constexpr double held_operations = 2e4;
 // Below so many, what could be kept is made again sooner than looked for.
 constexpr double least_kept = 1e6;
 
+// A gradient of so many numbers is sooner copied than prepared for in Python.
+constexpr Index most_copied = 1 << 16;
+
 template <class Real> const Operations<Real>& on() { return lucid::operations<Real>(kernel()); }
 
 // In bfloat16, no algorithm is conversion to float.

@@ -105,8 +105,8 @@ bool pairs_in(
     });
 }
 
-// Who makes the results of arguments that came by DLPack: a function of a shape and of the bytes of a
-// number, which returns the result and the address of its memory.
+// Who makes the results of arguments that came by DLPack: a function of a shape, of the steps of its axes
+// and of the bytes of a number, which returns the result and the address of its memory.
 PyObject* maker = nullptr;
 
 PyObject* make_results_with(PyObject*, PyObject* function) {
@@ -127,13 +127,17 @@ PyObject* new_result(PyObject* like, Shape& shape, int type, const Elements& eac
     if (!maker || !PyCapsule_CheckExact(like))
         return PyArray_SimpleNew(shape.axes, shape.sizes, type == bfloat16 ? bfloat16_of_arrays : type);
     PyObject* sizes = PyTuple_New(shape.axes);
-    for (int axis = 0; sizes && axis < shape.axes; ++axis) {
-        PyObject* size = PyLong_FromSsize_t(shape.sizes[axis]);
-        if (!size) return Py_DECREF(sizes), nullptr;
-        PyTuple_SET_ITEM(sizes, axis, size);
+    PyObject* steps = PyTuple_New(shape.axes);
+    Index step = 1;
+    bool done = sizes && steps;
+    for (int axis = shape.axes - 1; done && axis >= 0; step *= shape.sizes[axis--]) {
+        PyTuple_SET_ITEM(sizes, axis, PyLong_FromSsize_t(shape.sizes[axis]));
+        PyTuple_SET_ITEM(steps, axis, PyLong_FromSsize_t(step));
+        done = PyTuple_GET_ITEM(sizes, axis) && PyTuple_GET_ITEM(steps, axis);
     }
-    if (!sizes) return nullptr;
-    PyObject* made = PyObject_CallFunction(maker, "Nn", sizes, size_of(type));
+    PyObject* made = done ? PyObject_CallFunction(maker, "OOn", sizes, steps, size_of(type)) : nullptr;
+    Py_XDECREF(sizes);
+    Py_XDECREF(steps);
     if (!made) return nullptr;
     PyObject* owner;
     Py_ssize_t address;
@@ -360,6 +364,21 @@ PyObject* results_of(
 // The factors of a call of `gradients`; what is not needed has no data.
 struct Factors {
     View g, x1, x2, weight;
+    PyObject* dense = nullptr;  // a copy of g that is read in its place
+    Factors() = default;
+    Factors(const Factors&) = delete;
+    ~Factors() { Py_XDECREF(dense); }
+
+    // g, dense where it is small: the gradient of a sum, say, is one number at every place.
+    bool take_g(PyObject* object) {
+        if (!view_of(object, g)) return false;
+        if ((has_rows(g) && !is_expanded(g)) || !PyArray_CheckExact(object) || g.axes == 0 ||
+            g.rows() * g.features() > most_copied)
+            return true;
+        dense = PyArray_NewCopy(reinterpret_cast<PyArrayObject*>(object), NPY_CORDER);
+        if (!dense) PyErr_Clear();
+        return !dense || view_of(dense, g);
+    }
 };
 
 // Some of the gradients, with leading axes in which they are found together.
@@ -562,7 +581,7 @@ PyObject* gradients_of(
 
 // The arguments g, x1, x2, weight and needed, as they are seen; false where one is none.
 bool factors_of(PyObject* const* arguments, const bool (&needed)[4], Factors& f) {
-    return view_of(arguments[0], f.g) && input_of(arguments[1], f.g.type, needed[1] || needed[2], f.x1) &&
+    return f.take_g(arguments[0]) && input_of(arguments[1], f.g.type, needed[1] || needed[2], f.x1) &&
            input_of(arguments[2], f.g.type, needed[0] || needed[2], f.x2) &&
            ((!needed[0] && !needed[1]) ||
             (view_of(arguments[3], f.weight) && f.weight.type == f.g.type));
@@ -600,7 +619,7 @@ PyObject* gradients_kept(PyObject*, PyObject* const* arguments, Py_ssize_t count
     if (!factors_of(arguments, needed, f)) Py_RETURN_NONE;
     return gradients_of(
         arguments[0], f, needed, int(PyTuple_GET_SIZE(arguments[4])), {}, threads, {Py_None, Py_None},
-        arguments[5]);
+        arguments[5] == Py_None ? nullptr : arguments[5]);
 }
 
 // gradients_into(g, x1, x2, weight, needed, results, adds): these are three arrays, None for new ones; where
