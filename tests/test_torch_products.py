@@ -295,6 +295,21 @@ def test_where_it_is_left_to_conversion(
     assert counted == []
 
 
+def test_rows_that_the_kernel_declines_are_converted_only_without_its_instructions(
+    instruction_set: str, counted: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(_torch_products, "multiplied_by", "avx512_bf16")
+    right = exact(((4000,), (4000,), 90, 80, 1))
+    needed = True, True, False
+    found = _torch.gradients(right.g, right.x1, right.x2, right.weight, needed)
+    for k, each in enumerate(found[:2]):
+        right.check(each, k + 1)
+    assert counted == (["gradients"] if instruction_set == "avx512_bf16" else [])
+    few = exact(((9000,), (9000,), 60, 80, 1))
+    _torch.gradients(few.g, few.x1, few.x2, few.weight, needed)
+    assert len(counted) <= 1
+
+
 @pytest.mark.usefixtures("multiplied_by")
 @pytest.mark.parametrize(
     "shapes",

@@ -25,6 +25,9 @@ from ._workspace import HalvesWorkspace
 LEAST = 1e7
 """Multiplications of a call below which its operations take longer to start than they save."""
 
+LEAST_FEATURES = 64
+"""Of rows that a kernel with AVX512-BF16 has declined: with fewer, conversion is faster."""
+
 
 def _found() -> Literal["amx", "avx512_bf16"] | None:
     """What this processor multiplies bfloat16 by, if the environment does not ask for less."""
@@ -47,14 +50,17 @@ multiplied_by: Literal["amx", "avx512_bf16"] | None = _found()
 def take(dtype: torch.dtype, shape_1: Shape, shape_2: Shape, outputs: int) -> bool:
     """Whether these leave the kernel or its conversion for products, if there is enough to do.
 
-    Rows are the kernel's where AVX512-BF16 is all there is. PyTorch may not have more threads than
-    lucid may use.
+    Where AVX512-BF16 is all there is, that is asked of rows that the kernel has declined. PyTorch
+    may not have more threads than lucid may use.
     """
     if multiplied_by is None or dtype is not torch.bfloat16:
         return False
     features_1, features_2 = prod(shape_1[-1:]), prod(shape_2[-1:])
     if shape_1[:-1] == shape_2[:-1]:
-        if multiplied_by != "amx":
+        if multiplied_by != "amx" and (
+            min(features_1, features_2) < LEAST_FEATURES
+            or (_native.compiled and _native.compiled.instruction_set() != "avx512_bf16")
+        ):
             return False
         count = prod(shape_1[:-1]) * features_1 * features_2
     else:
