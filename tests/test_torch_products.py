@@ -8,6 +8,7 @@ from __future__ import annotations
 import functools
 import itertools
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -17,7 +18,7 @@ torch = pytest.importorskip("torch", reason="the products are PyTorch's")
 from test_devices import Watch  # noqa: E402
 
 import lucid.torch  # noqa: E402
-from lucid.kernels import _plan, _portable, _torch, _torch_products  # noqa: E402
+from lucid.kernels import _native, _plan, _portable, _torch, _torch_products  # noqa: E402
 from lucid.kernels._layout import layout  # noqa: E402
 from lucid.kernels._workspace import HalvesWorkspace  # noqa: E402
 
@@ -282,7 +283,7 @@ def test_where_it_is_left_to_conversion(
     try:
         torch.set_num_threads(2)
         lucid.set_num_threads(1)
-        assert once() == (_torch._native.compiled is None)
+        assert once() == (_native.compiled is None)
     finally:
         torch.set_num_threads(before[0])
         lucid.set_num_threads(before[1])
@@ -325,7 +326,7 @@ def test_rows_that_the_kernel_declines_are_converted_only_without_its_instructio
     ids=str,
 )
 def test_what_is_held_is_at_most_64_mib(shapes: Any) -> None:
-    arguments = [torch.zeros(shape, dtype=BF16) for shape in shapes]
+    arguments: Any = [torch.zeros(shape, dtype=BF16) for shape in shapes]
     with Watch() as watch:
         out, kept = _torch_products.bilinear(*arguments, None, ALL)
     kept_bytes = 0 if kept is None else kept.untyped_storage().nbytes()
@@ -377,6 +378,6 @@ def test_the_kernel_and_the_products_find_the_same(monkeypatch: pytest.MonkeyPat
     monkeypatch.delenv("LUCID_INSTRUCTION_SET", raising=False)
     found = _torch_products._found()
     assert found in (None, "amx", "avx512_bf16")
-    compiled = _torch._native.compiled
-    if compiled and _torch_products.Path("/proc/cpuinfo").exists():
+    compiled = _native.compiled
+    if compiled and Path("/proc/cpuinfo").exists():
         assert (found is not None) == ("avx512_bf16" in compiled.instruction_sets())

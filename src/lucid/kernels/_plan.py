@@ -254,7 +254,9 @@ def order_of_training(sizes: Sizes, itemsize: int, machine: Machine) -> Order | 
         ) and own.first <= tiles.rows and own.second <= tiles.seconds  # fmt: skip
         if is_whole and numbers * itemsize <= MOST_KEPT:
             costs[there.order] = there.seconds + back.seconds - _spared(own, there.order, machine)
-    return min(costs, key=costs.__getitem__) if costs else None
+    if not costs:
+        return None
+    return min(costs, key=costs.__getitem__)
 
 
 @lru_cache(maxsize=4096)
