@@ -86,7 +86,7 @@ SECONDS_OF_HALVES: Mapping[str, float] = {
     "multiplication": 5.5e-12,
     "batched": 8e-12,
     "written": 1e-10,
-    "multiplied": 2e-10,
+    "multiplied": 5e-11,
     "row": 0.0,
     "turned": 0.0,
 }

@@ -111,9 +111,6 @@ class HalvesWorkspace(DeviceWorkspace):
         self._kept: Result | None = None
         self._known: Array | None = None
 
-    def multiply(self, name: str, x1: Array, x2: Array) -> Array:  # noqa: ARG002
-        return self.xp.multiply(x1, x2)
-
     def order_of_training(self, sizes: Sizes) -> Order | None:
         return order_of_training(sizes, self.itemsize, self.machine)
 
