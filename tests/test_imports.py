@@ -38,7 +38,7 @@ LAYERS = [
         "_pytree",
     ),
     ("kernels", "_threads", "_config"),
-    ("_rules", "_anomaly", "_tape", "_call", "_op", "_dtypes"),
+    ("_addend", "_rules", "_anomaly", "_tape", "_call", "_op", "_dtypes"),
     ("ops",),
     ("_numpy", "_numpy_functions", "_tensor", "_printing"),
     (

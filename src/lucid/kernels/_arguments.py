@@ -77,6 +77,16 @@ def refuse_both(weight_1: Any, weight_2: Any, maps: Mapping[str, Any]) -> None:
         )
 
 
+def refuse_beside(name: str, others: Mapping[str, Any]) -> None:
+    """Raise ArgumentError where a keyword is given that does not go together with this one."""
+    for other, value in others.items():
+        if value is not None:
+            raise ArgumentError(
+                f"bilinear: {name} and {other} do not go together; leave {name} away, and copy the "
+                "result"
+            )
+
+
 def _fit(input_1: Array, input_2: Array, weight: Array) -> bool:
     """Whether all sizes are equal that must be, and leading axes too: what is nearly always so."""
     try:

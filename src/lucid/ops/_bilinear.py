@@ -12,12 +12,14 @@ from typing import Any
 
 import numpy as np
 
+from .._addend import Addend
 from .._arrays import Array, is_half, namespace
+from .._errors import LibraryError
 from .._op import op
 from .._tape import Tracked
 from .._wide import converted, product, widened
 from ..kernels import _native
-from ..kernels._arguments import Needed, check, promoted
+from ..kernels._arguments import Needed, check, promoted, refuse_beside
 from ..kernels._closure import derivatives, spread
 from ..kernels._dispatch import bilinear as kernel, gradients, gradients_otherwise, otherwise
 from ._movement import matrix_transpose, reshape
@@ -49,7 +51,7 @@ def _with_keywords(
     input_1: Array, input_2: Array, weight: Array, bias: Array | None = None, *,
     weight_1: Array | None = None, weight_2: Array | None = None, group: Array | None = None,
     offsets: Array | None = None, index_1: Array | None = None, index_2: Array | None = None,
-    segment: Array | None = None, num_segments: int | None = None,
+    segment: Array | None = None, num_segments: int | None = None, out: Array | None = None,
 ) -> Any:  # fmt: skip
     """`bilinear` where one of the keywords is given."""
     maps: dict[str, Any] = {
@@ -57,10 +59,25 @@ def _with_keywords(
         "segment": segment, "num_segments": num_segments,
     }  # fmt: skip
     terms = {"weight_1": weight_1, "weight_2": weight_2}
+    if out is not None:
+        refuse_beside("out", {**maps, **terms})
+        return _into(input_1, input_2, weight, bias, out)
     if any(each is not None for each in maps.values()):
         return bilinear_of_rows(input_1, input_2, weight, bias, **terms, **maps)
     form: Any = bilinear if weight_1 is weight_2 is None else functools.partial(_bilinear, **terms)
     return form(input_1, input_2, weight, bias)
+
+
+def _into(input_1: Array, input_2: Array, weight: Array, bias: Array | None, out: Array) -> Array:
+    given = {"input_1": input_1, "input_2": input_2, "weight": weight, "bias": bias, "out": out}
+    for name, each in given.items():
+        if isinstance(each, Tracked):
+            raise LibraryError(
+                f"bilinear: out= is for NumPy arrays, and {name} is a Tensor, whose values nothing "
+                "writes to; leave out= away, or give the arrays"
+            )
+    check(input_1, input_2, weight, bias)
+    return kernel(input_1, input_2, weight, bias, out=out)
 
 
 @op(halves=True, keeping=_keeping, keywords=_with_keywords)
@@ -90,6 +107,9 @@ def bilinear(input_1: Array, input_2: Array, weight: Array, bias: Array | None =
     `weight_2` then have a first axis more, groups, and `bias` may; that it takes the rows
     `index_1`[e] of `input_1` and `index_2`[e] of `input_2`; and that it is added to the row
     `segment`[e] of a result (`num_segments`, out_features). Nothing is gathered as a whole.
+
+    `out` is a NumPy array for the result, of its shape and dtype, where all arguments are NumPy's:
+    it is returned, and nothing is recorded.
 
     Raises ShapeError, with the name of the axis, where sizes do not fit, OutOfRangeError for a
     group, an index or a segment that there is not, and DTypeError where they are no integers.
@@ -134,6 +154,14 @@ def _bilinear_gradients(
     if True in asked and not isinstance(g, Tracked):  # nothing to record
         first = input_1_shape if input_1 is None else input_1
         second = input_2_shape if input_2 is None else input_2
+        if input_2_shape[-1] >= _MANY and input_1_shape[-1] >= _MANY and needed.weight:
+            addend = _weight_addend(g, first, second)
+            if addend is not None:
+                found = _bilinear_gradients(
+                    g, input_1, input_2, weight, kept, input_1_shape, input_2_shape, bias_shape,
+                    needed._replace(weight=False),
+                )  # fmt: skip
+                return *found[:2], addend, found[3]
         found = _native.gradients_kept(g, first, second, weight, needed, kept)
         if found is None:
             found = *gradients_otherwise(g, first, second, weight, asked, as_arguments=True), None
@@ -145,6 +173,39 @@ def _bilinear_gradients(
         return None, None, None, d_bias
     found = _contractions(g, input_1, input_2, weight, input_1_shape, input_2_shape, asked)
     return *spread(found, asked), d_bias
+
+
+_MANY = 32  # features; with fewer it is not looked whether a weight is large
+_LARGE_WEIGHT = 1 << 20  # bytes
+_ONLY_WEIGHT = (False, False, True)
+
+
+def _weight_addend(g: Array, input_1: Array, input_2: Array) -> Addend | None:
+    """The gradient of a large weight, of rows that the kernel takes, which can be added to another.
+
+    That of pairs shares a product with those of the inputs.
+    """
+    dtype = g.dtype
+    if (
+        not type(g) is type(input_1) is type(input_2) is np.ndarray
+        or not dtype == input_1.dtype == input_2.dtype
+        or dtype.char not in "fd"
+        or not g.shape[:-1] == input_1.shape[:-1] == input_2.shape[:-1]
+    ):
+        return None
+    shape = g.shape[-1], input_1.shape[-1], input_2.shape[-1]
+    if prod(shape) * dtype.itemsize < _LARGE_WEIGHT:
+        return None
+
+    def array() -> Array:
+        return gradients(g, input_1, input_2, None, _ONLY_WEIGHT)[2]
+
+    def add_to(total: Array) -> bool:
+        out = None, None, total
+        found = _native.gradients_into(g, input_1, input_2, None, _ONLY_WEIGHT, out, True)
+        return found is not None
+
+    return Addend(shape, dtype, array, add_to)
 
 
 def _sum_rows(g: Array, shape: Shape) -> Array:
