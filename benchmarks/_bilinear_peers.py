@@ -78,6 +78,14 @@ def lucid_torch() -> Bind:
     return _torch(lambda size: {"": pairs if size.steps else bilinear})
 
 
+def lucid_torch_as_with_amx() -> Bind:
+    """The same where the processor has AMX, or as if it had: in bfloat16 rows are products, too."""
+    from lucid.kernels import _torch_products
+
+    _torch_products.multiplied_by = "amx"
+    return lucid_torch()
+
+
 def _torch(forms: Callable[[Size], Mapping[str, Function]]) -> Bind:
     import torch
     import torch.fx.experimental.symbolic_shapes  # or the first gradient of each process does
@@ -333,7 +341,9 @@ PEERS: Mapping[str, Callable[[], Bind]] = {
     "lucid.jax": lucid_jax,
     "numpy.einsum": numpy_einsum,
     "NumPy loop": numpy_loop,
+    "lucid.torch as with AMX": lucid_torch_as_with_amx,
 }
+ON_REQUEST = ("lucid.torch as with AMX",)
 COMPILED = (
     "torch.compile",
     "jax.jit",

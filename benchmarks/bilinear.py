@@ -24,7 +24,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from _bilinear_measure import serve
-from _bilinear_peers import PEERS, PRODUCT, QUICK as QUICK_PEERS
+from _bilinear_peers import ON_REQUEST, PEERS, PRODUCT, QUICK as QUICK_PEERS
 from _bilinear_picture import draw
 from _bilinear_report import brief, page, short
 from _bilinear_run import Found, Run, Setting
@@ -51,6 +51,7 @@ def parsed() -> argparse.Namespace:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     add = parser.add_argument
+    usual = [name for name in PEERS if name not in ON_REQUEST]
     add("--quick", action="store_true", help="a few sizes and contenders, float32, all threads")
     add("--write", action="store_true", help="write the page and the picture into docs/")
     add("--sizes", nargs="+", metavar="PART", help="those whose name has one of these, as 64,64→64")
@@ -61,7 +62,7 @@ def parsed() -> argparse.Namespace:
         choices=("float32", "float64", "bfloat16"),
         default=["float32", "float64"],
     )
-    add("--contenders", nargs="+", choices=list(PEERS), default=list(PEERS))
+    add("--contenders", nargs="+", choices=list(PEERS), default=usual)
     add("--rounds", type=int, default=2)
     add("--seconds", type=float, default=0.1, help="for each number, in each round")
     add("--limit", type=float, default=5.0, help="seconds that one pass may take")

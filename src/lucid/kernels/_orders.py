@@ -16,7 +16,7 @@ from math import prod
 from .._arrays import Array
 from .._shapes import Shape
 from ._layout import Box, boxes, extent, slices
-from ._plan import Tiles
+from ._plan import Order, Tiles
 from ._workspace import Result, Workspace
 
 
@@ -49,6 +49,13 @@ class Problem:
             and prod(self.firsts) <= tiles.rows
             and prod(self.seconds) <= tiles.seconds
         )
+
+    def shape_of_product(self, order: Order) -> Shape:
+        """Of x1 ⊗ x2, or of the first input with the weight."""
+        outputs, features_1, features_2 = self.weight_shape
+        if order == "outer":
+            return (*self.shared, features_1, features_2)
+        return (*self.shared, *self.firsts, outputs, features_2)
 
     def blocks(self, tiles: Tiles) -> Iterator[tuple[slice, slice, slice]]:
         """Cut the weight into blocks."""
@@ -87,6 +94,7 @@ def outer_forward(work: Workspace, problem: Problem, tiles: Tiles, out: Result) 
             first = work.tile(problem.first[(*box, p)], (n, n_p, 1))
             second = work.tile(problem.second[(*box, q)], (n, 1, n_q))
             pairs = work.multiply("pairs", first, second)
+            work.keep((*box, p, q), pairs)
             pairs = work.xp.reshape(pairs, (n, n_p * n_q))
             out.add((*box, outputs), work.matmul("out", pairs, matrix.T))
             del pairs  # before there is another tile
@@ -128,7 +136,9 @@ def outer_gradients(
                 d_second.add((*box, q), work.product("d_second", row, products))
             products = None  # before there is another tile
             if d_weight:
-                pairs = work.multiply("products", first, second)
+                pairs = work.kept((*box, p, q))
+                if pairs is None:
+                    pairs = work.multiply("products", first, second)
                 pairs = xp.reshape(pairs, (n, n_p * n_q))
                 total = work.sum_products("d_weight", total, g.T, pairs)
                 del pairs
@@ -148,6 +158,7 @@ def sided_forward(work: Workspace, problem: Problem, tiles: Tiles, out: Result) 
             first = work.tile(problem.first[(*box, p)], (s * a, n_p))
             # with_first[s, a·o, q] = Σ_p first[s, a, p] · W[o, p, q]
             with_first = work.product("with_first", first, matrix)
+            work.keep((*box, outputs, q), with_first)
             with_first = xp.reshape(with_first, (s, a * n_o, n_q))
             for more in boxes(problem.seconds, tiles.seconds):
                 b = prod(extent(more))
@@ -183,10 +194,12 @@ def sided_gradients(
         total = None
         for box in boxes(problem.shared + problem.firsts, tiles.rows):
             s, a = prod(extent(box[:n_shared])), prod(extent(box[n_shared:]))
-            if d_second or d_weight:
+            with_first = work.kept((*box, outputs, q)) if d_second else None
+            if d_weight or (d_second and with_first is None):
                 first = work.tile(problem.first[(*box, p)], (s * a, n_p))
             if d_second:
-                with_first = work.product("with_first", first, matrix)
+                if with_first is None:
+                    with_first = work.product("with_first", first, matrix)
                 with_first = xp.reshape(with_first, (s, a * n_o, n_q))
             summed = None
             for more in boxes(problem.seconds, tiles.seconds):

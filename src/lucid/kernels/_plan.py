@@ -29,6 +29,9 @@ DEVICE_TILE = 256 << 20
 DEVICE_BLOCK = 64 << 20
 """Bytes of one block of the weight off the CPU."""
 
+MOST_KEPT = 16 << 20
+"""Bytes of a product that the forward pass keeps for the gradients."""
+
 ENOUGH_ROWS = 128
 """Rows with which a matrix product reaches its full rate: tiles get fewer only of necessity."""
 
@@ -78,6 +81,24 @@ DEVICE_SECONDS_OF_HALVES: Mapping[str, float] = {
 }
 """And in bfloat16."""
 
+SECONDS_OF_HALVES: Mapping[str, float] = {
+    **SECONDS,
+    "multiplication": 5.5e-12,
+    "batched": 8e-12,
+    "written": 1e-10,
+    "multiplied": 5e-11,
+    "row": 0.0,
+    "turned": 0.0,
+}
+"""On the CPU in bfloat16, with AVX512-BF16: two cores of an AMD Zen 4."""
+
+SECONDS_WITH_TILES: Mapping[str, float] = {
+    **SECONDS_OF_HALVES,
+    "multiplication": 1.4e-12,
+    "batched": 4e-12,
+}
+"""The same with AMX: the rate of products on two cores of an Intel Xeon, the rest as above."""
+
 
 @dataclass(frozen=True, eq=False)
 class Machine:
@@ -92,6 +113,8 @@ class Machine:
 
 CPU = Machine(TILE, BLOCK, SECONDS)
 LIBRARY = Machine(2 * TILE, BLOCK, SECONDS)  # where a call costs more than in NumPy
+CPU_OF_HALVES = Machine(4 * TILE, BLOCK // 2, SECONDS_OF_HALVES, full=True)
+CPU_WITH_TILES = Machine(4 * TILE, BLOCK // 2, SECONDS_WITH_TILES, full=True)
 DEVICE = Machine(DEVICE_TILE, DEVICE_BLOCK, DEVICE_SECONDS, full=True)
 DEVICE_OF_HALVES = Machine(DEVICE_TILE, DEVICE_BLOCK, DEVICE_SECONDS_OF_HALVES, full=True)
 
@@ -212,6 +235,56 @@ def choose(
         alternatives.insert(0, _outer(sizes, needed, itemsize, machine))
     chosen = min(alternatives, key=lambda each: each.seconds)
     return Plan(sizes, needed, chosen, tuple(alternatives))
+
+
+@lru_cache(maxsize=4096)
+def order_of_training(sizes: Sizes, itemsize: int, machine: Machine) -> Order | None:
+    """The order for training in which the forward pass keeps a product, from sizes alone.
+
+    That is x1 ⊗ x2, x1 · W or x2 · W: whole, and where there is room for it.
+    """
+    forward = choose(sizes, None, itemsize, machine).alternatives
+    backward = choose(sizes, (True, True, True), itemsize, machine).alternatives
+    costs: dict[Order, float] = {}
+    for there, back in zip(forward, backward, strict=True):
+        own = sizes.swapped() if there.order == "right" else sizes
+        tiles, numbers = there.tiles, _numbers_kept(own, there.order)
+        is_whole = (own.outputs, own.features_1, own.features_2) == (
+            tiles.outputs, tiles.features_1, tiles.features_2
+        ) and own.first <= tiles.rows and own.second <= tiles.seconds  # fmt: skip
+        if is_whole and numbers * itemsize <= MOST_KEPT:
+            costs[there.order] = there.seconds + back.seconds - _spared(own, there.order, machine)
+    if not costs:
+        return None
+    return min(costs, key=costs.__getitem__)
+
+
+@lru_cache(maxsize=4096)
+def keeps(sizes: Sizes, needed: Needed, itemsize: int, machine: Machine) -> bool:
+    """Whether to go in that order for these gradients, because the product spares them one."""
+    order = order_of_training(sizes, itemsize, machine)
+    if order is None or not needed[{"outer": 2, "left": 1, "right": 0}[order]]:
+        return False
+    same = best = 0.0
+    for wanted in (None, needed):
+        plan = choose(sizes, wanted, itemsize, machine)
+        best += plan.chosen.seconds
+        same += next(each.seconds for each in plan.alternatives if each.order == order)
+    own = sizes.swapped() if order == "right" else sizes
+    return same - _spared(own, order, machine) <= best
+
+
+def _numbers_kept(own: Sizes, order: Order) -> int:
+    if order == "outer":
+        return own.rows * own.features_1 * own.features_2
+    return own.shared * own.first * own.outputs * own.features_2
+
+
+def _spared(own: Sizes, order: Order, machine: Machine) -> float:
+    """What a gradient does not cost any more."""
+    if order == "outer":
+        return machine.seconds["multiplied"] * own.rows * own.features_1 * own.features_2
+    return machine.seconds["multiplication"] * own.shared * own.first * own.weights
 
 
 def _outer(sizes: Sizes, needed: Needed | None, itemsize: int, machine: Machine) -> Alternative:

@@ -13,35 +13,52 @@ from ._arguments import ALL, Gradients, Needed, factors_of, promoted, shape_of
 from ._layout import Layout, boxes, layout, permuted
 from ._orders import Problem, outer_forward, outer_gradients, sided_forward, sided_gradients
 from ._plan import Order, Sizes, Tiles, choose
-from ._workspace import DeviceWorkspace, NumPyWorkspace, Result, Workspace, result
+from ._workspace import (
+    DeviceWorkspace,
+    HalvesWorkspace,
+    NumPyWorkspace,
+    Result,
+    Workspace,
+    result,
+)
 
 SMALL = 1 << 14
 """Elements up to which one product in one piece is faster than any planning."""
 
 
 def bilinear(
-    x1: Array, x2: Array, weight: Array, bias: Array | None = None, *, order: Order | None = None
-) -> Array:
-    """Contract two inputs with a weight; see `lucid.kernels.bilinear`."""
+    x1: Array, x2: Array, weight: Array, bias: Array | None = None, *, order: Order | None = None,
+    halves: HalvesWorkspace | None = None, needed: Needed | None = None,
+) -> Array:  # fmt: skip
+    """Contract two inputs with a weight; see `lucid.kernels.bilinear`.
+
+    With `halves` they are multiplied as they are, and it keeps what spares `needed` a product.
+    """
     factors = (x1, x2, weight) if bias is None else (x1, x2, weight, bias)
     xp = namespace(*factors)
     dtype = promoted(xp, factors)
     if order is None and _is_small(dtype, factors, x1.shape, x2.shape, weight.shape):
         return _small_bilinear(xp, x1, x2, weight, bias)
-    work = _workspace(xp, dtype, x1)
+    work = halves or _workspace(xp, dtype, x1)
     split = layout(tuple(x1.shape[:-1]), tuple(x2.shape[:-1]))
     shape = (*split.leading, weight.shape[0])
     if bias is not None:
         bias = xp.reshape(bias, (weight.shape[0],))
 
-    order, tiles = _order(work, split, tuple(weight.shape), None, order)
+    sizes = Sizes(*split.counts, *weight.shape)
+    keeping = halves is not None and needed is not None and halves.keeps(sizes, needed)
+    if halves and keeping:
+        order = halves.order_of_training(sizes)
+    order, tiles = _order(work, sizes, None, order)
     if order == "right":
         split, x1, x2, weight = split.swapped(), x2, x1, xp.permute_dims(weight, (0, 2, 1))
     problem = _problem(split, None, x1, x2, weight, tuple(weight.shape), order)
     run = outer_forward if order == "outer" else sided_forward
     out_order = split.order_both()
     if work.total == dtype or (work.dtype == dtype and problem.is_summed_at_once(tiles)):
-        out = result(x1, dtype, shape, *out_order, bias)
+        out = result(x1, dtype, shape, *out_order, bias, halves is not None)
+        if halves and keeping:
+            halves.keep_as(x1, problem.shape_of_product(order))
         run(work, problem, tiles, out)
         work.release()
         return out.finish()
@@ -66,8 +83,13 @@ def gradients(
     needed: Needed = ALL,
     *,
     order: Order | None = None,
+    halves: HalvesWorkspace | None = None,
+    kept: Array | None = None,
 ) -> Gradients:
-    """The gradients of `bilinear`; see `lucid.kernels.gradients`."""
+    """The gradients of `bilinear`; see `lucid.kernels.gradients`.
+
+    With `halves` they are multiplied as they are, and `kept` is what it has kept.
+    """
     shape_1, shape_2 = shape_of(x1), shape_of(x2)
     weight_shape = (g.shape[-1], shape_1[-1], shape_2[-1])
     _, first, second, weight = given = factors_of(g, x1, x2, weight, needed)
@@ -76,10 +98,14 @@ def gradients(
     dtype = promoted(xp, factors)
     if order is None and _is_small(dtype, factors, shape_1, shape_2, weight_shape):
         return _small_gradients(xp, g, first, second, weight, weight_shape, needed)
-    work = _workspace(xp, dtype, g)
+    work = halves or _workspace(xp, dtype, g)
     split = layout(tuple(shape_1[:-1]), tuple(shape_2[:-1]))
+    sizes = Sizes(*split.counts, *weight_shape)
 
-    order, tiles = _order(work, split, weight_shape, needed, order)
+    if halves and kept is not None and halves.keeps(sizes, needed):
+        halves.use_kept(kept)
+        order = halves.order_of_training(sizes)
+    order, tiles = _order(work, sizes, needed, order)
     weight_order = (0, 1, 2)
     if order == "right":
         split, first, second, weight_order = split.swapped(), second, first, (0, 2, 1)
@@ -90,12 +116,13 @@ def gradients(
         split, g, first, second, weight, tuple(weight_shape[axis] for axis in weight_order), order
     )
     d_first = d_second = d_weight = None
+    is_fresh = halves is not None
     if want_first:
-        d_first = result(g, dtype, shape_1, *split.order_first(len(shape_1)))
+        d_first = result(g, dtype, shape_1, *split.order_first(len(shape_1)), is_fresh=is_fresh)
     if want_second:
-        d_second = result(g, dtype, shape_2, *split.order_second(len(shape_2)))
+        d_second = result(g, dtype, shape_2, *split.order_second(len(shape_2)), is_fresh=is_fresh)
     if want_weight:
-        d_weight = result(g, dtype, weight_shape, weight_order)
+        d_weight = result(g, dtype, weight_shape, weight_order, is_fresh=is_fresh)
     run = outer_gradients if order == "outer" else sided_gradients
     if work.total == dtype or (work.dtype == dtype and problem.is_summed_at_once(tiles)):
         run(work, problem, tiles, d_first, d_second, d_weight)
@@ -225,11 +252,10 @@ def _total(work: Workspace, like: Array, shape: Shape, bias: Array | None = None
 
 
 def _order(
-    work: Workspace, split: Layout, weight_shape: Shape, needed: Needed | None,
-    order: Order | None,
-) -> tuple[Order, Tiles]:  # fmt: skip
+    work: Workspace, sizes: Sizes, needed: Needed | None, order: Order | None
+) -> tuple[Order, Tiles]:
     """The plan's order of contraction, or the given one, and its tiles."""
-    chosen = choose(Sizes(*split.counts, *weight_shape), needed, work.itemsize, work.machine)
+    chosen = choose(sizes, needed, work.itemsize, work.machine)
     if order is None:
         return chosen.chosen.order, chosen.chosen.tiles
     return order, next(each.tiles for each in chosen.alternatives if each.order == order)

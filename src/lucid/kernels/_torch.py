@@ -26,7 +26,7 @@ from torch.utils.dlpack import to_dlpack  # type: ignore[attr-defined]
 
 from .._arrays import Array, DType
 from .._shapes import Shape, broadcast_shapes
-from . import _cpu, _native, _portable
+from . import _cpu, _native, _portable, _torch_products as _products
 from ._arguments import ALL, Gradients, Needed, factors_of, shape_of
 
 _COMPILED = {torch.float32: np.dtype(np.float32), torch.float64: np.dtype(np.float64)}
@@ -73,7 +73,11 @@ def attempt(
     With `each`, of every element of the first axes: there is a weight for each, and no bias.
     """
     try:
-        if not x1.is_cpu:
+        if not x1.is_cpu or (
+            _products.multiplied_by == "amx"
+            and not each
+            and _left(x1, x2, weight, weight.shape[:1])
+        ):
             return None
         given = _seen(x1), _seen(x2), _seen(weight), bias if bias is None else _seen(bias)
     except (AttributeError, BufferError, RuntimeError):  # no tensor, or none with memory to look at
@@ -88,7 +92,9 @@ def attempt_keeping(
 ) -> tuple[Tensor, Tensor | None] | None:
     """The same, and the product that spares these gradients one, where there is one."""
     try:
-        if not x1.is_cpu:
+        if not x1.is_cpu or (
+            _products.multiplied_by == "amx" and _left(x1, x2, weight, weight.shape[:1])
+        ):
             return None
         given = _seen(x1), _seen(x2), _seen(weight), bias if bias is None else _seen(bias)
     except (AttributeError, BufferError, RuntimeError):
@@ -105,7 +111,9 @@ def attempt_gradients(
     each: bool = False, kept: Tensor | None = None,
 ) -> Gradients | None:  # fmt: skip
     """The gradients by the compiled kernel, or None where they cannot be had."""
-    if not g.is_cpu:
+    if not g.is_cpu or (
+        _products.multiplied_by == "amx" and not each and _left(x1, x2, g, g.shape[-1:])
+    ):
         return None
     if not g.is_contiguous() and g.numel() <= _contiguous_gradient:
         g = g.contiguous()  # the gradient of a sum is one number, expanded
@@ -113,7 +121,7 @@ def attempt_gradients(
         given = [_seen(each) if isinstance(each, Tensor) else each for each in (g, x1, x2, weight)]
     except (BufferError, RuntimeError):
         return None
-    if kept is not None:
+    if kept is not None and kept.dtype in _COMPILED:
         given += (needed, kept.numpy())
         found = _native.gradients_kept(*given, torch.get_num_threads())
     else:
@@ -124,28 +132,40 @@ def attempt_gradients(
     return tuple([each if each is None else each.base for each in found])  # type: ignore[return-value]
 
 
+def _left(x1: Tensor | Shape, x2: Tensor | Shape, other: Tensor, outputs: Shape) -> bool:
+    """Whether rows are left to products; nothing has been checked yet."""
+    shape_1, shape_2 = shape_of(x1), shape_of(x2)
+    return shape_1[:-1] == shape_2[:-1] and _products.take(
+        other.dtype, shape_1, shape_2, prod(outputs)
+    )
+
+
 def bilinear(x1: Tensor, x2: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
     """Contract two inputs with a weight; see `lucid.kernels.bilinear`."""
     out = attempt(x1, x2, weight, bias)
-    return otherwise(x1, x2, weight, bias) if out is None else out
+    return otherwise(x1, x2, weight, bias)[0] if out is None else out
 
 
-def otherwise(x1: Tensor, x2: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
-    """The same, of arguments that the compiled kernel has declined."""
+def otherwise(
+    x1: Tensor, x2: Tensor, weight: Tensor, bias: Tensor | None, needed: Needed | None = None
+) -> tuple[Tensor, Tensor | None]:
+    """The same, of arguments that the compiled kernel has declined, and what was kept for these."""
     x1, x2, weight = x1.detach(), x2.detach(), weight.detach()
     bias = bias if bias is None else bias.detach()
     factors = tuple(each for each in (x1, x2, weight, bias) if each is not None)
     if not all(each.is_cpu for each in factors):
-        return _bilinear_on_device(x1, x2, weight, bias)
+        return _bilinear_on_device(x1, x2, weight, bias), None
     dtype, library = promoted(factors), Tensors()
     x1, x2 = _cpu.distinct(library, x1, x2)
+    if _products.take(dtype, tuple(x1.shape), tuple(x2.shape), weight.shape[0]):
+        return _products.bilinear(x1, x2, weight, bias, needed)
     out = _cpu.prepared(library, x1, x2, weight, bias, dtype, _WORKING.get(dtype))
     if out is not None:
-        return out
+        return out, None
     leading = broadcast_shapes(tuple(x1.shape[:-1]), tuple(x2.shape[:-1]))
     if _are_numpys(factors, [(*leading, weight.shape[0])]):
-        return _tensor(_portable.bilinear(*map(_array, (x1, x2, weight, bias))))
-    return _portable.bilinear(x1, x2, weight, bias)
+        return _tensor(_portable.bilinear(*map(_array, (x1, x2, weight, bias)))), None
+    return _portable.bilinear(x1, x2, weight, bias), None
 
 
 def gradients(
@@ -161,7 +181,7 @@ def gradients(
 
 def gradients_otherwise(
     g: Tensor, x1: Tensor | Shape, x2: Tensor | Shape, weight: Tensor | None, needed: Needed,
-    as_arguments: bool,
+    as_arguments: bool, kept: Tensor | None = None,
 ) -> Gradients:  # fmt: skip
     """The same, of arguments that the compiled kernel has declined."""
     g, x1, x2, weight = map(_detached, (g, x1, x2, weight))
@@ -174,6 +194,8 @@ def gradients_otherwise(
 
     def run(g: Tensor, x1: Any, x2: Any, weight: Tensor | None, needed: Needed) -> Gradients:
         given = g, x1, x2, weight
+        if _products.take(dtype, shape_of(x1), shape_of(x2), g.shape[-1]):
+            return _products.gradients(*given, needed, kept)
         working = _WORKING.get(dtype)
         found = _cpu.prepared_gradients(library, *given, needed, dtypes, working)
         if found is not None:

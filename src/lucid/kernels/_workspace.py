@@ -12,7 +12,18 @@ import numpy as np
 from .._arrays import Array, DType, Namespace, library, namespace, on_cpu
 from .._shapes import Shape
 from ._layout import Box, extent, permuted
-from ._plan import CPU, DEVICE, DEVICE_OF_HALVES, LIBRARY
+from ._plan import (
+    CPU,
+    DEVICE,
+    DEVICE_OF_HALVES,
+    LIBRARY,
+    Machine,
+    Needed,
+    Order,
+    Sizes,
+    keeps,
+    order_of_training,
+)
 
 Axes = tuple[int, ...]
 Ranges = tuple[tuple[int, int], ...]
@@ -43,6 +54,13 @@ class Workspace:
 
     def release(self) -> None:
         """Say that no tile is in use any more."""
+
+    def keep(self, box: Box, tile: Array) -> None:
+        """Remember a tile of the forward pass, where somebody has asked for it."""
+
+    def kept(self, box: Box) -> Array | None:  # noqa: ARG002
+        """The tile that was remembered there, if any was."""
+        return None
 
     # A product's name is that of the scratch it goes to, in libraries that have such.
 
@@ -82,6 +100,40 @@ class DeviceWorkspace(Workspace):
 
     def multiply(self, name: str, x1: Array, x2: Array) -> Array:
         return self.matmul(name, x1, x2)  # faster than a multiplication that spreads both
+
+
+class HalvesWorkspace(DeviceWorkspace):
+    """Products of halves on the CPU, by instructions that multiply them as they are."""
+
+    def __init__(self, xp: Namespace, dtype: DType, total: DType, machine: Machine) -> None:
+        super().__init__(xp, dtype, total)
+        self.machine = machine
+        self._kept: Result | None = None
+        self._known: Array | None = None
+
+    def order_of_training(self, sizes: Sizes) -> Order | None:
+        return order_of_training(sizes, self.itemsize, self.machine)
+
+    def keeps(self, sizes: Sizes, needed: Needed) -> bool:
+        return keeps(sizes, needed, self.itemsize, self.machine)
+
+    def keep_as(self, like: Array, shape: Shape) -> None:
+        """Keep the tiles that follow, in an array of this shape."""
+        self._kept = FreshResult(like, self.dtype, shape, tuple(range(len(shape))), 0, None)
+
+    def all_kept(self) -> Array | None:
+        return None if self._kept is None else self._kept.finish()
+
+    def use_kept(self, known: Array | None) -> None:
+        """Spare the products that are there already."""
+        self._known = known
+
+    def keep(self, box: Box, tile: Array) -> None:
+        if self._kept is not None:
+            self._kept.put(box, tile)
+
+    def kept(self, box: Box) -> Array | None:
+        return None if self._known is None else self._known[box]
 
 
 class NumPyWorkspace(Workspace):
@@ -219,8 +271,8 @@ class FreshResult(Result):
 
     def _is_all(self, box: Box) -> bool:
         """Whether a box is the whole result, its axes where the plan sees them."""
-        seen = tuple(self._shape[axis] for axis in self._order[self._left_out :])
-        return extent(box) == seen and self._order == tuple(range(len(self._order)))
+        own = self._order[self._left_out :]  # without axes of size 1
+        return extent(box) == tuple(self._shape[axis] for axis in own) and own == tuple(sorted(own))
 
     def _keep(self, array: Array) -> None:
         self._array, self._view = array, permuted(array, self._order, self._left_out)
@@ -280,11 +332,14 @@ def _joined(xp: Namespace, pieces: dict[Ranges, Array], axis: int) -> Array:
 
 def result(
     like: Array, dtype: DType, shape: Shape, order: Axes, left_out: int = 0,
-    bias: Array | None = None,
+    bias: Array | None = None, is_fresh: bool = False,
 ) -> Result:  # fmt: skip
-    """A result to fill, in the library and on the device of another array."""
+    """A result to fill, in the library and on the device of another array.
+
+    Off the CPU, or if it shall be fresh, a tile that is all of it becomes it.
+    """
     if library(like) == "jax":
         return ImmutableResult(like, dtype, shape, order, bias)
-    if not on_cpu(like):
+    if is_fresh or not on_cpu(like):
         return FreshResult(like, dtype, shape, order, left_out, bias)
     return Result(like, dtype, shape, order, left_out, bias)

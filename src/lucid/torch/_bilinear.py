@@ -37,10 +37,12 @@ def bilinear(
     Every dtype that PyTorch computes with works, mixed ones promote as elsewhere in PyTorch,
     float16 and bfloat16 add up in float32, and autocast converts the arguments as it does for
     `torch.nn.functional.linear`. On a processor with AVX512-BF16 the gradient of the weight in
-    bfloat16 adds up products g · input_1 that are rounded to bfloat16.
+    bfloat16 adds up products g · input_1 that are rounded to bfloat16; of pairs, and with AMX of
+    rows, products of two factors are rounded before they meet the third.
     PyTorch's autograd records it: derivatives of every order in both directions, `torch.func`,
-    `torch.compile`. What is kept for the backward pass are the arguments; beside arguments and
-    results a call needs at most 64 MiB on the CPU, and 512 MiB on other devices. On those, halves
+    `torch.compile`. What is kept for the backward pass are the arguments, and one product of at
+    most 16 MiB; beside arguments and results a call needs at most 64 MiB on the CPU, that product
+    included, and 512 MiB on other devices. On those, halves
     are multiplied as they are, and `torch.get_float32_matmul_precision()` is followed.
 
     The keywords `group`, `offsets`, `index_1`, `index_2`, `segment` and `num_segments` choose the

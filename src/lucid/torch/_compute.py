@@ -25,25 +25,33 @@ from ..kernels._plan import BLOCK, DEVICE_TILE
 def bilinear(x1: Array, x2: Array, weight: Array, bias: Array | None, each: bool = False) -> Array:
     """out[..., o] = Σ_ij x1[..., i] · W[o, i, j] · x2[..., j] + bias[o], sizes checked."""
     out = kernels.attempt(x1, x2, weight, bias, each)
-    if out is not None:
-        return out
-    if _are_batched(x1, x2, weight, bias):
-        return torch.ops.lucid.bilinear(x1, x2, weight, bias, each)
-    if each:
-        with no_autocast(x1):
-            return _bilinear_each(x1, x2, weight)
-    refuse_kinds(input_1=x1, input_2=x2, weight=weight, bias=bias)
-    check(x1, x2, weight, bias)
-    with no_autocast(x1):
-        return kernels.otherwise(x1, x2, weight, bias)
+    return _otherwise(x1, x2, weight, bias, each)[0] if out is None else out
 
 
 def bilinear_keeping(
     x1: Array, x2: Array, weight: Array, bias: Array | None, each: bool, needed: Needed
 ) -> tuple[Array, Array | None]:
     """The same, and for its gradients a product that spares them one, where there is one."""
-    found = None if each else kernels.attempt_keeping(x1, x2, weight, bias, needed)
-    return (bilinear(x1, x2, weight, bias, each), None) if found is None else found
+    if each:
+        return bilinear(x1, x2, weight, bias, each), None
+    found = kernels.attempt_keeping(x1, x2, weight, bias, needed)
+    return _otherwise(x1, x2, weight, bias, each, needed) if found is None else found
+
+
+def _otherwise(
+    x1: Array, x2: Array, weight: Array, bias: Array | None, each: bool,
+    needed: Needed | None = None,
+) -> tuple[Array, Array | None]:  # fmt: skip
+    """The same, of arguments that the compiled kernel has declined."""
+    if _are_batched(x1, x2, weight, bias):
+        return torch.ops.lucid.bilinear(x1, x2, weight, bias, each), None
+    if each:
+        with no_autocast(x1):
+            return _bilinear_each(x1, x2, weight), None
+    refuse_kinds(input_1=x1, input_2=x2, weight=weight, bias=bias)
+    check(x1, x2, weight, bias)
+    with no_autocast(x1):
+        return kernels.otherwise(x1, x2, weight, bias, needed)
 
 
 def written_out(x1: Array, x2: Array, weight: Array, bias: Array | None) -> Array:
@@ -118,7 +126,7 @@ def gradients(
             return _gradients_each(g, x1, x2, weight, shape_1, shape_2, needed)
         need_1, need_2, need_weight = needed
         asked = need_1, need_2, need_weight
-        return kernels.gradients_otherwise(g, first, second, weight, asked, as_arguments)
+        return kernels.gradients_otherwise(g, first, second, weight, asked, as_arguments, kept)
 
 
 def _are_batched(*factors: Array | None) -> bool:
