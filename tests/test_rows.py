@@ -73,8 +73,10 @@ def reference(
 @pytest.fixture(params=["one block", "small blocks", "by nodes"])
 def _blocks(request: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     if request.param == "by nodes":
-        for name in ("LEAST_ROWS", "LEAST_EDGES", "LEAST_FEATURES"):
+        for name in ("LEAST_ROWS", "LEAST_EDGES", "LEAST_FEATURES", "LEAST_NODES"):
             monkeypatch.setattr(_nodes, name, 1)
+        for name, size in (("MIDDLE", 200), ("LONGEST", 2)):
+            monkeypatch.setattr(_nodes, name, size)
     if request.param != "one block":
         for name, size in (("BLOCK", 500), ("LEAST_ROWS", 3), ("SORTED", 11)):
             monkeypatch.setattr(_rows, name, size)
@@ -264,13 +266,13 @@ def test_edges_of_few_nodes_meet_the_weight_by_node(
 ) -> None:
     maps = maps_of(names, 700)
     given = [x.astype(dtype) for x in arguments(maps, 700, (10, 8, 9))]
-    found, taken, by_place = [], [0], _nodes._by_place
+    found, taken, edges_of_nodes = [], [0], _native.edges_of_nodes
 
-    def counted(block: Any) -> Any:
+    def counted(*arguments: Any) -> Any:
         taken[0] += 1
-        return by_place(block)
+        return edges_of_nodes(*arguments)
 
-    monkeypatch.setattr(_nodes, "_by_place", counted)
+    monkeypatch.setattr(_native, "edges_of_nodes", counted)
     for edges in (2, 1000):
         monkeypatch.setattr(_nodes, "LEAST_EDGES", edges)
         taken[0] = 0
