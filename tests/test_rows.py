@@ -73,10 +73,9 @@ def reference(
 @pytest.fixture(params=["one block", "small blocks", "by nodes"])
 def _blocks(request: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     if request.param == "by nodes":
-        for name in ("LEAST_ROWS", "LEAST_EDGES", "LEAST_FEATURES", "LEAST_NODES"):
-            monkeypatch.setattr(_nodes, name, 1)
-        for name, size in (("MIDDLE", 200), ("LONGEST", 2)):
-            monkeypatch.setattr(_nodes, name, size)
+        sizes = {"LEAST_ROWS": 1, "LEAST_NODES": 1, "EDGE": -1e9, "MIDDLE": 200, "LONGEST": 2}
+        for name, each in sizes.items():
+            monkeypatch.setattr(_nodes, name, each)
     if request.param != "one block":
         for name, size in (("BLOCK", 500), ("LEAST_ROWS", 3), ("SORTED", 11)):
             monkeypatch.setattr(_rows, name, size)
@@ -273,13 +272,13 @@ def test_edges_of_few_nodes_meet_the_weight_by_node(
         return edges_of_nodes(*arguments)
 
     monkeypatch.setattr(_native, "edges_of_nodes", counted)
-    for edges in (2, 1000):
-        monkeypatch.setattr(_nodes, "LEAST_EDGES", edges)
+    for cost in (-1e9, 1e9):
+        monkeypatch.setattr(_nodes, "EDGE", cost)
         taken[0] = 0
         tensors = [lucid.Tensor(x, requires_grad=True) for x in given]
         out = F.bilinear(*tensors, **maps)
         (out * out).sum().backward()
-        assert (taken[0] > 0) == (edges == 2)
+        assert (taken[0] > 0) == (cost < 0)
         found.append([out.numpy(), *(_grad(each) for each in tensors)])
     for own, other in zip(*found, strict=True):
         scale = np.abs(other).max()

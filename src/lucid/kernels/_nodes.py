@@ -36,14 +36,11 @@ from ._rows import (
     matrix_of,
 )
 
-LEAST_EDGES = 2
-"""Of a node, on average, from which on this is done."""
-
 LEAST_ROWS = 256
 """Of a call."""
 
-LEAST_FEATURES = 8
-"""Of a node."""
+EDGE = 8.0
+"""An edge takes as long as so many features of a node."""
 
 LEAST_NODES = 64
 """Of a block, or U would be too large."""
@@ -271,10 +268,11 @@ def _plan(memory: Memory, weight_shape: Shape, rows: Rows) -> _Plan | None:
         if rows.maps[node] is not None and rows.sizes[node] > 0
     }
     node = max(edges, key=lambda each: edges[each], default=None)
-    if node is None or edges[node] < LEAST_EDGES or rows.count < LEAST_ROWS:
+    if node is None or rows.count < LEAST_ROWS:
         return None
     outputs, *features = weight_shape
+    # a step has four products of nodes with the weight, or three of rows
+    if 4 * features[node - FIRST] > 3 * edges[node] * (features[node - FIRST] - EDGE):
+        return None
     at_once = MIDDLE // (outputs * features[SECOND - node] * size)
-    # with few features the kernel's own way through the rows is as short
-    is_worth = at_once >= LEAST_NODES and features[node - FIRST] >= LEAST_FEATURES
-    return _Plan(node, rows, weight_shape, at_once) if is_worth else None
+    return _Plan(node, rows, weight_shape, at_once) if at_once >= LEAST_NODES else None
