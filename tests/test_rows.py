@@ -315,6 +315,35 @@ def test_torch_is_recorded(names: list[str]) -> None:
     assert_same(F.bilinear(*given, **tensors).detach().numpy(), F.bilinear(*plain, **maps))
 
 
+@pytest.mark.parametrize("names", [["index_1"], ["group"], KEYS], ids="+".join)
+@pytest.mark.parametrize("dtype", ["float64", "float16"])
+@pytest.mark.usefixtures("_blocks")
+def test_torch_results_are_written_where_dlpack_is_read_only(
+    names: list[str], dtype: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    torch = _torch()
+    from lucid.torch import bilinear
+
+    from_dlpack = np.from_dlpack
+
+    def read_only(tensor: Any) -> Any:  # as NumPy 2.0 has it
+        found = from_dlpack(tensor)
+        found.flags.writeable = False
+        return found
+
+    maps = maps_of(names)
+    tensors = {k: each if k == "num_segments" else torch.tensor(each) for k, each in maps.items()}
+    own = getattr(torch, dtype)
+    given = [torch.tensor(x, dtype=own, requires_grad=True) for x in arguments(maps)]
+    found = []
+    for way in (from_dlpack, read_only):
+        monkeypatch.setattr(np, "from_dlpack", way)
+        out = bilinear(*given, **tensors)
+        found.append([out, *torch.autograd.grad(out.sin().sum(), given)])
+    for each, other in zip(*found, strict=True):
+        assert torch.equal(each, other)
+
+
 @pytest.mark.parametrize("dtype", ["float16", "bfloat16"])
 def test_torch_halves_are_rounded_once(dtype: str) -> None:
     torch = _torch()

@@ -39,7 +39,7 @@ from ._rows import (
 LEAST_ROWS = 256
 """Of a call."""
 
-EDGE = 8.0
+EDGE = 6.0
 """An edge takes as long as so many features of a node."""
 
 LEAST_NODES = 64
