@@ -134,6 +134,16 @@ def test_a_bias_for_all_groups() -> None:
     assert gradcheck(partial(F.bilinear, **maps), given)
 
 
+@pytest.mark.parametrize("dtype", ["float64", "float16"])
+@pytest.mark.usefixtures("_blocks")
+def test_a_bias_with_an_axis_for_one_group(dtype: str) -> None:
+    maps = maps_of({"index_1"})
+    x1, x2, weight, bias = (x.astype(dtype) for x in arguments(maps))
+    assert_same(
+        F.bilinear(x1, x2, weight, bias[None], **maps), F.bilinear(x1, x2, weight, bias, **maps)
+    )
+
+
 def test_groups_without_rows_have_the_gradient_zero() -> None:
     maps = maps_of({"group"})
     given = [lucid.Tensor(x, requires_grad=True) for x in arguments(maps)]

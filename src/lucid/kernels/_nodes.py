@@ -100,7 +100,9 @@ def bilinear(
     first, second = matrix_of(memory, nodes), matrix_of(memory, others)
     outputs = weight.shape[-3]
     out = Result(memory, rows, RESULT, outputs)
-    row = None if bias is None else np.ascontiguousarray(memory.seen(bias)[:], memory.working)
+    row: Any = None
+    if bias is not None:
+        row = np.ascontiguousarray(memory.seen(bias).reshape((outputs,))[:], memory.working)
     work = Work(memory, 1)
     # lanes of the kernel are features of the result
     packed = _packed(work, "W", plan.matrix(memory, weight).transpose(0, 2, 1)[None], memory.most)
