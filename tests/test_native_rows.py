@@ -66,9 +66,9 @@ def test_runs(dtype: str, which: int) -> None:
             bounds, 0,
         )  # fmt: skip
         for k, begin, end in zip(order, bounds[:-1], bounds[1:], strict=True):
-            own = [each[begin:end] for each in (x1, x2)]
-            exact = reference(*own, weights[k], g[begin:end])
-            size = reference(*(np.abs(each) for each in (*own, weights[k], g[begin:end])))
+            own: Any = x1[begin:end], x2[begin:end], weights[k], g[begin:end]
+            exact = reference(*own)
+            size = reference(*map(np.abs, own))
             n = end - begin
             about = which, needed, int(k)
             bias = np.float64(biases[k])
@@ -97,23 +97,23 @@ def test_a_large_weight_is_added_some_outputs_at_a_time() -> None:
 
 @each_dtype
 def test_rows_are_added_in_their_order(dtype: str) -> None:
-    big = 2.0 / np.finfo(dtype).eps
+    big = float(2.0 / np.finfo(dtype).eps)
     rows = np.array([[1.0], [big], [3.0], [-big], [1.0]], dtype).repeat(3, 1)
     index = np.array([2, 0, 1, 0, 0])
     total = np.ones((4, 3), dtype)
     assert compiled.add_rows(total, index, rows) is True
-    assert (total[:, 0] == [dtype_sum(dtype, 1, big, -big, 1), 4, 2, 1]).all()
+    assert total[:, 0].tolist() == [dtype_sum(dtype, 1, big, -big, 1), 4, 2, 1]
     assert (total == total[:, :1]).all()
     for wrong in (4, -1):
         with pytest.raises(IndexError, match="add_rows: an index is outside"):
             compiled.add_rows(total, np.array([0, wrong]), rows[:2])
 
 
-def dtype_sum(dtype: str, *numbers: float) -> Any:
+def dtype_sum(dtype: str, *numbers: float) -> float:
     total = np.zeros((), dtype)
     for number in numbers:
         total = (total + np.asarray(number, dtype)).astype(dtype)
-    return total
+    return float(total)
 
 
 def packed(matrix: Any) -> Any:
