@@ -77,6 +77,13 @@ FORWARD, INPUTS, WEIGHT, PAIRS, LEADING, EXPANDED, LARGE, ELEMENTS, BEYOND, HALV
 KEPT = ("tests/test_kept.py::test_gradients_with_it",)
 ADDS = "tests/test_out.py::test_each_algorithm_adds"
 BIAS = "tests/test_native_calls.py::test_the_gradient_of_the_bias"
+RUNS, LARGE_RUN, ADDED, NODES, ELSEWHERE = (
+    f"tests/test_native_rows.py::test_{name}"
+    for name in (
+        "runs", "a_large_weight_is_added_some_outputs_at_a_time", "rows_are_added_in_their_order",
+        "edges_and_nodes", "edges_that_are_elsewhere_are_an_error",
+    )
+)  # fmt: skip
 
 
 def row_step(of: str, file: str, within: str, old: str, new: str, *tests: str) -> Mutant:
@@ -334,6 +341,53 @@ MUTANTS = [
     Mutant("elements: results of the size of one", "binding_form.hpp", "struct Elements {",
            "shape.sizes[axis + 1] = one.sizes[axis];", "shape.sizes[axis] = one.sizes[axis];",
            (ELEMENTS,)),
+    # runs of rows with weights of their own
+    row_step("the result", "runs.hpp", "bool runs_forward(", "to + from_row * out.step",
+             "to + from_row * s.features_1", RUNS),
+    Mutant("runs: the weight of the run's place, not of its group", "runs.hpp",
+           "bool runs_forward(", "weight + which * numbers", "weight + run * numbers", (RUNS,)),
+    Mutant("runs: the bias of the first group for all", "runs.hpp", "bool runs_forward(",
+           "from(bias, which)", "from(bias, 0)", (RUNS,)),
+    Mutant("runs: gradients with the weight of the run's place", "runs.hpp",
+           "bool runs_gradients(", "weight + which * numbers", "weight + run * numbers", (RUNS,)),
+    Mutant("runs: the second gradient is as wide as the first", "runs.hpp",
+           "bool runs_gradients(", "at(d2, n * s.features_2)", "at(d2, n * s.features_1)", (RUNS,)),
+    Mutant("runs: a weight's gradient is always written anew", "runs.hpp",
+           "bool runs_gradients(", "adds = met[which];", "adds = false;", (RUNS,)),
+    Mutant("runs: a weight's gradient is not said to be written", "runs.hpp",
+           "bool runs_gradients(", "met[which] = true;", "", (RUNS,)),
+    Mutant("runs: some outputs at a time, all with the first one's g", "runs.hpp",
+           "bool weight_of_run(", "start{g.data + o, g.step}", "start{g.data, g.step}",
+           (LARGE_RUN,)),
+    Mutant("runs: those handed out whole have the first run's rows", "runs.hpp",
+           "bool each_run(", "return one(run, 1); }", "return one(run * 0, 1); }", (RUNS,)),
+    Mutant("rows that are added: the row's own place", "runs.hpp", "bool add_to_rows(",
+           "total + Index(index[row]) * features", "total + row % count * features", (ADDED,)),
+    Mutant("rows that are added: an index outside", "runs.hpp", "bool add_to_rows(",
+           "|| index[row] >= count", "|| index[row] > count", (ADDED,)),
+    # edges of few nodes
+    Mutant("nodes: all panels of the weight are the first", "nodes.hpp", "void multiply_rows(",
+           "b.data + panels.start(q) * b.panel_step", "b.data", (NODES,)),
+    Mutant("nodes: only the last 256 features", "nodes.hpp", "void multiply_rows(",
+           "adds || k > 0", "adds", (NODES,)),
+    Mutant("nodes: every tile has the first rows", "nodes.hpp", "void multiply_rows(",
+           "a.data + row * a.step + k", "a.data + k", (NODES,)),
+    Mutant("nodes: T of the chunk's first node for all edges", "nodes.hpp",
+           "bool edges_of_nodes(", "middle + n * step, inner", "middle, inner", (NODES,)),
+    Mutant("nodes: the bias is written over", "nodes.hpp", "bool edges_of_nodes(",
+           "bias != nullptr", "false", (NODES,)),
+    Mutant("nodes: results go to their own places", "nodes.hpp", "bool edges_of_nodes(",
+           "to.at(edges.begin + e)", "to.data + (edges.begin + e) * inner", (NODES,)),
+    Mutant("nodes: every node sums the first one's edges", "nodes.hpp", "void sum_edges(",
+           "from + (edges.begin - start) * inner", "from", (NODES,)),
+    Mutant("nodes: gradients of every chunk go to the first", "nodes.hpp",
+           "bool nodes_of_edges(", "d_nodes + nodes.begin * s.features", "d_nodes", (NODES,)),
+    Mutant("nodes: the weight's gradient of the first 256 nodes again", "nodes.hpp",
+           "bool nodes_of_edges(", "x + n * s.features + i", "x + i", (NODES,)),
+    Mutant("nodes: the weight's gradient is written, not added to", "nodes.hpp",
+           "bool nodes_of_edges(", "all.used(q), true}", "all.used(q), n > 0}", (NODES,)),
+    Mutant("nodes: an index outside is read", "binding_nodes.hpp", "std::int64_t* index(",
+           "found[e] < of.sizes[0]", "found[e] <= of.sizes[0]", (ELSEWHERE,)),
 ]  # fmt: skip
 
 

@@ -73,8 +73,9 @@ def reference(
 @pytest.fixture(params=["one block", "small blocks", "by nodes"])
 def _blocks(request: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     if request.param == "by nodes":
-        for name in ("LEAST_ROWS", "LEAST_EDGES", "LEAST_FEATURES"):
-            monkeypatch.setattr(_nodes, name, 1)
+        sizes = {"LEAST_ROWS": 1, "LEAST_NODES": 1, "EDGE": -1e9, "MIDDLE": 200, "LONGEST": 2}
+        for name, each in sizes.items():
+            monkeypatch.setattr(_nodes, name, each)
     if request.param != "one block":
         for name, size in (("BLOCK", 500), ("LEAST_ROWS", 3), ("SORTED", 11)):
             monkeypatch.setattr(_rows, name, size)
@@ -131,6 +132,16 @@ def test_a_bias_for_all_groups() -> None:
     given = [lucid.Tensor(x, requires_grad=True) for x in (x1, x2, weight, bias[0])]
     assert_same(F.bilinear(*given, **maps).numpy(), reference(x1, x2, weight, bias[0], **maps))
     assert gradcheck(partial(F.bilinear, **maps), given)
+
+
+@pytest.mark.parametrize("dtype", ["float64", "float16"])
+@pytest.mark.usefixtures("_blocks")
+def test_a_bias_with_an_axis_for_one_group(dtype: str) -> None:
+    maps = maps_of({"index_1"})
+    x1, x2, weight, bias = (x.astype(dtype) for x in arguments(maps))
+    assert_same(
+        F.bilinear(x1, x2, weight, bias[None], **maps), F.bilinear(x1, x2, weight, bias, **maps)
+    )
 
 
 def test_groups_without_rows_have_the_gradient_zero() -> None:
@@ -273,20 +284,20 @@ def test_edges_of_few_nodes_meet_the_weight_by_node(
 ) -> None:
     maps = maps_of(names, 700)
     given = [x.astype(dtype) for x in arguments(maps, 700, (10, 8, 9))]
-    found, taken, by_place = [], [0], _nodes._by_place
+    found, taken, edges_of_nodes = [], [0], _native.edges_of_nodes
 
-    def counted(block: Any) -> Any:
+    def counted(*arguments: Any) -> Any:
         taken[0] += 1
-        return by_place(block)
+        return edges_of_nodes(*arguments)
 
-    monkeypatch.setattr(_nodes, "_by_place", counted)
-    for edges in (2, 1000):
-        monkeypatch.setattr(_nodes, "LEAST_EDGES", edges)
+    monkeypatch.setattr(_native, "edges_of_nodes", counted)
+    for cost in (-1e9, 1e9):
+        monkeypatch.setattr(_nodes, "EDGE", cost)
         taken[0] = 0
         tensors = [lucid.Tensor(x, requires_grad=True) for x in given]
         out = F.bilinear(*tensors, **maps)
         (out * out).sum().backward()
-        assert (taken[0] > 0) == (edges == 2)
+        assert (taken[0] > 0) == (cost < 0)
         found.append([out.numpy(), *(_grad(each) for each in tensors)])
     for own, other in zip(*found, strict=True):
         scale = np.abs(other).max()
@@ -321,6 +332,35 @@ def test_torch_is_recorded(names: list[str]) -> None:
     assert torch.autograd.gradcheck(form, given)
     assert torch.autograd.gradgradcheck(form, given)
     assert_same(F.bilinear(*given, **tensors).detach().numpy(), F.bilinear(*plain, **maps))
+
+
+@pytest.mark.parametrize("names", [["index_1"], ["group"], KEYS], ids="+".join)
+@pytest.mark.parametrize("dtype", ["float64", "float16"])
+@pytest.mark.usefixtures("_blocks")
+def test_torch_results_are_written_where_dlpack_is_read_only(
+    names: list[str], dtype: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    torch = _torch()
+    from lucid.torch import bilinear
+
+    from_dlpack = np.from_dlpack
+
+    def read_only(tensor: Any) -> Any:  # as NumPy 2.0 has it
+        found = from_dlpack(tensor)
+        found.flags.writeable = False
+        return found
+
+    maps = maps_of(names)
+    tensors = {k: each if k == "num_segments" else torch.tensor(each) for k, each in maps.items()}
+    own = getattr(torch, dtype)
+    given = [torch.tensor(x, dtype=own, requires_grad=True) for x in arguments(maps)]
+    found = []
+    for way in (from_dlpack, read_only):
+        monkeypatch.setattr(np, "from_dlpack", way)
+        out = bilinear(*given, **tensors)
+        found.append([out, *torch.autograd.grad(out.sin().sum(), given)])
+    for each, other in zip(*found, strict=True):
+        assert torch.equal(each, other)
 
 
 @pytest.mark.parametrize("dtype", ["float16", "bfloat16"])

@@ -70,6 +70,19 @@ gradients_runs: Any = compiled.gradients_runs if compiled else _declined
 add_rows: Any = compiled.add_rows if compiled else _declined
 """add_rows(total, index, rows): total[index[n]] += rows[n], one after the other, or None."""
 
+pack_matrix: Any = compiled.pack_matrix if compiled else _declined
+"""pack_matrix(array, to, most threads): rows are its first two axes, columns the others."""
+
+middle_step: Any = compiled.middle_step if compiled else _declined
+"""middle_step(width, itemsize): how far the nodes of U, below, are apart."""
+
+edges_of_nodes: Any = compiled.edges_of_nodes if compiled else _declined
+"""edges_of_nodes(x, W packed, from, its rows, bias or None, to, its rows, bounds, most threads)."""
+
+nodes_of_edges: Any = compiled.nodes_of_edges if compiled else _declined
+"""nodes_of_edges(x or None, W packed or None, g, its rows, from, its rows, U, dx or None, dW or
+None, bounds, most threads); see native/nodes.hpp for both."""
+
 adam_step: Any = compiled.adam_step if compiled else _declined
 """adam_step(array, gradient, mean, square, largest or None, decay, shrink, beta_1, 1 - beta_1,
 beta_2, 1 - beta_2, eps, rate): the new array, the three before `decay` changed, or None."""

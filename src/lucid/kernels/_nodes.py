@@ -6,15 +6,15 @@ Where several rows e take the same row n of an input, with one weight for all,
     U[n, o, j] = Σ_e∈n g[e, o] · x2[e, j]               dx2[e, j] = Σ_o g[e, o] · T[n(e), o, j]
     dx1[n, i] = Σ_oj U[n, o, j] · W[o, i, j]            dW[o, i, j] = Σ_n x1[n, i] · U[n, o, j]
 
-What passes over the rows is the form with a weight T[n] for each node and one feature, 1, in the
-place of x1: the nodes are its groups. T and U are held for the nodes of one block of rows.
+All of it is the compiled kernel's (`native/nodes.hpp`), for the nodes of one block after the other.
+U is held for a block, T only in the kernel.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from math import prod
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -24,28 +24,32 @@ from .._shapes import Shape
 from . import _native, _rows
 from ._arguments import Gradients, Needed, promoted
 from ._cpu import COPIED
-from ._groups import Block
 from ._rows import (
     FIRST,
     RESULT,
     SECOND,
+    SORTED,
     Memory,
     Result,
     Rows,
     Work,
-    bilinear_runs,
-    gradients_runs,
     matrix_of,
 )
 
-LEAST_EDGES = 2
-"""Of a node, on average, from which on this is done."""
-
 LEAST_ROWS = 256
-"""Of a call, and of a block."""
+"""Of a call."""
 
-LEAST_FEATURES = 8
-"""Of a node."""
+EDGE = 6.0
+"""An edge takes as long as so many features of a node."""
+
+LEAST_NODES = 64
+"""Of a block, or U would be too large."""
+
+MIDDLE = 4 << 20
+"""Bytes of U."""
+
+LONGEST = 256
+"""Edges of a node that are done together: those of one with more are shared by the threads."""
 
 
 class _Elsewhere(Memory):
@@ -94,24 +98,18 @@ def bilinear(
         return _rows.bilinear(memory, x1, x2, weight, bias, rows)
     nodes, others = (x1, x2) if plan.node is FIRST else (x2, x1)
     first, second = matrix_of(memory, nodes), matrix_of(memory, others)
-    matrix = plan.matrix(memory, weight)
     outputs = weight.shape[-3]
     out = Result(memory, rows, RESULT, outputs)
+    row: Any = None
+    if bias is not None:
+        row = np.ascontiguousarray(memory.seen(bias).reshape((outputs,))[:], memory.working)
     work = Work(memory, 1)
-    ones = np.ones((plan.rows, 1), memory.working)
-    row = None if bias is None else np.asarray(matrix_of(memory, bias)[:], memory.working)
-    for block in plan.grouped.blocks(plan.rows):
-        x = work.gathered("x", first, block.which)
-        held = np.matmul(x, matrix, out=work.empty("T", len(x), matrix.shape[1]))
-        place = rows.of(RESULT, block.rows)
-        to = work.empty("out", block.size, outputs)
-        bilinear_runs(
-            ones[: block.size], work.gathered("y", second, rows.of(plan.other, block.rows)),
-            held.reshape(len(x), outputs, 1, -1), None, to, _by_place(block), memory.most,
-        )  # fmt: skip
-        if row is not None:
-            to += row
-        out.put(place, to)
+    # lanes of the kernel are features of the result
+    packed = _packed(work, "W", plan.matrix(memory, weight).transpose(0, 2, 1)[None], memory.most)
+    for edges in plan.blocks():
+        x = work.gathered("x", first, edges.nodes)
+        source = _source(work, memory, "y", second, rows.of(plan.other, edges.rows))
+        _put(work, out, rows.of(RESULT, edges.rows), x, packed, source, row, edges, memory.most)
     work.release()
     return out.finish()
 
@@ -129,61 +127,134 @@ def gradients(
     need_node, need_other = needed[:2] if is_first else (needed[1], needed[0])
     start, first, second = (matrix_of(memory, each) for each in (g, nodes, others))
     matrix: Any = None if weight is None else plan.matrix(memory, weight)
-    outputs = weight_shape[-3]
-    features, other_features = weight_shape[-2:] if is_first else weight_shape[:-3:-1]
-    needs_sum = need_node or needed[2]
+    features, outputs, other_features = plan.sizes
+    width = outputs * other_features
+    # lanes of the kernel are the more: outputs, or the other input's features
+    is_wide = outputs > other_features
     d_node = Result(memory, rows, plan.node, features) if need_node else None
     d_other = Result(memory, rows, plan.other, other_features) if need_other else None
-    width = outputs * other_features
     total = np.zeros((features, width), memory.working) if needed[2] else None
-    work = Work(memory, 1)
-    ones = np.ones((plan.rows, 1), memory.working)
-    for block in plan.grouped.blocks(plan.rows):
-        count, shape = len(block.which), (len(block.which), outputs, 1, other_features)
-        x: Any = work.gathered("x", first, block.which) if need_other or needed[2] else None
-        held: Any = None
-        if need_other:
-            held = np.matmul(x, matrix, out=work.empty("T", count, width)).reshape(shape)
-        summed: Any = work.empty("U", count, width) if needs_sum else None
-        found = work.empty("d", block.size, other_features) if need_other else None
-        gradients_runs(
-            work.gathered("g", start, rows.of(RESULT, block.rows)), ones[: block.size],
-            work.gathered("y", second, rows.of(plan.other, block.rows)) if needs_sum else None,
-            held, None, found, None if summed is None else summed.reshape(shape),
-            np.zeros(count, np.bool_), _by_place(block), memory.most,
-        )  # fmt: skip
+    work, most = Work(memory, 1), memory.most
+    for_other = _packed(work, "W", matrix[None], most) if need_other else None
+    for_node = None
+    if need_node:
+        axes = (2, 1, 0) if is_wide else (1, 2, 0)
+        for_node = _packed(work, "V", matrix.transpose(axes)[:, :, None], most)
+    step = _native.middle_step(width, memory.working.itemsize)
+    for edges in plan.blocks():
+        x: Any = work.gathered("x", first, edges.nodes) if need_other or needed[2] else None
+        slope = _source(work, memory, "g", start, rows.of(RESULT, edges.rows))
+        place = rows.of(plan.other, edges.rows)
         if d_other is not None:
-            d_other.put(rows.of(plan.other, block.rows), found)
+            _put(work, d_other, place, x, for_other, slope, None, edges, most)
+        if d_node is None and total is None:
+            continue
+        source = _source(work, memory, "y", second, place)
+        both = (*source, *slope) if is_wide else (*slope, *source)
+        summed = work.empty("U", len(edges.nodes), step)
+        found = None if d_node is None else work.empty("dx", len(edges.nodes), features)
+        _native.nodes_of_edges(x, for_node, *both, summed, found, total, edges.bounds, most)
         if d_node is not None:
-            of_nodes = np.matmul(summed, matrix.T, out=work.empty("dx", count, features))
-            d_node.put(block.which, of_nodes)
-        if total is not None:
-            total += np.matmul(x.T, summed, out=work.empty("dW", features, width))
+            d_node.put(edges.nodes, found)
     work.release()
     d_weight = None
     if total is not None:
         d_weight = memory.new(weight_shape, True, False)
-        order = (1, 0, 2) if is_first else (1, 2, 0)
-        own = total.reshape(features, outputs, other_features).transpose(order)
-        memory.seen(d_weight).reshape(own.shape)[...] = own
+        to = plan.by_node(memory.seen(d_weight))
+        to[...] = (
+            total.reshape(features, other_features, outputs).transpose(0, 2, 1) if is_wide
+            else total.reshape(features, outputs, other_features)
+        )  # fmt: skip
         d_weight = memory.given(d_weight)
     d_1, d_2 = (None if each is None else each.finish() for each in (d_node, d_other))
     return (d_1, d_2, d_weight) if is_first else (d_2, d_1, d_weight)
 
 
-class _Plan:
-    """Which input has the nodes, the rows by their nodes, and how many of them a block has."""
+class _Edges(NamedTuple):
+    """Some rows in the order of their nodes: those of each node end at a bound."""
 
-    def __init__(self, node: int, rows: Rows, at_once: int) -> None:
-        self.node, self.other, self.rows = node, FIRST + SECOND - node, at_once
+    rows: Any
+    nodes: Any
+    bounds: Any
+
+
+class _Plan:
+    """Which input has the nodes, and how many of them a block has at most."""
+
+    def __init__(self, node: int, rows: Rows, weight_shape: Shape, at_once: int) -> None:
+        self.node, self.other, self.at_once = node, FIRST + SECOND - node, at_once
+        outputs, *features = weight_shape
+        self.sizes = features[node - FIRST], outputs, features[self.other - FIRST]
         maps = (None, None, None, rows.maps[node])
-        self.grouped = Rows(rows.shape, maps, (0, 0, 0, rows.sizes[node]), None)
+        self._grouped = Rows(rows.shape, maps, (0, 0, 0, rows.sizes[node]), None)
+
+    def by_node(self, weight: Any) -> Any:
+        """The weight as (features of a node, out, other features), a view."""
+        return weight.reshape(weight.shape[-3:]).transpose(
+            (1, 0, 2) if self.node is FIRST else (2, 0, 1)
+        )
 
     def matrix(self, memory: Memory, weight: Array) -> Any:
-        """The weight as (features of a node, out · other features)."""
-        found = np.asarray(memory.seen(weight).reshape(tuple(weight.shape)[-3:])[:])
-        found = found.transpose((1, 0, 2) if self.node is FIRST else (2, 0, 1))
-        return np.ascontiguousarray(found.reshape(len(found), -1), memory.working)
+        """The same of numbers that the kernel reads."""
+        found = memory.seen(weight).reshape(tuple(weight.shape)[-3:])
+        return self.by_node(np.asarray(found[:], memory.working))
+
+    def blocks(self) -> Iterator[_Edges]:
+        """All rows, each node's side by side."""
+        room = max(LONGEST, _rows.BLOCK // (8 * max(self.sizes)))
+        for block in self._grouped.blocks(SORTED):
+            nodes, bounds = _shortened(block.which, block.bounds)
+            begin = 0
+            while begin < len(nodes):
+                end = int(bounds.searchsorted(bounds[begin] + room, "right")) - 1
+                end = max(begin + 1, min(end, begin + self.at_once))
+                first, last = int(bounds[begin]), int(bounds[end])
+                if isinstance(block.rows, slice):
+                    rows: Any = np.arange(block.rows.start + first, block.rows.start + last)
+                else:
+                    rows = block.rows[first:last]
+                yield _Edges(rows, nodes[begin:end], bounds[begin : end + 1] - first)
+                begin = end
+
+
+def _shortened(nodes: Any, bounds: Any) -> tuple[Any, Any]:
+    """The same, where a node with many edges comes several times."""
+    times = -(-np.diff(bounds) // LONGEST)
+    if len(times) == 0 or times.max() <= 1:
+        return nodes, bounds
+    first = np.cumsum(times) - times
+    starts = bounds[:-1].repeat(times)
+    starts += LONGEST * (np.arange(len(starts)) - first.repeat(times))
+    return nodes.repeat(times), np.append(starts, bounds[-1])
+
+
+def _packed(work: Work, name: str, matrix: Any, most: int) -> Any:
+    """A matrix whose rows are the first two axes, and its columns the others, for the kernel."""
+    rows, columns = prod(matrix.shape[:2]), prod(matrix.shape[2:])
+    to = work.empty(name, 1, rows * (columns + 64)).reshape(-1)  # whole vectors, of any kind
+    _native.pack_matrix(matrix, to, most)
+    return to
+
+
+def _source(work: Work, memory: Memory, name: str, x: Any, at: Any) -> tuple[Any, Any]:
+    """Where the kernel finds these rows, and which they are there."""
+    if memory.fits(x):
+        return x, at
+    return work.gathered(name, x, at), np.arange(len(at))
+
+
+def _put(
+    work: Work, result: Result, place: Any, x: Any, packed: Any, source: tuple[Any, Any], row: Any,
+    edges: _Edges, most: int,
+) -> None:  # fmt: skip
+    """The rows of edges that `edges_of_nodes` finds, where they belong."""
+    whole = result.space(slice(None))
+    to, index = whole, place
+    if whole is None:
+        to, index = work.empty("to", len(place), result.features), np.arange(len(place))
+    _native.edges_of_nodes(x, packed, *source, row, to, index, edges.bounds, most)
+    if whole is None:
+        result.put(place, to)
 
 
 def _plan(memory: Memory, weight_shape: Shape, rows: Rows) -> _Plan | None:
@@ -199,16 +270,11 @@ def _plan(memory: Memory, weight_shape: Shape, rows: Rows) -> _Plan | None:
         if rows.maps[node] is not None and rows.sizes[node] > 0
     }
     node = max(edges, key=lambda each: edges[each], default=None)
-    if node is None or edges[node] < LEAST_EDGES or rows.count < LEAST_ROWS:
+    if node is None or rows.count < LEAST_ROWS:
         return None
     outputs, *features = weight_shape
-    held = outputs * features[SECOND - node] * size
-    at_once = min(COPIED // 2 // held, 4 * _rows.BLOCK // (size * sum(weight_shape)))
-    # with few features the kernel's own way through the rows is as short
-    is_worth = at_once >= LEAST_ROWS and features[node - FIRST] >= LEAST_FEATURES
-    return _Plan(node, rows, at_once) if is_worth else None
-
-
-def _by_place(block: Block) -> Block:
-    """The same with the nodes of the block as groups."""
-    return Block(block.rows, np.arange(len(block.which)), block.bounds)
+    # a step has four products of nodes with the weight, or three of rows
+    if 4 * features[node - FIRST] > 3 * edges[node] * (features[node - FIRST] - EDGE):
+        return None
+    at_once = MIDDLE // (outputs * features[SECOND - node] * size)
+    return _Plan(node, rows, weight_shape, at_once) if at_once >= LEAST_NODES else None

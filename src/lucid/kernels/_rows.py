@@ -254,7 +254,8 @@ class Result:
     """A result or an input's gradient: each row is written once, or several add up."""
 
     def __init__(self, memory: Memory, rows: Rows, factor: int, features: int) -> None:
-        self._memory, self.adds = memory, rows.maps[factor] is not None
+        self._memory, self.features = memory, features
+        self.adds = rows.maps[factor] is not None
         shape = rows.shape_of(factor, features)
         self._array = memory.new(shape, self.adds, self.adds)
         self._flat = memory.seen(self._array).reshape(_flat(shape))

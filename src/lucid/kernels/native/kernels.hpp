@@ -67,6 +67,23 @@ template <class Real> struct Strided {
     }
 };
 
+// Rows of a matrix that are chosen: the k-th is the one with the number index[k].
+template <class Real> struct Chosen {
+    Real* data;
+    const std::int64_t* index;
+    Index features;
+    Real* at(Index k) const { return data + Index(index[k]) * features; }
+};
+
+// Nodes with their edges side by side: node n has those from bounds[n] to bounds[n + 1].
+struct Nodes {
+    Index count, features;
+    const std::int64_t* bounds;
+    template <class Range> Range edges(Index begin, Index end) const {
+        return {Index(bounds[begin]), Index(bounds[end])};
+    }
+};
+
 // How an operation is computed; README.md says what each algorithm does. `chosen` is the one that
 // costs least.
 enum class Algorithm : int {
@@ -203,6 +220,21 @@ template <class Real> struct Operations {
     void (*sgd_step)(
         const SgdStep<Real>&, const Real* from, const Real* gradient, Real* buffer, Real* out,
         Index numbers);
+    // to[e, l] = Σ_k from[e, k] · Σ_i x[n(e), i] · W[i, k, l] + bias[l], W packed as (I, K · L)
+    bool (*edges_of_nodes)(
+        const Nodes&, const Real* x, const Real* weight, Chosen<const Real> from, const Real* bias,
+        Chosen<Real> to, int threads);
+    // With U[n, k, l] = Σ_e∈n g[e, k] · from[e, l], which goes to `middle`: dx = U · W, packed as
+    // (K · L, I), and dW[i, k, l] += Σ_n x[n, i] · U[n, k, l]; either may be null.
+    bool (*nodes_of_edges)(
+        const Nodes&, const Real* x, const Real* weight, Chosen<const Real> g, Chosen<const Real> from,
+        Real* middle, Real* d_nodes, Real* d_weight, int threads);
+    // From one node of `middle` to the next, of so many numbers.
+    Index (*middle_step)(Index width);
+    // As those two read it; how many numbers that is. `to` may be null.
+    Index (*pack_matrix)(
+        const Real* from, const Positions& rows, Index count, const Positions& columns, Index width,
+        Real* to);
     // Of rows and of pairs; and the gradient that is then left to be found.
     Kept (*kept_of_rows)(const Sizes&, int threads);
     Kept (*kept_of_pairs)(const Pairs&);

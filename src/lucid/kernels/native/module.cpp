@@ -1,5 +1,6 @@
 // The Python module: what it offers, and its settings.
 #include "binding_form.hpp"
+#include "binding_nodes.hpp"
 #include "binding_plan.hpp"
 #include "binding_rows.hpp"
 #include "binding_steps.hpp"
@@ -91,6 +92,10 @@ PyMethodDef methods[] = {
     {"bilinear_runs", as_function(bilinear_runs), METH_FASTCALL, nullptr},
     {"gradients_runs", as_function(gradients_runs), METH_FASTCALL, nullptr},
     {"add_rows", as_function(add_rows), METH_FASTCALL, nullptr},
+    {"pack_matrix", as_function(pack_matrix), METH_FASTCALL, nullptr},
+    {"middle_step", as_function(middle_step), METH_FASTCALL, nullptr},
+    {"edges_of_nodes", as_function(edges_of_nodes), METH_FASTCALL, nullptr},
+    {"nodes_of_edges", as_function(nodes_of_edges), METH_FASTCALL, nullptr},
     {"adam_step", as_function(adam_step), METH_FASTCALL, nullptr},
     {"sgd_step", as_function(sgd_step), METH_FASTCALL, nullptr},
     {"make_results_with", make_results_with, METH_O, nullptr},

@@ -52,6 +52,14 @@ template <class Real> struct Apart {
     LUCID_INLINE void next() { ++at; }
 };
 
+// Numbers of rows that lie `step` apart.
+template <class Real> struct Spaced {
+    const Real* at;
+    Index step;
+    LUCID_INLINE Real operator[](int r) const { return at[r * step]; }
+    LUCID_INLINE void next() { ++at; }
+};
+
 // Vectors b[q] next to each other.
 template <class Real> struct Vectors {
     const Real* at;
@@ -239,6 +247,17 @@ LUCID_NOINLINE void accumulate_rows_tile(const Factors<Real>& factors, const Tar
         Apart<Real> a{factors.a + k / panel<Real> * factors.a_step};
         multiply<Real>(smaller<Index>(panel<Real>, factors.depth - k), a, b, d);
     }
+    put<Real, Rows, Width>(target, d);
+}
+
+// The same with a as rows `a_step` apart, where they lie.
+template <class Real, int Rows, int Width>
+LUCID_NOINLINE void accumulate_spaced_tile(const Factors<Real>& factors, const Target<Real>& target) {
+    Vector<Real> d[Rows][Width];
+    clear<Real>(d);
+    Spaced<Real> a{factors.a, factors.a_step};
+    Vectors<Real> b{factors.b, factors.b_step};
+    multiply<Real>(factors.depth, a, b, d);
     put<Real, Rows, Width>(target, d);
 }
 
