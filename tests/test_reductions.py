@@ -301,6 +301,8 @@ def test_empty_sides() -> None:
     assert F.bilinear_logsumexp(x1, x2, weight).tolist() == [[-np.inf] * 5] * 3
     found = F.bilinear_topk(x1, x2, weight, k=0)
     assert found.values.shape == (3, 5, 0)
+    none = F.bilinear_topk(x1, np.ones((7, 4)), weight, k=0)
+    assert none.values.shape == none.indices.shape == (3, 5, 0)
     ignored = F.bilinear_cross_entropy(x1, x2, weight, target=[-100] * 3)
     assert ignored == 0
     for one, two in (((0, 2), (4, 4)), ((0, 3, 2), (0, 4, 4)), ((3, 2), (4, 4))):
