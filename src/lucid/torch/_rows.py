@@ -17,7 +17,9 @@ import torch
 from torch import Tensor
 from torch.library import custom_op, register_autograd, register_fake
 
+from .._arguments import COUNT, check as check_value, told
 from .._arrays import Array
+from .._errors import LibraryError
 from ..kernels import _nodes as kernels
 from ..kernels._nodes import memory_of
 from ..kernels._rows import FIRST, RESULT, WEIGHT, Rows, moved, rows_of
@@ -32,7 +34,6 @@ from ._recorded import (
     _real_parts,
     _spread,
     _total,
-    refuse_others,
 )
 
 NAMES = ("group", "offsets", "index_1", "index_2", "segment")
@@ -43,13 +44,24 @@ def bilinear(
     num_segments: int | None,
 ) -> Tensor:  # fmt: skip
     """The form where a keyword is given, recorded by whoever looks on."""
-    refuse_others(input_1=x1, input_2=x2, weight=weight, bias=bias)
     refuse_kinds(input_1=x1, input_2=x2, weight=weight, bias=bias)
-    given = [None if maps[name] is None else torch.as_tensor(maps[name]) for name in NAMES]
+    given = [_map(name, maps[name]) for name in NAMES]
+    if isinstance(num_segments, int) and num_segments < 0:  # below, that says there are none
+        check_value("bilinear", COUNT, num_segments=num_segments)
     segment = given[-1]
     if segment is not None and num_segments is None:
         num_segments = int(segment.max()) + 1 if segment.numel() else 0
     return _form(x1, x2, weight, bias, *given, -1 if num_segments is None else num_segments)
+
+
+def _map(name: str, given: Any) -> Array | None:
+    """Which row of a factor each row has, as a tensor."""
+    try:
+        return None if given is None else torch.as_tensor(given)
+    except (TypeError, ValueError, RuntimeError):
+        raise LibraryError(
+            f"bilinear: {name} is {told(given)}, expected a torch tensor of integers, or a list"
+        ) from None
 
 
 def sum_rows(x: Array, index: Array, segment: Array, num_segments: int) -> Array:
