@@ -627,10 +627,12 @@ def test_jax_takes_lists_and_no_partner_at_all() -> None:
     import lucid.jax as ours
 
     x1, x2 = np.arange(6.0).reshape(3, 2), np.arange(8.0).reshape(4, 2)
-    given, weight = [*map(jnp.asarray, (x1, x2))], np.ones((2, 1, 2, 2))
-    options = {"group": [0, 1, 0], "exclude": [[0], [1], [2]], "mask": [True, True, False, True]}
-    found = ours.bilinear_max(*given, weight, [1.0], **options)
+    one, two, weight = jnp.asarray(x1), jnp.asarray(x2), np.ones((2, 1, 2, 2))
+    options: Any = {
+        "group": [0, 1, 0], "exclude": [[0], [1], [2]], "mask": [True, True, False, True]
+    }  # fmt: skip
+    found = ours.bilinear_max(one, two, weight, [1.0], **options)
     right = F.bilinear_max(x1, x2, weight, [1.0], **options)
     assert_same(np.asarray(found.values), right.values.astype("float32"))
     assert found.indices.tolist() == right.indices.tolist()
-    assert ours.bilinear_topk(*given, weight[0], k=0).indices.shape == (3, 1, 0)
+    assert ours.bilinear_topk(one, two, weight[0], k=0).indices.shape == (3, 1, 0)
