@@ -9,8 +9,9 @@ bilinear form scores every pair of words, as dependent and head; another with on
 label scores the labels of the chosen pairs. The part of speech is given. A run takes about a
 minute, prints how often heads and labels are right, and draws one sentence: parser.png.
 
-Both forms are lucid's; with `--bilinear torch` they are plain PyTorch's, and nothing else changes:
-the last lines of both runs compare time and memory on your machine.
+Both forms are lucid's, and the scores of all pairs are never held; with `--bilinear torch` the
+forms are plain PyTorch's, and nothing else changes: the last lines of both runs compare time and
+memory on your machine.
 """
 
 from __future__ import annotations
@@ -61,17 +62,61 @@ BATCH = 500  # words, padding included
 # The two bilinear forms, as PyTorch has them and as lucid does
 
 
-def arcs_torch(dependents: Tensor, heads: Tensor, weight: Tensor) -> Tensor:
-    """Score every pair of words: (b, t, ARC) with (b, t, ARC) and weight (1, ARC, ARC)."""
-    return dependents @ weight[0] @ heads.mT
+class Arcs(nn.Module):
+    """Every word as the head of every word: score[t, h] = (x_t, 1) · W · y_h.
+
+    The 1 meets a row of W that says how likely y_h is a head at all. `x` and `y` are (b, t, ARC); a
+    word is not its own head, and no word after the end of its sentence is one.
+    """
+
+    def __init__(self, features: int) -> None:
+        super().__init__()
+        self.weight = nn.Parameter(torch.zeros(1, features + 1, features))
+
+    def scores(self, x: Tensor, y: Tensor, lengths: Tensor) -> Tensor:
+        """All scores: (b, t, t)."""
+        places = torch.arange(y.shape[1])
+        absent = places >= lengths[:, None, None]
+        oneself = places == places[:, None]
+        return (with_one(x) @ self.weight[0] @ y.mT).masked_fill(absent | oneself, -1e9)
+
+    def loss(self, x: Tensor, y: Tensor, lengths: Tensor, heads: Tensor) -> Tensor:
+        """The mean cross-entropy of the right heads (b, t), -1 where there is none."""
+        rows = self.scores(x, y, lengths).flatten(0, 1)
+        return F.cross_entropy(rows, heads.flatten(), ignore_index=-1)
+
+    def best(self, x: Tensor, y: Tensor, lengths: Tensor) -> Tensor:
+        """The likeliest head of each word: (b, t)."""
+        return self.scores(x, y, lengths).argmax(-1)
 
 
-def arcs_lucid(dependents: Tensor, heads: Tensor, weight: Tensor) -> Tensor:
-    """The same: leading axes (b, t, 1) with (b, 1, t) are all pairs."""
-    return lucid.torch.bilinear(dependents[:, :, None], heads[:, None], weight)[..., 0]
+class LucidArcs(Arcs):
+    """The same; the scores are reduced tile by tile, and never all held."""
+
+    def loss(self, x: Tensor, y: Tensor, lengths: Tensor, heads: Tensor) -> Tensor:
+        """As above."""
+        return lucid.torch.bilinear_cross_entropy(
+            with_one(x), y, self.weight, target=heads, ignore_index=-1, **left_out(y, lengths)
+        )
+
+    def best(self, x: Tensor, y: Tensor, lengths: Tensor) -> Tensor:
+        """As above."""
+        found = lucid.torch.bilinear_max(with_one(x), y, self.weight, **left_out(y, lengths))
+        return found.indices[..., 0]
 
 
-ARCS = {"torch": arcs_torch, "lucid": arcs_lucid}
+def with_one(x: Tensor) -> Tensor:
+    """(…, features) with one more feature, which is always 1."""
+    return F.pad(x, (0, 1), value=1.0)
+
+
+def left_out(y: Tensor, lengths: Tensor) -> dict[str, Tensor]:
+    """The padding, for all words, and for each word itself."""
+    places = torch.arange(y.shape[1])
+    return {"mask": (places < lengths[:, None])[:, None], "exclude": places[:, None]}
+
+
+ARCS = {"torch": Arcs, "lucid": LucidArcs}
 LABELS = {"torch": nn.Bilinear, "lucid": lucid.torch.Bilinear}
 
 
@@ -149,7 +194,7 @@ def batch(sentences: Sequence[Numbered]) -> Numbered:
 class BiaffineParser(nn.Module):
     """Scores heads and labels; x and y are what the LSTM found out about a word.
 
-    arc[t, h] = x_t · W · y_h + u · y_h      label[t, l] = x_t · W[l] · y_head(t) + b[l]
+    arc[t, h] = (x_t, 1) · W · y_h      label[t, l] = x_t · W[l] · y_head(t) + b[l]
     """
 
     def __init__(
@@ -165,8 +210,7 @@ class BiaffineParser(nn.Module):
         self.dropout = nn.Dropout(DROPOUT)
         self.arc_dependent, self.arc_head = perceptron(arc), perceptron(arc)
         self.label_dependent, self.label_head = perceptron(label), perceptron(label)
-        self.arcs, self.arc_weight = ARCS[forms], nn.Parameter(torch.zeros(1, arc, arc))
-        self.arc_prior = nn.Linear(arc, 1, bias=False)
+        self.arcs = ARCS[forms](arc)
         self.label = LABELS[forms](label, label, len(numbering.labels.names))
 
     def read(self, features: Tensor, lengths: Tensor) -> Tensor:
@@ -183,15 +227,9 @@ class BiaffineParser(nn.Module):
         found, _ = pad_packed_sequence(self.lstm(packed)[0], batch_first=True)
         return self.dropout(found)
 
-    def head_scores(self, found: Tensor, lengths: Tensor) -> Tensor:
-        """Scores (b, t, t) of every word as the head (last axis) of every word."""
-        heads = self.arc_head(found)
-        scores = self.arcs(self.arc_dependent(found), heads, self.arc_weight)
-        scores = scores + self.arc_prior(heads).mT
-        places = torch.arange(scores.shape[-1])
-        absent = places >= lengths[:, None, None]
-        oneself = places == places[:, None]
-        return scores.masked_fill(absent | oneself, -1e9)
+    def roles(self, found: Tensor) -> tuple[Tensor, Tensor]:
+        """What matters of each word as a dependent, and as a head: (b, t, ARC) each."""
+        return self.arc_dependent(found), self.arc_head(found)
 
     def label_scores(self, found: Tensor, heads: Tensor) -> Tensor:
         """Scores (n, labels) of the n words that have a head, none of them -1."""
@@ -211,9 +249,9 @@ def perceptron(features: int) -> nn.Module:
 def loss_of(model: BiaffineParser, given: Numbered) -> Tensor:
     """The cross-entropy of the heads, and of the labels of the right arcs."""
     found = model.read(given.features, given.lengths)
-    words = given.heads >= 0
-    heads = F.cross_entropy(model.head_scores(found, given.lengths)[words], given.heads[words])
-    return heads + F.cross_entropy(model.label_scores(found, given.heads), given.labels[words])
+    heads = model.arcs.loss(*model.roles(found), given.lengths, given.heads)
+    right = given.labels[given.heads >= 0]
+    return heads + F.cross_entropy(model.label_scores(found, given.heads), right)
 
 
 def train_epoch(model: BiaffineParser, optimiser: Any, train: Sequence[Numbered]) -> float:
@@ -239,7 +277,7 @@ def parse(model: BiaffineParser, given: Numbered) -> tuple[Tensor, Tensor]:
     model.eval()
     found = model.read(given.features, given.lengths)
     words = given.heads >= 0
-    heads = model.head_scores(found, given.lengths).argmax(-1).where(words, -1)
+    heads = model.arcs.best(*model.roles(found), given.lengths).where(words, -1)
     labels = torch.full_like(heads, -1)
     labels[words] = model.label_scores(found, heads).argmax(-1)
     return heads, labels
@@ -361,8 +399,8 @@ def shown(sentences: Sequence[Sentence], numbers: Sequence[Numbered]) -> tuple[S
 def arc_shares(model: BiaffineParser, given: Numbered) -> Any:
     """How much of each word's (row) belief goes to each head (column); the root is column 0."""
     model.eval()
-    scores = model.head_scores(model.read(given.features, given.lengths), given.lengths)
-    return scores.softmax(-1)[0, 1:].numpy()
+    roles = model.roles(model.read(given.features, given.lengths))
+    return model.arcs.scores(*roles, given.lengths).softmax(-1)[0, 1:].numpy()
 
 
 def arcs_of(model: BiaffineParser, numbering: Numbering, given: Numbered) -> list[tuple[int, str]]:

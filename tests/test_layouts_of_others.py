@@ -164,6 +164,26 @@ def test_layers_of_lucid_and_torch_load_them() -> None:
          r" bias has 2 that differ"),
         (lambda: convert({"W": np.ones((3, 4))}, "chainer"), lucid.ShapeError,
          r"^convert: W needs 3 axes, in the order \(i, j, o\) of chainer, but has shape \(3, 4\)"),
+        (lambda: convert(nn.Bilinear(3, 4, 5)), lucid.ArgumentError,  # type: ignore[arg-type]
+         r"^convert: state is a Bilinear, expected a dict of arrays by their names, such as "
+         r"layer\.state_dict\(\)$"),
+        (lambda: convert({}), lucid.ArgumentError,
+         r"^convert: state has nothing; lucid has weight, bias, weight_1, weight_2$"),
+        (lambda: convert({"weight": [[[1.0]]]}), lucid.LibraryError,
+         r"^convert: weight is \[\[\[1\.0\]\]\], expected an array$"),
+        (lambda: convert({"weight": np.ones((5, 3, 4)), "weight_1": np.ones((3, 5))}),
+         lucid.ShapeError,
+         r"^convert: weight_1 has shape \(3, 5\), expected \(5, 3\), which fits the weight of "
+         r"lucid$"),
+        (lambda: convert({"W": np.ones((3, 4, 5)), "V2": np.ones((5, 4))}, "chainer"),
+         lucid.ShapeError,
+         r"^convert: V2 has shape \(5, 4\), expected \(4, 5\), which fits the weight of chainer$"),
+        (lambda: convert({"weight": np.ones((5, 3, 4)), "bias": np.ones(7)}, "torch"),
+         lucid.ShapeError,
+         r"^convert: bias has shape \(7,\), expected \(5,\), which fits the weight of torch$"),
+        (lambda: convert({"weight": np.ones((5, 0, 4))}, "supar"), lucid.ShapeError,
+         r"^convert: weight has shape \(5, 0, 4\), but supar has a feature more than the input, "
+         r"for the column of ones$"),
     ],
 )  # fmt: skip
 def test_errors(call: Callable[[], Any], error: type[Exception], words: str) -> None:

@@ -218,7 +218,7 @@ def small_model(forms: str, seed: int = 0) -> tuple[Any, Any]:
     numbering = parser.Numbering(sentences)
     torch.manual_seed(seed)
     model = parser.BiaffineParser(numbering, forms, arc=6, label=5)
-    torch.nn.init.normal_(model.arc_weight)
+    torch.nn.init.normal_(model.arcs.weight)
     return model, parser.batch([*map(numbering, sentences)])
 
 
@@ -232,17 +232,27 @@ def test_both_forms_give_the_same_losses_and_gradients() -> None:
         loss = parser.loss_of(model.double(), given)
         loss.backward()
         gradients = {name: each.grad.numpy() for name, each in model.named_parameters()}
-        results.append((loss.item(), gradients))
-    (first_loss, first), (second_loss, second) = results
+        results.append((loss.item(), gradients, parser.parse(model, given)))
+    (first_loss, first, first_parse), (second_loss, second, second_parse) = results
     assert first_loss == pytest.approx(second_loss, rel=1e-12)
+    for each, other in zip(first_parse, second_parse, strict=True):
+        assert each.tolist() == other.tolist()
     assert first.keys() == second.keys()
     for name in first:
         assert_same(first[name], second[name], rtol=1e-9, atol=1e-12)
         assert np.any(first[name]), name
 
 
-def test_padding_changes_nothing() -> None:
+def test_the_scores_of_all_pairs_are_never_made() -> None:
     model, given = small_model("lucid")
+    with patch.object(model.arcs, "scores", side_effect=AssertionError):
+        parser.loss_of(model, given).backward()
+        parser.parse(model, given)
+
+
+@pytest.mark.parametrize("forms", ["torch", "lucid"])
+def test_padding_changes_nothing(forms: str) -> None:
+    model, given = small_model(forms)
     heads, labels = parser.parse(model, given)
     assert given.heads.tolist() == [[-1, 3, 1, 0, 3], [-1, 3, 1, 0, -1], [-1, 3, 1, 0, 3]]
     for k, length in enumerate(given.lengths.tolist()):
@@ -261,7 +271,8 @@ def test_padding_changes_nothing() -> None:
 def test_no_word_is_its_own_head_and_none_is_padding() -> None:
     model, given = small_model("lucid")
     found = model.eval().read(given.features, given.lengths)
-    shares = model.head_scores(found, given.lengths).softmax(-1).detach().numpy()
+    scores = model.arcs.scores(*model.roles(found), given.lengths)
+    shares = scores.softmax(-1).detach().numpy()
     assert np.all(shares[:, range(5), range(5)] == 0)
     assert np.all(shares[1, :4, 4] == 0)
     assert np.all(shares[0, 1, [0, 2, 3, 4]] > 0)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import itertools
 import tracemalloc
 from collections.abc import Callable
@@ -301,6 +302,8 @@ def test_empty_sides() -> None:
     assert F.bilinear_logsumexp(x1, x2, weight).tolist() == [[-np.inf] * 5] * 3
     found = F.bilinear_topk(x1, x2, weight, k=0)
     assert found.values.shape == (3, 5, 0)
+    none = F.bilinear_topk(x1, np.ones((7, 4)), weight, k=0)
+    assert none.values.shape == none.indices.shape == (3, 5, 0)
     ignored = F.bilinear_cross_entropy(x1, x2, weight, target=[-100] * 3)
     assert ignored == 0
     for one, two in (((0, 2), (4, 4)), ((0, 3, 2), (0, 4, 4)), ((3, 2), (4, 4))):
@@ -467,6 +470,23 @@ def test_what_does_not_fit_is_told(
 # The drop-ins
 
 
+@pytest.mark.parametrize("where", ["lucid.nn.functional", "lucid.torch", "lucid.jax"])
+def test_no_target_is_told(where: str) -> None:
+    array: Any = np.ones
+    if where != "lucid.nn.functional":
+        library = pytest.importorskip({"lucid.torch": "torch", "lucid.jax": "jax.numpy"}[where])
+        array = library.ones
+    ours = importlib.import_module(where)
+    factors = array((3, 2)), array((4, 5)), array((6, 2, 5))
+    for name in ("bilinear_cross_entropy", "bilinear_rank"):
+        with pytest.raises(
+            lucid.ArgumentError,
+            match=rf"^{name}: target is None, expected numbers of partners: one for each row, of "
+            r"shape \(3,\)$",
+        ):
+            getattr(ours, name)(*factors, target=None)
+
+
 def test_pytorch_gives_the_same_to_every_order(random: np.random.Generator) -> None:
     torch = pytest.importorskip("torch")
     import lucid.torch as ours
@@ -583,3 +603,38 @@ def test_jax_gives_the_same_under_its_transformations(
         batched = jax.vmap(lambda x: ours.bilinear_logsumexp(x, *factors[1:]))(several)
         assert_same(np.asarray(batched[1]), np.asarray(
             ours.bilinear_logsumexp(-factors[0], *factors[1:])))  # fmt: skip
+
+
+@pytest.mark.parametrize("shapes", [((3, 2), (0, 4)), ((0, 2), (4, 4)), ((0, 3, 2), (0, 4, 4))])
+@pytest.mark.parametrize("outputs", [0, 5])
+def test_jax_takes_empty_sides(shapes: Any, outputs: int) -> None:
+    jax = pytest.importorskip("jax")
+    import lucid.jax as ours
+
+    one, two = (jax.numpy.ones(shape) for shape in shapes)
+    factors = one, two, jax.numpy.ones((outputs, 2, 4))
+    shape = (*one.shape[:-1], outputs)
+    lse, pull = jax.vjp(ours.bilinear_logsumexp, *factors)
+    assert lse.shape == shape
+    assert np.all(np.asarray(lse) == (-np.inf if not two.shape[-2] else lse))
+    assert [each.shape for each in pull(lse)] == [each.shape for each in factors]
+    for k in (0, min(2, two.shape[-2])):
+        assert ours.bilinear_topk(*factors, k=k).values.shape == (*shape, k)
+    target = np.full(shape[:-1], 0 if two.shape[-2] else -100)
+    assert ours.bilinear_cross_entropy(*factors, target=target, reduction="none").shape == shape
+
+
+def test_jax_takes_lists_and_no_partner_at_all() -> None:
+    jnp = pytest.importorskip("jax.numpy")
+    import lucid.jax as ours
+
+    x1, x2 = np.arange(6.0).reshape(3, 2), np.arange(8.0).reshape(4, 2)
+    one, two, weight = jnp.asarray(x1), jnp.asarray(x2), np.ones((2, 1, 2, 2))
+    options: Any = {
+        "group": [0, 1, 0], "exclude": [[0], [1], [2]], "mask": [True, True, False, True]
+    }  # fmt: skip
+    found = ours.bilinear_max(one, two, weight, [1.0], **options)
+    right = F.bilinear_max(x1, x2, weight, [1.0], **options)
+    assert_same(np.asarray(found.values), right.values.astype("float32"))
+    assert found.indices.tolist() == right.indices.tolist()
+    assert ours.bilinear_topk(one, two, weight[0], k=0).indices.shape == (3, 1, 0)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from functools import partial
 from itertools import product
 from typing import Any
@@ -247,8 +248,13 @@ def test_without_the_kernel(monkeypatch: pytest.MonkeyPatch) -> None:
         ({"segment": [0, 1]}, lucid.ShapeError,
          "bilinear: group has the shape (3,), but segment has (2,); each has a number for every"),
         ({"group": [0, 1]}, lucid.ShapeError,
-         "bilinear: input_1 (3, 3) has the leading axes (3,), but there are rows of the shape (2,)"
-         "; both must be equal, or index_1 says which row each one has"),
+         "bilinear: input_1 (3, 3) has the leading axes (3,), but group says that rows have the "
+         "shape (2,); both must be equal, or index_1 says which row each one has"),
+        ({"index_2": [0, 5], "group": None, "weight": np.ones((2, 3, 5))}, lucid.ShapeError,
+         "bilinear: input_1 (3, 3) has the leading axes (3,), but index_2 says that rows have "
+         "the shape (2,)"),
+        ({"input_1": np.ones((0, 3)), "index_1": [0, 0, 0]}, lucid.OutOfRangeError,
+         "bilinear: index_1 holds 0, but input_1 (0, 3) has 0 rows"),
         ({"num_segments": 3}, lucid.ArgumentError,
          "bilinear: num_segments is 3, but there is no segment that says which one"),
         ({"segment": [0, 1, 0], "num_segments": -1}, lucid.ArgumentError,
@@ -408,6 +414,27 @@ def test_torch_operators_are_whole_and_compile() -> None:
         assert torch.equal(own, other)
 
 
+def test_torch_tells_what_it_cannot_take() -> None:
+    torch = _torch()
+    from lucid.torch import bilinear
+
+    x, weight = torch.ones(3, 2), torch.ones(1, 2, 2)
+    for given, maps, error, words in (
+        ((x, x, weight), {"group": "abc"}, lucid.LibraryError,
+         "bilinear: group is 'abc', expected a torch tensor of integers, or a list"),
+        ((x, x, weight), {"segment": [0, 1, 0], "num_segments": -1}, lucid.ArgumentError,
+         "bilinear: num_segments is -1, expected a whole number, 0 or more"),
+        (([[1.0, 2.0]], x, weight), {"index_1": [0, 0, 0]}, lucid.LibraryError,
+         "bilinear: input_1 is list, expected a torch tensor; torch.as_tensor makes one"),
+        ((None, x, weight), {"index_1": [0, 0, 0]}, lucid.LibraryError,
+         "bilinear: input_1 is None, expected an array with the axes (..., in1_features)"),
+    ):  # fmt: skip
+        with pytest.raises(error, match=re.escape(words)):
+            bilinear(*given, **maps)
+    with torch.autocast("cpu"), pytest.raises(lucid.LibraryError, match="input_1 is list"):
+        bilinear([[1.0, 2.0]], x, weight)
+
+
 def test_torch_refuses_other_devices() -> None:
     torch = _torch()
     from lucid.torch import bilinear
@@ -506,6 +533,41 @@ def test_jax_has_every_transformation(names: list[str]) -> None:
     from jax.test_util import check_grads
 
     check_grads(form, given, 2, rtol=0.05, atol=0.05)
+
+
+@pytest.mark.parametrize("dtype", ["bool", "uint8", "int16", "float32"])
+def test_jax_takes_numbers_of_every_kind(dtype: str) -> None:
+    jax = pytest.importorskip("jax", reason="JAX is not installed")
+    import lucid.jax
+
+    random = np.random.default_rng(0)
+    x1, x2 = (random.integers(0, 2, (9, size)).astype(dtype) for size in (2, 3))
+    weight = random.integers(0, 2, (3, 4, 2, 3)).astype(dtype)
+    offsets = np.array([0, 0, 5, 9], np.uint8)  # unsigned numbers go round
+    group = np.repeat([1, 2], [5, 4])
+    own = np.einsum("ni,noij,nj->no", *(x.astype(int) for x in (x1, weight[group], x2)))
+    maps = {"offsets": offsets, "segment": np.arange(9) % 2, "num_segments": 2}
+    sums = np.stack([own[::2].sum(0), own[1::2].sum(0)])
+    for names, right in ((["offsets"], own), ([*maps], sums)):
+        chosen: dict[str, Any] = {name: maps[name] for name in names}
+        found = lucid.jax.bilinear(*map(jax.numpy.asarray, (x1, x2, weight)), **chosen)
+        assert_same(np.asarray(found), right.astype(dtype))
+        assert_same(np.asarray(F.bilinear(x1, x2, weight, **chosen)), right.astype(dtype))
+
+
+@pytest.mark.parametrize("shapes", [((0, 2), (0, 3)), ((4, 0), (4, 3)), ((4, 2), (4, 0))])
+def test_jax_takes_empty_sides(shapes: Any) -> None:
+    jax = pytest.importorskip("jax", reason="JAX is not installed")
+    import lucid.jax
+
+    one, two = (jax.numpy.ones(shape) for shape in shapes)
+    for outputs in (0, 5):
+        weight = jax.numpy.ones((3, outputs, one.shape[1], two.shape[1]))
+        group = jax.numpy.zeros(len(one), int)
+        form = partial(lucid.jax.bilinear, group=group)
+        out, pull = jax.vjp(form, one, two, weight)
+        assert_same(np.asarray(out), np.zeros((len(one), outputs), "float32"))
+        assert [each.shape for each in pull(out)] == [one.shape, two.shape, weight.shape]
 
 
 def test_jax_says_what_it_must_know() -> None:

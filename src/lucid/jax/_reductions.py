@@ -8,7 +8,7 @@ are the arguments and some numbers for each row and tile.
 from __future__ import annotations
 
 from collections.abc import Callable
-from math import inf
+from math import inf, prod
 from typing import Any
 
 import jax
@@ -46,7 +46,7 @@ def bilinear_logsumexp(
     >>> lucid.jax.bilinear_logsumexp(h, others, jnp.ones((1, 2, 3))).shape
     (4, 1)
     """
-    pairs = check_pairs("bilinear_logsumexp", input_1, input_2, weight, bias, mask, exclude, group)
+    pairs = _pairs("bilinear_logsumexp", input_1, input_2, weight, bias, mask, exclude, group)
     return _by_blocks(_logsumexp, pairs).astype(pairs.dtype)
 
 
@@ -71,8 +71,8 @@ def bilinear_cross_entropy(
     check_loss(
         name, ignore_index=ignore_index, label_smoothing=label_smoothing, reduction=reduction
     )
-    pairs = check_pairs(name, input_1, input_2, weight, bias, mask, exclude, group)
-    given = check_target(name, pairs, jnp.asarray(target), ignore_index)
+    pairs = _pairs(name, input_1, input_2, weight, bias, mask, exclude, group)
+    given = check_target(name, pairs, _given(target), ignore_index)
     places, shares, kept = with_shares(pairs, given, ignore_index)
     losses = _by_blocks(_cross_entropy, pairs, places, shares, smoothing=float(label_smoothing))
     if reduction != "none":
@@ -94,7 +94,7 @@ def bilinear_topk(
     >>> lucid.jax.bilinear_topk(jnp.ones((1, 1)), others, jnp.ones((1, 1, 1)), k=2).indices.tolist()
     [[[1, 2]]]
     """
-    pairs = check_pairs("bilinear_topk", input_1, input_2, weight, bias, mask, exclude, group)
+    pairs = _pairs("bilinear_topk", input_1, input_2, weight, bias, mask, exclude, group)
     check_k("bilinear_topk", pairs, k)
     values, indices = _by_blocks(_topk, pairs, k=k)
     return Partners(values.astype(pairs.dtype), indices)
@@ -112,7 +112,7 @@ def bilinear_max(
     >>> lucid.jax.bilinear_max(jnp.ones((1, 1)), others, jnp.ones((1, 1, 1))).indices.tolist()
     [[1]]
     """
-    pairs = check_pairs("bilinear_max", input_1, input_2, weight, bias, mask, exclude, group)
+    pairs = _pairs("bilinear_max", input_1, input_2, weight, bias, mask, exclude, group)
     check_k("bilinear_max", pairs, 1)
     values, indices = _by_blocks(_topk, pairs, k=1)
     return Partners(values[..., 0].astype(pairs.dtype), indices[..., 0])
@@ -134,11 +134,20 @@ def bilinear_rank(
     [[2.5]]
     """
     name = "bilinear_rank"
-    pairs = check_pairs(name, input_1, input_2, weight, bias, mask, exclude, group)
-    given = jnp.asarray(target)
+    pairs = _pairs(name, input_1, input_2, weight, bias, mask, exclude, group)
+    given = _given(target)
     places = check_target(name, pairs, given, None)
     ranks = jax.lax.stop_gradient(_by_blocks(_rank, pairs, places))
     return ranks if given.ndim > len(pairs.shape) else ranks[..., 0]
+
+
+def _pairs(function: str, *arguments: Any) -> Pairs:
+    """The pairs, checked; numbers and lists as arrays."""
+    return check_pairs(function, *map(_given, arguments))
+
+
+def _given(x: Any) -> Any:
+    return None if x is None else jnp.asarray(x)
 
 
 # Every leading position by itself, one after the other; of it a block of rows after the other.
@@ -182,7 +191,7 @@ def _run(
 
         parts = {name: _cut(each, rows, n) for name, each in own.items()}
         found = jax.lax.map(jax.checkpoint(block), parts)
-        return jax.tree.map(lambda y: y.reshape(-1, *y.shape[2:])[:rows], found)
+        return jax.tree.map(lambda y: _joined(y, 2)[:rows], found)
 
     given = {"x2": jnp.broadcast_to(x2, (*leading, *x2.shape[-2:]))} if leading else {"x2": x2}
     for name, (each, axes) in by_rows.items():
@@ -191,13 +200,18 @@ def _run(
             given[name] = jnp.broadcast_to(each, (*leading, rows, *last))
     if not leading:
         return position(given)
-    flat = {name: x.reshape(-1, *x.shape[len(leading) :]) for name, x in given.items()}
+    flat = {name: _joined(x, len(leading)) for name, x in given.items()}
     count = next(iter(flat.values())).shape[0]
     found = jax.lax.map(position, flat) if count else jax.vmap(position)(flat)
     return jax.tree.map(lambda y: y.reshape(*leading, *y.shape[1:]), found)
 
 
 _compiled: Any = jax.jit(_run, static_argnums=(0, 1))
+
+
+def _joined(x: Array, axes: int) -> Array:
+    """The first axes as one; its size is written out, because beside a 0 there is no -1."""
+    return x.reshape(prod(x.shape[:axes]), *x.shape[axes:])
 
 
 def _cut(x: Array, size: int, step: int) -> Array:

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import partial
+from math import prod
 from typing import Any
 
 import jax
@@ -32,10 +33,14 @@ def contract(
     """The form over the rows that the maps choose; `product` is that of rows side by side."""
     rows = Rows(shape, maps, sizes, offsets)
     dtype = jnp.result_type(*(x for x in (x1, x2, weight, bias) if x is not None))
-    wide = jnp.float32 if dtype in (jnp.float16, jnp.bfloat16) else dtype
-    x1, x2 = (jnp.reshape(x, (-1, x.shape[-1])).astype(wide) for x in (x1, x2))
+    # what sums are made in; truth values have none under JAX
+    wide = {"float16": jnp.float32, "bfloat16": jnp.float32, "bool": jnp.int32}.get(
+        dtype.name, dtype
+    )
+    # the sizes are written out: beside a 0 there is no -1
+    x1, x2 = (jnp.reshape(x, (prod(x.shape[:-1]), x.shape[-1])).astype(wide) for x in (x1, x2))
     outputs = weight.shape[-3]
-    weight = jnp.reshape(weight, (-1, *weight.shape[-3:])).astype(wide)
+    weight = jnp.reshape(weight, (prod(weight.shape[:-3]), *weight.shape[-3:])).astype(wide)
     biases = None
     if bias is not None:
         biases = jnp.broadcast_to(bias.astype(wide), (weight.shape[0], outputs))
@@ -59,7 +64,8 @@ def contract(
 
     def step(total: Array, number: Array) -> tuple[Array, None]:
         row, group, is_row = rows_of_tile(number)
-        found = jnp.where(is_row[:, None], one(x1, x2, weight, biases, row, group), 0)
+        found = one(x1, x2, weight, biases, row, group)
+        found = jnp.where(is_row[:, None], found, jnp.zeros((), found.dtype))
         place = row if flat[RESULT] is None else flat[RESULT][row]
         return total.at[place].add(found), None
 
@@ -91,6 +97,7 @@ def _tiles(
         lengths = jnp.bincount(group, length=groups)
         starts = jnp.cumsum(lengths) - lengths
     else:
+        offsets = offsets.astype(int)  # narrow and unsigned numbers would go round
         starts, lengths = offsets[:-1], jnp.diff(offsets)
     ends = jnp.cumsum(-(-lengths // tile))
 

@@ -155,8 +155,15 @@ def check_pairs(
     return Pairs(input_1, input_2, weight, bias, mask, exclude, group)
 
 
-def check_target(function: str, pairs: Pairs, target: Array, ignore_index: int | None) -> Array:
+def check_target(
+    function: str, pairs: Pairs, target: Array | None, ignore_index: int | None
+) -> Array:
     """The target with the axes (..., N, O or 1, K): K partners for each row."""
+    if target is None:
+        raise ArgumentError(
+            f"{function}: target is None, expected numbers of partners: one for each row, of shape "
+            f"{pairs.shape[:-1]}"
+        )
     check_integers(function, "target", target)
     *leading, rows, _ = pairs.shape
     given = tuple(target.shape)

@@ -296,7 +296,7 @@ def topk(pairs: Pairs, k: int) -> Partners:
     work = tiles_for(_like(pairs))
     values = work.full((*pairs.shape, k), -inf)
     indices = work.numbers((*pairs.shape, k)) - 1
-    for block in blocks(pairs):
+    for block in blocks(pairs) if k else ():
         xp, count = block.work.xp, prod(block.shape)
         best, which = block.work.full((count, 0), 0.0), block.work.numbers((count, 0))
         for part, x2 in block.tiles():

@@ -139,15 +139,16 @@ def rows_of(
     has_groups = group is not None or offsets is not None
     _check_weights(input_1, input_2, weight, bias, has_groups)
     check_terms(weight, weight_1, weight_2, has_groups)
-    shape = _shape_of_rows(input_1, input_2, given)
+    source, shape = _shape_of_rows(input_1, input_2, given)
     heads = (tuple(input_1.shape[:-1]), tuple(input_2.shape[:-1]))
     for which, head, index, array in zip("12", heads, (index_1, index_2), (input_1, input_2),
                                          strict=True):  # fmt: skip
         told = f"input_{which} {tuple(array.shape)}"
         if index is None and head != shape:
             raise ShapeError(
-                f"bilinear: {told} has the leading axes {head}, but there are rows of the shape "
-                f"{shape}; both must be equal, or index_{which} says which row each one has"
+                f"bilinear: {told} has the leading axes {head}, but {source} says that rows "
+                f"have the shape {shape}; both must be equal, or index_{which} says which row each "
+                "one has"
             )
         if index is not None and len(head) != 1:
             raise ShapeError(
@@ -201,8 +202,8 @@ def _check_weights(
         check_bias("bilinear", weight, bias, shape[0] if has_groups else None)
 
 
-def _shape_of_rows(input_1: Array, input_2: Array, given: dict[str, Array]) -> Shape:
-    """The shape that everything has which says something of each row."""
+def _shape_of_rows(input_1: Array, input_2: Array, given: dict[str, Array]) -> tuple[str, Shape]:
+    """The shape that everything has which says something of each row, and the first of these."""
     named = {name: tuple(each.shape) for name, each in given.items()}
     for which, array in (("1", input_1), ("2", input_2)):
         if f"index_{which}" not in given:
@@ -214,7 +215,7 @@ def _shape_of_rows(input_1: Array, input_2: Array, given: dict[str, Array]) -> S
                 f"bilinear: {name} has the shape {shape}, but {other} has {own}; each has a number "
                 "for every row"
             )
-    return shape
+    return name, shape
 
 
 # ----------------------------------------------------------------------------- where numbers lie

@@ -6,8 +6,8 @@ from collections.abc import Mapping
 from typing import NamedTuple
 
 from .._arguments import told
-from .._arrays import Array, namespace
-from .._errors import ArgumentError, ShapeError
+from .._arrays import Array, is_array, mixture, namespace
+from .._errors import ArgumentError, LibraryError, ShapeError
 from .._tape import plain
 
 __all__ = ["convert"]
@@ -64,7 +64,8 @@ def convert(
     there; shapes are those of the table in [The bilinear form](../bilinear.md#other-layouts).
 
     Raises ArgumentError for a layout or a name in `state` that is not known, and for what the
-    target has no place for; ShapeError for a weight without the axes of its layout.
+    target has no place for; ShapeError for a parameter without the axes or sizes of its layout;
+    LibraryError for one that is no array, and for arrays of two libraries.
 
     >>> import numpy as np
     >>> chainer = {"W": np.ones((3, 4, 5)), "V1": np.ones((3, 5)), "V2": np.ones((4, 5)),
@@ -78,7 +79,18 @@ def convert(
     (5, 4, 5)
     """
     theirs, ours = _known("source", source), _known("target", target)
+    if not isinstance(state, Mapping):
+        raise ArgumentError(
+            f"convert: state is {told(state)}, expected a dict of arrays by their names, such as "
+            "layer.state_dict()"
+        )
     given = {name: plain(array) for name, array in state.items() if array is not None}
+    for name, array in given.items():
+        if not is_array(array):
+            raise LibraryError(f"convert: {name} is {told(array)}, expected an array")
+    mixed = mixture("convert", given)
+    if mixed is not None:
+        raise mixed
     return _written(_read(given, source, theirs), target, ours)
 
 
@@ -97,7 +109,8 @@ def _read(state: dict[str, Array], name: str, layout: _Layout) -> dict[str, Arra
     unknown = [key for key in state if key not in names]
     if unknown or layout.weight not in state:
         wanted = ", ".join(key for key in names if key)
-        raise ArgumentError(f"convert: state has {', '.join(state)}; {name} has {wanted}")
+        there = ", ".join(map(str, state)) or "nothing"
+        raise ArgumentError(f"convert: state has {there}; {name} has {wanted}")
     weight, bias, weight_1, weight_2 = (None if key is None else state.get(key) for key in names)
     assert weight is not None  # noqa: S101 (just asked)
     xp = namespace(weight)
@@ -109,11 +122,22 @@ def _read(state: dict[str, Array], name: str, layout: _Layout) -> dict[str, Arra
             f"{name}, but has shape {tuple(weight.shape)}"
         )
     weight = xp.permute_dims(weight, tuple(layout.order.index(axis) for axis in "oij"))
+    outputs, i, j = weight.shape
+    i, j = i - layout.ones_1, j - layout.ones_2
+    if i < 0 or j < 0:
+        raise ShapeError(
+            f"convert: {layout.weight} has shape {tuple(state[layout.weight].shape)}, but {name} "
+            "has a feature more than the input, for the column of ones"
+        )
+    for key, term, features in ((layout.weight_1, weight_1, i), (layout.weight_2, weight_2, j)):
+        if term is not None:
+            _check(name, key, term, [(features, outputs)[:: 1 if layout.linear == "fo" else -1]])
+    if bias is not None:
+        _check(name, layout.bias, bias, [(outputs,), (1, outputs), (1,), ()])
     if layout.linear == "fo":
         weight_1, weight_2 = (x if x is None else x.T for x in (weight_1, weight_2))
     if bias is not None:
-        bias = xp.broadcast_to(xp.reshape(bias, (-1,)), (weight.shape[0],))
-    i, j = weight.shape[1] - layout.ones_1, weight.shape[2] - layout.ones_2
+        bias = xp.broadcast_to(xp.reshape(bias, (-1,)), (outputs,))
     if layout.ones_2:
         weight_1 = weight[:, :i, j]
     if layout.ones_1:
@@ -122,6 +146,15 @@ def _read(state: dict[str, Array], name: str, layout: _Layout) -> dict[str, Arra
         bias = weight[:, i, j] if bias is None else weight[:, i, j] + bias
     found = {"weight": weight[:, :i, :j], "weight_1": weight_1, "weight_2": weight_2, "bias": bias}
     return {key: x for key, x in found.items() if x is not None}
+
+
+def _check(name: str, key: str | None, array: Array, shapes: list[tuple[int, ...]]) -> None:
+    """A ShapeError for a parameter beside the weight that has none of these shapes."""
+    if tuple(array.shape) not in shapes:
+        raise ShapeError(
+            f"convert: {key} has shape {tuple(array.shape)}, expected {shapes[0]}, which fits the "
+            f"weight of {name}"
+        )
 
 
 def _written(state: dict[str, Array], name: str, layout: _Layout) -> dict[str, Array]:
@@ -161,7 +194,7 @@ def _written(state: dict[str, Array], name: str, layout: _Layout) -> dict[str, A
         if layout.ones_1 and layout.ones_2:  # it has that of the corner already
             result[layout.bias] = xp.zeros_like(bias[:1] if layout.bias_shape == "1" else bias)
         elif layout.bias_shape == "1":
-            if bool((bias != bias[:1]).any()):
+            if bool((bias[1:] != bias[:1]).any()):
                 raise ArgumentError(
                     f"convert: {name} has one number for all outputs as its bias, but bias has "
                     f"{o} that differ"

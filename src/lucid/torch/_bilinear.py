@@ -129,7 +129,9 @@ def _one_of(which: str, ours: Array, theirs: Array) -> Array:
 
 
 def _autocast(first: Tensor, *others: Tensor | None) -> tuple[Array, ...]:
-    """The arguments as autocast makes them, where it is on."""
+    """The arguments as autocast makes them, where it is on; other kinds of them are refused."""
+    names = "input_1", "input_2", "weight", "bias"
+    _recorded.refuse_others(**dict(zip(names, (first, *others), strict=False)))
     device = first.device.type
     tensors = (first, *others)
     if not autocasts(device):

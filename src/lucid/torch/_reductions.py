@@ -148,8 +148,8 @@ def bilinear_rank(
     name = "bilinear_rank"
     call = _Call(name, input_1, input_2, weight, bias, mask, exclude, group)
     given = _raw(name, target=target)
-    several = len(given.shape) > len(call.pairs.shape)
     found = call.tensor(kernels.rank(call.pairs, check_target(name, call.pairs, given, None)))
+    several = len(given.shape) > len(call.pairs.shape)
     return found if several else found[..., 0]
 
 

@@ -16,7 +16,9 @@ import torch
 from torch import Tensor
 from torch.library import custom_op, register_autograd, register_fake
 
+from .._arguments import COUNT, check as check_value, told
 from .._arrays import Array
+from .._errors import LibraryError
 from ..kernels import _nodes as kernels
 from ..kernels._arguments import Needed, factors_of
 from ..kernels._closure import derivatives, of_needed
@@ -33,7 +35,6 @@ from ._recorded import (
     _is_watched,
     _real,
     _real_parts,
-    refuse_others,
 )
 
 NAMES = ("group", "offsets", "index_1", "index_2", "segment")
@@ -47,11 +48,12 @@ def bilinear(
 
     A linear term is a form of one input with the number 1.
     """
-    refuse_others(input_1=x1, input_2=x2, weight=weight, bias=bias)
     refuse_kinds(input_1=x1, input_2=x2, weight=weight, bias=bias)
-    given = [None if maps[name] is None else torch.as_tensor(maps[name]) for name in NAMES]
+    given = [_map(name, maps[name]) for name in NAMES]
     group, offsets, index_1, index_2, segment = given
     size = maps["num_segments"]
+    if isinstance(size, int) and size < 0:  # below, that says there are none
+        check_value("bilinear", COUNT, num_segments=size)
     if size is None:
         size = -1
         if segment is not None:
@@ -66,6 +68,16 @@ def bilinear(
         maps_2 = group, offsets, None, index_2, segment
         out = out + _form(one, x2, weight_2.unsqueeze(-2), None, *maps_2, size)
     return out
+
+
+def _map(name: str, given: Any) -> Array | None:
+    """Which row of a factor each row has, as a tensor."""
+    try:
+        return None if given is None else torch.as_tensor(given)
+    except (TypeError, ValueError, RuntimeError):
+        raise LibraryError(
+            f"bilinear: {name} is {told(given)}, expected a torch tensor of integers, or a list"
+        ) from None
 
 
 def sum_rows(x: Array, index: Array, segment: Array, num_segments: int) -> Array:

@@ -125,7 +125,7 @@ def bilinear_cross_entropy(
     if elsewhere is not None:
         return elsewhere(input_1, input_2, weight, bias, target=target, **options, **of_loss)
     pairs, (x1, x2, matrices, biases) = _prepared(name, input_1, input_2, weight, bias, **options)
-    target = check_target(name, pairs, beside(pairs.x1, target), ignore_index)
+    target = check_target(name, pairs, _given(pairs.x1, target), ignore_index)
     places, shares, kept = with_shares(pairs, target, ignore_index)
     _, losses = _reduced(
         x1,
@@ -249,9 +249,9 @@ def bilinear_rank(
     if elsewhere is not None:
         return elsewhere(input_1, input_2, weight, bias, target=target, **options)
     pairs, (x1, x2, matrices, biases) = _prepared(name, input_1, input_2, weight, bias, **options)
-    given = beside(pairs.x1, target)
-    several = len(given.shape) > len(pairs.shape)
+    given = _given(pairs.x1, target)
     places = check_target(name, pairs, given, None)
+    several = len(given.shape) > len(pairs.shape)
     ranks = _rank(x1, x2, matrices, biases, pairs.mask, pairs.exclude, pairs.group, places)
     return ranks if several else ranks[..., 0]
 
@@ -272,11 +272,11 @@ def _prepared(name: str, *factors: Any, **options: Any) -> tuple[Pairs, list[Any
     """The pairs, checked, and the four factors as Tensors or arrays, as they were given."""
     arrays = [each for each in factors if is_array(each) and not isinstance(each, Tracked)]
     if arrays and not any(isinstance(each, Tracked) for each in factors):
-        given = [None if each is None else beside(arrays[0], each) for each in factors]
+        given = [_given(arrays[0], each) for each in factors]
     else:
         given = [None if each is None else operand(each, *factors) for each in factors]
     raw = [None if each is None else plain(each) for each in given]
-    others = {key: None if each is None else beside(raw[0], each) for key, each in options.items()}
+    others = {key: _given(raw[0], each) for key, each in options.items()}
     names = ("input_1", "input_2", "weight", "bias")
     mixed = mixture(name, dict(zip((*names, *others), (*raw, *others.values()), strict=True)))
     if mixed is not None:
@@ -285,6 +285,11 @@ def _prepared(name: str, *factors: Any, **options: Any) -> tuple[Pairs, list[Any
     if given[3] is not None:
         given[3] = reshape(given[3], (pairs.shape[-1],))
     return pairs, given
+
+
+def _given(first: Array, value: Any) -> Any:
+    """What stands beside the first input, as an array of its library; None stays None."""
+    return None if value is None else beside(first, value)
 
 
 @op(halves=True)
