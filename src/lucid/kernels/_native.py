@@ -64,6 +64,18 @@ gradients_runs: Any = compiled.gradients_runs if compiled else _declined
 add_rows: Any = compiled.add_rows if compiled else _declined
 """add_rows(total, index, rows): total[index[n]] += rows[n], one after the other, or None."""
 
+best_scores: Any = compiled.best_scores if compiled else _declined
+"""best_scores(q (S, R, J), x2 (S or 1, M, J), bias (S·R) or None, kept (S·R, M) or None, excluded
+(S·R, L) or None, first partner, values, indices): the k largest (S·R, k), kept up, or None."""
+
+scores_at: Any = compiled.scores_at if compiled else _declined
+"""scores_at(q, x2, bias, None, None, first partner, places (S·R, K), own): their scores, written,
+or None."""
+
+compare_scores: Any = compiled.compare_scores if compiled else _declined
+"""compare_scores(q, x2, bias, kept, excluded, first partner, places, own, whether that is known,
+rank): the ranks, added to, or None."""
+
 adam_step: Any = compiled.adam_step if compiled else _declined
 """adam_step(array, gradient, mean, square, largest or None, decay, shrink, beta_1, 1 - beta_1,
 beta_2, 1 - beta_2, eps, rate): the new array, the three before `decay` changed, or None."""

@@ -1,6 +1,7 @@
 // The Python module: what it offers, and its settings.
 #include "binding_form.hpp"
 #include "binding_plan.hpp"
+#include "binding_reductions.hpp"
 #include "binding_rows.hpp"
 #include "binding_steps.hpp"
 #include "xla.hpp"
@@ -89,6 +90,9 @@ PyMethodDef methods[] = {
     {"bilinear_runs", as_function(bilinear_runs), METH_FASTCALL, nullptr},
     {"gradients_runs", as_function(gradients_runs), METH_FASTCALL, nullptr},
     {"add_rows", as_function(add_rows), METH_FASTCALL, nullptr},
+    {"best_scores", as_function(best_scores), METH_FASTCALL, nullptr},
+    {"scores_at", as_function(scores_at), METH_FASTCALL, nullptr},
+    {"compare_scores", as_function(compare_scores), METH_FASTCALL, nullptr},
     {"adam_step", as_function(adam_step), METH_FASTCALL, nullptr},
     {"sgd_step", as_function(sgd_step), METH_FASTCALL, nullptr},
     {"make_results_with", make_results_with, METH_O, nullptr},
