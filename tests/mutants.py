@@ -76,6 +76,7 @@ FORWARD, INPUTS, WEIGHT, PAIRS, LEADING, EXPANDED, LARGE, ELEMENTS, BEYOND, HALV
 
 REDUCED = "tests/test_native_reductions.py"
 KEPT = ("tests/test_kept.py::test_gradients_with_it",)
+ADDS = "tests/test_out.py::test_each_algorithm_adds"
 BIAS = "tests/test_native_calls.py::test_the_gradient_of_the_bias"
 
 
@@ -217,10 +218,24 @@ MUTANTS = [
            "begin > samples.begin || k > 0", "begin > samples.begin",
            by(WEIGHT, "packed_products")),
     Mutant("outer product: only the last block of samples", "weight_gradient.hpp", "",
-           "panels.used(q), begin > samples.begin}", "panels.used(q), false}",
+           "panels.used(q), adds || begin > samples.begin}", "panels.used(q), adds}",
            by(WEIGHT, "outer_product")),
     Mutant("flat weight: only the last block of samples", "flat.hpp", "",
-           "panels.used(q), block > 0}", "panels.used(q), false}", by(WEIGHT, "flat_features")),
+           "panels.used(q), adds || block > 0}", "panels.used(q), adds}",
+           by(WEIGHT, "flat_features")),
+    Mutant("packed products: not added to what is there", "weight_gradient.hpp", "",
+           "adds || begin > samples.begin || k > 0", "begin > samples.begin || k > 0", (ADDS,)),
+    Mutant("outer product: not added to what is there", "weight_gradient.hpp", "",
+           "panels.used(q), adds || begin > samples.begin}",
+           "panels.used(q), begin > samples.begin}", (ADDS,)),
+    Mutant("flat weight: not added to what is there", "flat.hpp", "",
+           "panels.used(q), adds || block > 0}", "panels.used(q), block > 0}", (ADDS,)),
+    Mutant("the reference: not added to what is there", "tiny.hpp", "", "if (!adds) fill(", "fill(",
+           (ADDS,)),
+    Mutant("copies of the weight's gradient: each is added to what is there", "weight_gradient.hpp",
+           "", "c.adds && chunk == 0", "c.adds", (ADDS,)),
+    Mutant("parts of the weight's gradient: each is the first", "parts.hpp", "", "adds || n > 0",
+           "adds", (ADDS,)),
     Mutant("flat forward: only the last features 1", "flat.hpp", "",
            "i > mine.begin ? result :", "false ? result :", by(FORWARD, "flat_features")),
     Mutant("the last copy is not added up", "copies.hpp", "bool add_copies(", "copy < copies",

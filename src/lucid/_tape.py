@@ -16,7 +16,9 @@ from, so walking back from the youngest to the oldest visits each once, with its
 
 from __future__ import annotations
 
+import sys
 import threading
+from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from itertools import count
 from operator import attrgetter
@@ -26,6 +28,7 @@ from weakref import ref
 import numpy as np
 
 from . import _anomaly
+from ._addend import Addend, now
 from ._arrays import (
     Array,
     DType,
@@ -38,6 +41,7 @@ from ._arrays import (
     like_tuple,
     namespace,
 )
+from ._blocks import Later
 from ._errors import GraphError
 from ._recording import mode
 from ._rules import Saving
@@ -182,7 +186,8 @@ def propagate(
     """
     before, mode.recording = mode.recording, create_graph
     try:
-        return _propagate(roots, targets, retain_graph or create_graph, create_graph)
+        found = _propagate(roots, targets, retain_graph or create_graph, create_graph)
+        return found if targets is None else {place: now(g) for place, g in found.items()}
     finally:
         mode.recording = before
 
@@ -199,6 +204,7 @@ def _propagate(
         gradients[place] = gradient if before is None else _sum(before, gradient)
     order, leaves, useful = _youngest_first(gradients, targets)
     results: dict[Place, Any] = {}
+    uses: Counter[Place] = Counter()
     for place in order:
         g: Any = gradients.pop(place, None)
         if g is None:  # reached only through rules that said "no gradient"
@@ -213,7 +219,7 @@ def _propagate(
             if not _leads_to(useful, place):  # this is as far as we go
                 continue
         if type(place) is Node:
-            _apply_rules(place, g, gradients, useful, create_graph)
+            _apply_rules(place, g, gradients, useful, create_graph, order, uses)
             if not retain_graph:
                 place.saved = None
                 place.inputs = ()
@@ -305,8 +311,9 @@ def _leads_to(useful: set[Place], place: Place) -> bool:
 
 
 def _apply_rules(
-    node: Node, g: Any, gradients: dict[Place, Any], useful: set[Place], create_graph: bool
-) -> None:
+    node: Node, g: Any, gradients: dict[Place, Any], useful: set[Place], create_graph: bool,
+    order: list[Place], uses: Counter[Place],
+) -> None:  # fmt: skip
     """Run the rules of one node, and add what they give to the gradients of its inputs."""
     saving = node.saving
     if type(g) is list:
@@ -320,10 +327,15 @@ def _apply_rules(
     if conjugate:
         g = _conjugated(g)
     given = (g, *(_on_tape(node) if create_graph else node.saved or ()))
+    rules: Sequence[Any] = saving.rules
     if widen:
-        given = widened(given)
+        by_blocks = saving.in_blocks(given, node.shape)
+        if by_blocks is None:
+            given = widened(given)
+        else:
+            rules = by_blocks
     careful = conjugate or create_graph or _anomaly.watching
-    for rule in saving.rules:
+    for rule in rules:
         try:
             found = rule.run(node.inputs, given, useful)
         except Exception as error:
@@ -343,12 +355,41 @@ def _apply_rules(
                 continue
             if conjugate:
                 gradient = _conjugated(gradient)
+            if isinstance(gradient, Later):
+                gradient = _made(gradient, node, place, gradients, order, uses)
             _add(gradient, place, gradients, node, create_graph)
+
+
+def _made(
+    later: Later, node: Node, place: Place, gradients: dict[Place, Any],
+    order: list[Place], uses: Counter[Place],
+) -> Array:  # fmt: skip
+    """A gradient that was left to be computed: in float32 where others are added to it."""
+    if not uses:
+        for each in order:
+            for source in each.inputs:
+                uses.update(source if type(source) is tuple else (source,))
+    is_alone = place not in gradients and uses[place] == 1
+    try:
+        return later.make(place.dtype if is_alone else np.float32, tuple(place.shape))
+    except Exception as error:
+        _anomaly.explain(error, node)
+        raise
 
 
 def _add(
     gradient: Any, place: Place, gradients: dict[Place, Any], node: Node, create_graph: bool
 ) -> None:
+    before = gradients.get(place)
+    if type(gradient) is Addend and (
+        type(place) is not Leaf
+        or place.hooks is not None
+        or before is not None
+        or gradient.shape != place.shape
+        or gradient.dtype != place.dtype
+        or _anomaly.watching
+    ):
+        gradient = gradient.array()
     if _anomaly.watching:
         _anomaly.check_gradient(node, gradient)
     try:
@@ -369,8 +410,8 @@ def _add(
     # NumPy's dtypes are nearly always the same object, which is quicker to see
     if shape != place.shape or (dtype is not place.dtype and dtype != place.dtype):
         gradient = _fit(gradient, place, node.saving.operation)
-    before = gradients.get(place)
     if before is not None:
+        before = now(before)
         usual = dtype is _FLOAT32 or dtype is _FLOAT64
         gradient = before + gradient if usual else _sum(before, gradient)
     gradients[place] = gradient
@@ -461,6 +502,9 @@ def accumulate(gradients: dict[Place, Any]) -> None:
 
 def add_gradient(tensor: Tracked, gradient: Any, keeper: Any) -> None:
     """Add to the `.grad` of a Tensor; its `keeper` remembers the total where that is wider."""
+    if tensor._grad is not None and _add_in_place(tensor, gradient):
+        return
+    gradient = now(gradient)
     before: Any = tensor._grad
     dtype = tensor._array.dtype
     if dtype is not _FLOAT32 and dtype is not _FLOAT64 and is_half(dtype):
@@ -470,6 +514,52 @@ def add_gradient(tensor: Tracked, gradient: Any, keeper: Any) -> None:
     else:
         total = (before if isinstance(gradient, Tracked) else before._array) + gradient
     tensor._grad = total if isinstance(total, Tracked) else new_tensor(total)  # type: ignore[assignment]
+
+
+IN_PLACE = 1 << 20
+"""Bytes of a gradient, from which on what is added to it is added where it lies."""
+
+_counts = hasattr(sys, "getrefcount")  # CPython does
+_alone: tuple[int, int] | None = None
+
+
+def _add_in_place(tensor: Tracked, gradient: Any) -> bool:
+    """Add to a large `.grad` that nobody else holds, so that nobody sees it change.
+
+    A sum of its own would be as much memory again, which the system has to clear and map first.
+    """
+    global _alone
+    waits = type(gradient) is Addend
+    if not waits and (type(gradient) is not np.ndarray or gradient.nbytes < IN_PLACE):
+        return False
+    array = tensor._grad._array  # type: ignore[union-attr]
+    if (
+        not _counts
+        or type(array) is not np.ndarray
+        or array.dtype.char not in "fd"  # halves are not added up as they are
+        or array.dtype != gradient.dtype
+        or array.shape != gradient.shape
+        or not (array.flags.owndata and array.flags.writeable)
+        or tensor._grad._node is not None  # type: ignore[union-attr]
+    ):
+        return False
+    del array
+    if _alone is None:  # how many references this counts where there are none but those needed
+        probe = new_tensor(np.empty(0))
+        probe._grad = new_tensor(np.empty(0))
+        _alone = _held(probe)
+    if _held(tensor) != _alone:
+        return False
+    array = tensor._grad._array  # type: ignore[union-attr]
+    if waits:
+        return bool(gradient.add_to(array))
+    np.add(array, gradient, out=array)
+    return True
+
+
+def _held(tensor: Tracked) -> tuple[int, int]:
+    """How often the `.grad` of a Tensor, and its array, are referred to."""
+    return sys.getrefcount(tensor._grad), sys.getrefcount(tensor._grad._array)  # type: ignore[union-attr]
 
 
 def _wide_total(before: Tracked | None, gradient: Any, keeper: Any) -> Any:

@@ -13,22 +13,29 @@ import numpy as np
 
 from .._arrays import Array, library
 from .._shapes import Shape
-from . import _cpu, _native, _plan, _portable
+from . import _cpu, _into, _native, _plan, _portable
 from ._arguments import ALL, Gradients, Needed
 from ._plan import Order, Plan
 
 
 def bilinear(
-    x1: Array, x2: Array, weight: Array, bias: Array | None = None, *, order: Order | None = None
-) -> Array:
+    x1: Array, x2: Array, weight: Array, bias: Array | None = None, *, order: Order | None = None,
+    out: Array | None = None,
+) -> Array:  # fmt: skip
     """Contract two inputs with a weight.
 
         out[..., o] = Σ_ij x1[..., i] · W[o, i, j] · x2[..., j] + bias[o]
 
     Shapes: `x1` (*L1, I), `x2` (*L2, J), `weight` (O, I, J), `bias` (O,) or (1, O); the result is
     (*L, O), where L1 and L2 broadcast to L. The caller has checked them, and that the arrays are
-    of one library. `order` asks for a portable plan (pairs have no outer order).
+    of one library. `order` asks for a portable plan (pairs have no outer order). `out` is a NumPy
+    array for the result, of its shape and dtype, which is then returned; the
+    others are then NumPy's too.
     """
+    if out is not None:
+        return _into.bilinear(
+            x1, x2, weight, bias, out, lambda: bilinear(x1, x2, weight, bias, order=order)
+        )
     if order is not None:
         return _portable.bilinear(x1, x2, weight, bias, order=order)
     out = _native.bilinear(x1, x2, weight, bias)
@@ -52,6 +59,7 @@ def gradients(
     needed: Needed = ALL,
     *,
     order: Order | None = None,
+    out: tuple[Array | None, Array | None, Array | None] | None = None,
 ) -> Gradients:
     """The gradients of `bilinear`, given that of its result; None for those not needed.
 
@@ -61,8 +69,22 @@ def gradients(
 
     dx1 and dx2 have the shapes of `x1` and `x2`: they are summed over broadcast leading axes.
     An input whose values no needed gradient asks for may be given as its shape, a tuple; the
-    weight may then be None. Their dtype is that of the factors.
+    weight may then be None. Their dtype is that of the factors. `out` has a NumPy array for each
+    of the three, of its shape and dtype, or None where it is to be a new one: a large gradient of
+    the weight, written over that of the step before, pays for no new memory.
+
+    >>> import numpy as np
+    >>> from lucid.kernels import gradients
+    >>> x1, x2, d_weight = np.ones((2, 3)), np.ones((2, 4)), np.empty((5, 3, 4))
+    >>> only_weight, out = (False, False, True), (None, None, d_weight)
+    >>> gradients(np.ones((2, 5)), x1, x2, None, only_weight, out=out)[2] is d_weight
+    True
     """
+    if out is not None:
+        return _into.gradients(
+            g, x1, x2, weight, needed, out,
+            lambda: gradients(g, x1, x2, weight, needed, order=order),
+        )  # fmt: skip
     if order is not None:
         return _portable.gradients(g, x1, x2, weight, needed, order=order)
     found: Gradients | None = _native.gradients(g, x1, x2, weight, needed)

@@ -49,6 +49,12 @@ gradients_kept: Any = compiled.gradients_kept if compiled else _declined
 """gradients_kept(g, x1, x2, weight, needed, kept[, most threads]): with that product, or None; with
 four flags the last of four is the bias' gradient, or None where g is not dense."""
 
+bilinear_into: Any = compiled.bilinear_into if compiled else _declined
+"""bilinear_into(x1, x2, weight, bias, out): `out`, which shares no memory, or None."""
+
+gradients_into: Any = compiled.gradients_into if compiled else _declined
+"""gradients_into(g, x1, x2, weight, needed, results): written to three arrays, or None."""
+
 bilinear_each: Any = compiled.bilinear_each if compiled else _declined
 """bilinear_each(x1, x2, weight, None, most threads): for each element of all first axes."""
 

@@ -48,7 +48,7 @@ bool forward(
 
 bool gradient_of_weight(
     Sizes s, Matrix<BFloat16> g, Matrix<BFloat16> x1, Matrix<BFloat16> x2, BFloat16* d_weight,
-    int threads, Algorithm) {
+    bool, int threads, Algorithm) {
     const Report report(Operation::weight, s, sizeof(*d_weight), only(Operation::weight), threads);
     return rounded_weight_gradient({s, g, x1, x2, false}, d_weight, threads);
 }

@@ -138,8 +138,12 @@ PyObject* new_result(PyObject* like, Shape& shape, int type, const Elements& eac
     PyObject* owner;
     Py_ssize_t address;
     PyObject* array = nullptr;
-    if (PyArg_ParseTuple(made, "On", &owner, &address))
+    if (PyArg_ParseTuple(made, "On", &owner, &address)) {
+        lucid::prefer_large_pages(
+            reinterpret_cast<void*>(address),
+            std::size_t(PyArray_MultiplyList(shape.sizes, shape.axes) * size_of(type)));
         array = PyArray_SimpleNewFromData(shape.axes, shape.sizes, type, reinterpret_cast<void*>(address));
+    }
     if (array) {
         Py_INCREF(owner);
         if (PyArray_SetBaseObject(reinterpret_cast<PyArrayObject*>(array), owner) < 0)
@@ -147,6 +151,19 @@ PyObject* new_result(PyObject* like, Shape& shape, int type, const Elements& eac
     }
     Py_DECREF(made);
     return array;
+}
+
+// The array that the caller has made for a result, where it is one of this shape and can be written to as
+// it lies; else null.
+PyObject* given_result(PyObject* object, const Shape& shape, int type) {
+    PyArrayObject* const array = reinterpret_cast<PyArrayObject*>(object);
+    if (!PyArray_CheckExact(object) || type == bfloat16 || PyArray_TYPE(array) != type ||
+        !PyArray_ISCARRAY(array) || PyArray_NDIM(array) != shape.axes)
+        return nullptr;
+    for (int axis = 0; axis < shape.axes; ++axis)
+        if (PyArray_DIM(array, axis) != shape.sizes[axis]) return nullptr;
+    Py_INCREF(object);
+    return object;
 }
 
 // Truth values, three or as many as there is room for; false where the object is something else.
@@ -173,10 +190,10 @@ bool converts_less(Operation operation, const Sizes& s, bool both = true) {
 }
 
 // The result for arguments as they are seen, or None; for each of the elements, if there are any.
-// `asked` names an algorithm.
+// `asked` names an algorithm; `given` is an array for the result.
 PyObject* forward_of(
     PyObject* like, View& x1, View& x2, View& weight, const View& bias, Elements each,
-    const Threads& threads, PyObject* asked, Keeping* keeping = nullptr) {
+    const Threads& threads, PyObject* asked, Keeping* keeping = nullptr, PyObject* given = nullptr) {
     Index next_1 = 0, next_2 = 0, next_weight = 0;
     if (each.count && (!each.take(x1, next_1) || !each.take(x2, next_2) || !each.take(weight, next_weight)))
         Py_RETURN_NONE;
@@ -211,7 +228,8 @@ PyObject* forward_of(
     } else if (type == bfloat16 && algorithm == Algorithm::chosen && !converts_less(Operation::forward, s)) {
         Py_RETURN_NONE;
     }
-    PyObject* out = new_result(like, shape, type, each);
+    PyObject* out = given ? given_result(given, shape, type) : new_result(like, shape, type, each);
+    if (!out && given) Py_RETURN_NONE;
     if (!out) return nullptr;
     const double operations = are_rows ? s.operations() : p.operations();
     const int many = threads.count(operations);
@@ -282,6 +300,20 @@ PyObject* bilinear_keeping(PyObject*, PyObject* const* arguments, Py_ssize_t cou
     return Py_BuildValue("NN", out, keeping.kept ? keeping.kept : none);
 }
 
+// bilinear_into(x1, x2, weight, bias, out): the result, which is `out`
+PyObject* bilinear_into(PyObject*, PyObject* const* arguments, Py_ssize_t count) {
+    if (count != 5) {
+        PyErr_SetString(PyExc_TypeError, "bilinear_into: takes x1, x2, weight, bias and out");
+        return nullptr;
+    }
+    View x1, x2, weight, bias;
+    if (!view_of(arguments[0], x1) || !view_of(arguments[1], x2) || !view_of(arguments[2], weight) ||
+        (arguments[3] != Py_None && !view_of(arguments[3], bias)))
+        Py_RETURN_NONE;
+    return forward_of(
+        arguments[0], x1, x2, weight, bias, {}, {}, Py_None, nullptr, arguments[4]);
+}
+
 // bilinear_each(x1, x2, weight, None, most threads): the first axes are the elements
 PyObject* bilinear_each(PyObject*, PyObject* const* arguments, Py_ssize_t count) {
     if (count != 5 || arguments[3] != Py_None) {
@@ -303,16 +335,19 @@ bool input_of(PyObject* object, int type, bool needed, View& input) {
     return view_of(object, input) && input.type == type;
 }
 
-// A tuple of new arrays for the gradients that are needed, None for the others.
+// A tuple of arrays for the gradients that are needed, None for the others: new ones, or those that are
+// `given`, if any. Null without an error where one of these cannot be used.
 PyObject* results_of(
     PyObject* like, const bool (&needed)[4], int count, int type, Shape* const (&shapes)[4],
-    const Elements& each, PyObject* (&results)[4]) {
+    const Elements& each, PyObject* given, PyObject* (&results)[4]) {
     PyObject* found = PyTuple_New(count);
     if (!found) return nullptr;
     for (int k = 0; k < count; ++k) {
         results[k] = nullptr;
         if (needed[k]) {
-            results[k] = new_result(like, *shapes[k], type, each);
+            PyObject* const own = given && k < 3 ? PyTuple_GET_ITEM(given, k) : Py_None;
+            results[k] = own != Py_None ? given_result(own, *shapes[k], type)
+                                        : new_result(like, *shapes[k], type, each);
             if (!results[k]) return Py_DECREF(found), nullptr;
         } else {
             Py_INCREF(Py_None);
@@ -363,10 +398,10 @@ template <class Real> Matrix<Real> matrix(const Layout& layout, const View& view
     return {data<Real>(view), layout.row_step(array, view)};
 }
 
-// Into the results of the element k.
+// Into the results of the element k; the weight's is added to what is there if it `adds`.
 template <class Real>
 bool gradients_in(
-    const Factors& f, const Group& group, PyObject* const* results, Index k, PyObject* kept, int threads,
+    const Factors& f, const Group& group, PyObject* const* results, Index k, PyObject* kept, bool adds, int threads,
     Algorithm inputs, Algorithm of_weight, const GoOn& go_on) {
     const Operations<Real>& on = ::on<Real>();
     const Layout& layout = group.layout;
@@ -387,7 +422,7 @@ bool gradients_in(
         const auto x1 = read(strided<Real>(layout, f.x1, Layout::x1), reads_1);
         const auto x2 = read(strided<Real>(layout, f.x2, Layout::x2), reads_2);
         const auto to_1 = strided<Real>(layout, d1, Layout::d1), to_2 = strided<Real>(layout, d2, Layout::d2);
-        bool started = false;
+        bool started = adds;
         return pairs_in_parts(
             p, 3 * p.all_operations(), operations_of_part(on, threads), go_on,
             [&](const PairsPart& part, const Pairs& mine) {
@@ -416,7 +451,7 @@ bool gradients_in(
     if (done && d_weight && (d1 || d2) && s.operations() >= operations_of_part(on, 1)) done = go_on();
     if (done && d_weight)
         done = weight_in_parts(
-            on, s, rows, first, second, d_weight, threads, of_weight, go_on);
+            on, s, rows, first, second, d_weight, adds, threads, of_weight, go_on);
     return done;
 }
 
@@ -453,10 +488,12 @@ template <class Real> bool sum_in(const View& g, PyObject* result, int threads) 
 
 // The gradients for factors as they are seen, or None; for each of the elements, if there are any.
 // `asked` names the algorithms for the inputs' and for the weight's; `kept` is what the forward kept.
-// With `count` 4 the last result is the bias', where it is needed and g is dense.
+// With `count` 4 the last result is the bias', where it is needed and g is dense. `given` is a tuple of three
+// arrays for results, or None; `adds` has the weight's added to what is there.
 PyObject* gradients_of(
     PyObject* like, Factors& f, bool (&needed)[4], int count, Elements each, const Threads& threads,
-    PyObject* const (&asked)[2], PyObject* kept = nullptr) {
+    PyObject* const (&asked)[2], PyObject* kept = nullptr, PyObject* given = nullptr,
+    bool adds = false) {
     const bool of_inputs = needed[0] || needed[1];
     Index next[4] = {};
     if (each.count && (!each.take(f.g, next[0]) || !each.take(f.x1, next[1]) || !each.take(f.x2, next[2]) ||
@@ -490,7 +527,9 @@ PyObject* gradients_of(
     bias.sizes[0] = s.outputs;
     needed[3] = needed[3] && type != bfloat16 && f.g.is_contiguous();
     PyObject* results[4];
-    PyObject* found = results_of(like, needed, count, type, {&f.x1, &f.x2, &weight, &bias}, each, results);
+    PyObject* found =
+        results_of(like, needed, count, type, {&f.x1, &f.x2, &weight, &bias}, each, given, results);
+    if (!found && !PyErr_Occurred()) Py_RETURN_NONE;
     if (!found) return nullptr;
     double operations = 0;
     for (int k = 0; k < group_count; ++k) operations += groups[k].operations;
@@ -514,7 +553,7 @@ PyObject* gradients_of(
             for (int n = 0; done && n < group_count; ++n)
                 done = by_type(type, [&](auto number) {
                     return gradients_in<decltype(number)>(
-                        f, groups[n], results, k, kept, many, inputs, of_weight, go_on);
+                        f, groups[n], results, k, kept, adds, many, inputs, of_weight, go_on);
                 });
             return done;
         });
@@ -562,6 +601,27 @@ PyObject* gradients_kept(PyObject*, PyObject* const* arguments, Py_ssize_t count
     return gradients_of(
         arguments[0], f, needed, int(PyTuple_GET_SIZE(arguments[4])), {}, threads, {Py_None, Py_None},
         arguments[5]);
+}
+
+// gradients_into(g, x1, x2, weight, needed, results, adds): these are three arrays, None for new ones; where
+// it `adds`, the weight's has one that it is added to; for the tests: (…, weight's algorithm, threads)
+PyObject* gradients_into(PyObject*, PyObject* const* arguments, Py_ssize_t count) {
+    bool needed[4] = {};
+    if ((count != 7 && count != 9) || !flags_of(arguments[4], needed) || PyTuple_GET_SIZE(arguments[4]) != 3 ||
+        !PyTuple_Check(arguments[5]) || PyTuple_GET_SIZE(arguments[5]) != 3) {
+        PyErr_SetString(
+            PyExc_TypeError, "gradients_into: takes g, x1, x2, weight, three flags, three arrays and a flag");
+        return nullptr;
+    }
+    const bool adds = arguments[6] == Py_True;
+    if (adds && (!needed[2] || PyTuple_GET_ITEM(arguments[5], 2) == Py_None)) Py_RETURN_NONE;
+    Threads threads{count == 9};
+    if (threads.asked && !threads_of(arguments[8], threads)) return nullptr;
+    Factors f;
+    if (!factors_of(arguments, needed, f)) Py_RETURN_NONE;
+    return gradients_of(
+        arguments[0], f, needed, 3, {}, threads, {Py_None, threads.asked ? arguments[7] : Py_None}, nullptr,
+        arguments[5], adds);
 }
 
 // gradients_each(g, x1, x2, weight, needed, most threads): the first axes are the elements

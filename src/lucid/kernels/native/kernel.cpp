@@ -92,16 +92,16 @@ template <class Real> lucid::Kept kept_of_rows(const Sizes& s, int threads) {
 
 template <class Real>
 bool gradient_of_weight(
-    Sizes s, Matrix<Real> g, Matrix<Real> x1, Matrix<Real> x2, Real* d_weight, int threads,
+    Sizes s, Matrix<Real> g, Matrix<Real> x1, Matrix<Real> x2, Real* d_weight, bool adds, int threads,
     Algorithm algorithm) {
     if (is_one_column(s)) exchange(s, x1, x2);
     if (algorithm == Algorithm::chosen)
         algorithm = choose<Real>(Operation::weight, s, threads, true);
     const Report report(Operation::weight, s, sizeof(Real), algorithm, threads);
     if (algorithm == Algorithm::reference)
-        return tiny_weight_gradient(s, g, x1, x2, d_weight), true;
-    if (algorithm == Algorithm::flat_features) return flat_weight_gradient<Real>(s, g, {x1, x2}, d_weight, threads);
-    return weight_gradient<Real>({s, g, x1, x2, algorithm == Algorithm::outer_product}, d_weight, threads);
+        return tiny_weight_gradient(s, g, x1, x2, d_weight, adds), true;
+    if (algorithm == Algorithm::flat_features) return flat_weight_gradient<Real>(s, g, {x1, x2}, d_weight, adds, threads);
+    return weight_gradient<Real>({s, g, x1, x2, algorithm == Algorithm::outer_product, adds}, d_weight, threads);
 }
 
 template <class Real>

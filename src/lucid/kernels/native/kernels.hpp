@@ -190,9 +190,10 @@ template <class Real> struct Operations {
     bool (*forward)(
         Sizes, Matrix<Real> x1, Matrix<Real> x2, const Real* weight, const Real* bias, Real* out,
         Real* kept, int threads, Algorithm);
-    // dW[o, i, j] = Σ_n g[n, o] · x1[n, i] · x2[n, j]
+    // dW[o, i, j] = Σ_n g[n, o] · x1[n, i] · x2[n, j], or added to what is there (not in bfloat16)
     bool (*weight_gradient)(
-        Sizes, Matrix<Real> g, Matrix<Real> x1, Matrix<Real> x2, Real* d_weight, int threads, Algorithm);
+        Sizes, Matrix<Real> g, Matrix<Real> x1, Matrix<Real> x2, Real* d_weight, bool adds,
+        int threads, Algorithm);
     // dx1[n, i] = Σ_oj g[n, o] · W[o, i, j] · x2[n, j];  dx2[n, j] = Σ_oi g · W · x1
     bool (*input_gradients)(
         Sizes, Matrix<Real> g, Matrix<Real> x1, Matrix<Real> x2, const Real* weight, Real* d_first,

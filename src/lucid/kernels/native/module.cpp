@@ -85,6 +85,8 @@ PyMethodDef methods[] = {
     {"gradients", as_function(gradients), METH_FASTCALL, nullptr},
     {"bilinear_keeping", as_function(bilinear_keeping), METH_FASTCALL, nullptr},
     {"gradients_kept", as_function(gradients_kept), METH_FASTCALL, nullptr},
+    {"bilinear_into", as_function(bilinear_into), METH_FASTCALL, nullptr},
+    {"gradients_into", as_function(gradients_into), METH_FASTCALL, nullptr},
     {"bilinear_each", as_function(bilinear_each), METH_FASTCALL, nullptr},
     {"gradients_each", as_function(gradients_each), METH_FASTCALL, nullptr},
     {"bilinear_runs", as_function(bilinear_runs), METH_FASTCALL, nullptr},

@@ -16,6 +16,27 @@ struct Pieces {
     Index length(Index piece) const { return start(piece + 1) - start(piece); }
 };
 
+// One piece after the other, without the division that each start takes.
+class PiecesInOrder {
+public:
+    PiecesInOrder(const Pieces& all, Index piece)
+        : start(all.start(piece)), least_(all.size / all.count), more_(all.size % all.count),
+          count_(all.count), rest_(all.size * piece % all.count) {
+        measure();
+    }
+    void next() { start += length, measure(); }
+    Index start, length;
+
+private:
+    void measure() {
+        rest_ += more_;
+        const bool longer = rest_ >= count_;
+        length = least_ + longer;
+        if (longer) rest_ -= count_;
+    }
+    Index least_, more_, count_, rest_;
+};
+
 struct Range {
     Index begin, end;
     Index length() const { return end - begin; }
@@ -240,7 +261,13 @@ LUCID_INLINE bool write_overlapping(
 }
 
 // W[:, features, tiles] as [i][tile of j][o][row of the tile], o by units. Rows of W are read one after
-// the other.
+// the other; they lie far apart, so those to come are asked for, which memory that is not there ignores.
+constexpr Index rows_ahead = 2;
+
+template <class Stored> LUCID_INLINE void ask_for_row(const Stored* from, Index numbers) {
+    for (Index k = 0; k < numbers; k += line_bytes / Index(sizeof(Stored))) __builtin_prefetch(from + k);
+}
+
 template <class Stored>
 void pack_by_feature(
     const Sizes& s, const Stored* weight, Range features, const Pieces& tiles, Range some,
@@ -255,9 +282,11 @@ void pack_by_feature(
             const Rows<Stored> from{
                 weight + (o * features_1 + i) * features_2, features_1 * features_2, o + 1 < s.outputs};
             const Index left = from.readable(((s.outputs - o) * features_1 - i) * features_2);
+            ask_for_row(from.first + rows_ahead * numbers * features_1 * features_2 + begin, columns);
             Real* of_feature = to + (i - features.begin) * depth * columns;
-            for (Index tile = some.begin; tile < some.end; ++tile) {
-                const Index j = tiles.start(tile), rows = tiles.length(tile);
+            PiecesInOrder tile(tiles, some.begin);
+            for (Index number = some.length(); number > 0; --number, tile.next()) {
+                const Index j = tile.start, rows = tile.length;
                 Real* piece = of_feature + (j - begin) * depth + k * rows;
                 const auto row = [&](Index r) { return from[j + r]; };
                 if (!write_overlapping<Real>(rows, left - j, (depth - k) * rows, piece, row))

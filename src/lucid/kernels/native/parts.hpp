@@ -26,8 +26,7 @@ template <class Real> double operations_of_part(const Operations<Real>& on, int 
     return part_operations * on.lanes / 16 * threads;
 }
 
-constexpr Index least_rows = 512;      // of a part: with fewer, the weight is read too often
-constexpr Index most_added = 4 << 20;  // numbers that are summed apart, and then added
+constexpr Index least_rows = 512;  // of a part: with fewer, the weight is read too often
 
 // `size` rows of so many operations in all: how many of them a part has, in whole panels.
 inline Index rows_of_part(Index size, double operations, double most) {
@@ -86,47 +85,27 @@ bool inputs_in_parts(
     });
 }
 
-template <class Real> void add(Real* to, const Real* from, Index count) {
-    for (Index k = 0; k < count; ++k) to[k] += from[k];
-}
-
+// `adds` to what is there; every part after the first does.
 template <class Real, class GoOn>
 bool weight_in_parts(
     const Operations<Real>& on, Sizes s, Matrix<Real> g, Matrix<Real> x1, Matrix<Real> x2,
-    Real* d_weight, int threads, Algorithm algorithm, const GoOn& go_on) {
+    Real* d_weight, bool adds, int threads, Algorithm algorithm, const GoOn& go_on) {
     const Index step = rows_of_part(s.samples, s.operations(), operations_of_part(on, threads));
-    if (step == s.samples) return on.weight_gradient(s, g, x1, x2, d_weight, threads, algorithm);
-    if (algorithm == Algorithm::chosen)
+    if (algorithm == Algorithm::chosen && step < s.samples)
         algorithm = on.choose(lucid::Operation::weight, s, threads, true);
-    const Index matrix = s.features_1 * s.features_2, outputs = s.outputs, samples = s.samples;
-    const Index together = most_added / matrix < 1 ? 1 : most_added / matrix;
-    const Index most = together < outputs ? together : outputs;
-    Scratch<Real> more(most * matrix);
-    if (!more) return false;
     bool started = false;
-    for (Index o = 0; o < outputs; o += most) {
-        s.outputs = most < outputs - o ? most : outputs - o;
-        Real* const to = d_weight + o * matrix;
-        const bool done = in_parts(samples, step, started, go_on, [&](Index n, Index length) {
-            s.samples = length;
-            Matrix<Real> start = from(g, n);
-            start.data += o;
-            Real* const mine = n == 0 ? to : more.get();
-            if (!on.weight_gradient(s, start, from(x1, n), from(x2, n), mine, threads, algorithm))
-                return false;
-            if (n > 0) add(to, more.get(), s.outputs * matrix);
-            return true;
-        });
-        if (!done) return false;
-    }
-    return true;
+    return in_parts(s.samples, step, started, go_on, [&](Index n, Index length) {
+        s.samples = length;
+        return on.weight_gradient(
+            s, from(g, n), from(x1, n), from(x2, n), d_weight, adds || n > 0, threads, algorithm);
+    });
 }
 
 // In bfloat16 by outputs: no sum is rounded before it is whole.
 template <class GoOn>
 bool weight_in_parts(
     const Operations<BFloat16>& on, Sizes s, Matrix<BFloat16> g, Matrix<BFloat16> x1,
-    Matrix<BFloat16> x2, BFloat16* d_weight, int threads, Algorithm algorithm, const GoOn& go_on) {
+    Matrix<BFloat16> x2, BFloat16* d_weight, bool, int threads, Algorithm algorithm, const GoOn& go_on) {
     const double parts = s.operations() / operations_of_part(on, threads);
     const Index outputs = s.outputs, matrix = s.features_1 * s.features_2;
     const Index most = parts < 2 ? outputs : Index(double(outputs) / parts);
@@ -134,7 +113,7 @@ bool weight_in_parts(
     return in_parts(outputs, most < 1 ? 1 : most, started, go_on, [&](Index o, Index length) {
         s.outputs = length;
         return on.weight_gradient(
-            s, {g.data + o, g.step}, x1, x2, d_weight + o * matrix, threads, algorithm);
+            s, {g.data + o, g.step}, x1, x2, d_weight + o * matrix, false, threads, algorithm);
     });
 }
 

@@ -48,26 +48,6 @@ bool runs_forward(
     });
 }
 
-// A weight's gradient, written or added to what is there, some outputs at a time.
-template <class Real>
-bool weight_of_run(
-    const Operations<Real>& on, Sizes s, Matrix<Real> g, Matrix<Real> x1, Matrix<Real> x2, Real* to,
-    bool adds, int threads) {
-    if (!adds) return on.weight_gradient(s, g, x1, x2, to, threads, Algorithm::chosen);
-    const Index matrix = s.features_1 * s.features_2, outputs = s.outputs;
-    const Index together = most_added / matrix < 1 ? 1 : most_added / matrix;
-    const Index most = together < outputs ? together : outputs;
-    Scratch<Real> more(most * matrix);
-    if (!more) return false;
-    for (Index o = 0; o < outputs; o += most) {
-        s.outputs = most < outputs - o ? most : outputs - o;
-        const Matrix<Real> start{g.data + o, g.step};
-        if (!on.weight_gradient(s, start, x1, x2, more.get(), threads, Algorithm::chosen)) return false;
-        add(to + o * matrix, more.get(), s.outputs * matrix);
-    }
-    return true;
-}
-
 // Those that are not wanted are null. `met[which]` says whether there is something to add to.
 template <class Real>
 bool runs_gradients(
@@ -87,9 +67,14 @@ bool runs_gradients(
         if (!d_weight) return true;
         const bool adds = met[which];
         met[which] = true;
-        return weight_of_run(
-            on, mine, from(g, n), from(x1, n), from(x2, n), d_weight + which * numbers, adds, many);
+        return on.weight_gradient(
+            mine, from(g, n), from(x1, n), from(x2, n), d_weight + which * numbers, adds, many,
+            Algorithm::chosen);
     });
+}
+
+template <class Real> void add(Real* to, const Real* from, Index count) {
+    for (Index k = 0; k < count; ++k) to[k] += from[k];
 }
 
 // total[index[n]] += rows[n], one after the other; false for an index outside.

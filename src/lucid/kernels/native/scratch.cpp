@@ -9,6 +9,11 @@
 #else
 #include <pthread.h>
 #endif
+#if defined(__linux__)
+#include <sys/mman.h>
+
+#include <cstdint>
+#endif
 
 namespace lucid {
 namespace {
@@ -104,6 +109,18 @@ Block take_scratch(std::size_t bytes) {
 void return_scratch(Block block) {
     if (block.used) *block.used = false;
     else release(block.memory);
+}
+
+void prefer_large_pages(void* memory, std::size_t bytes) {
+#if defined(__linux__) && defined(MADV_HUGEPAGE)
+    constexpr std::size_t least = 4 << 20, page = 4096;
+    if (bytes < least) return;
+    const std::uintptr_t address = reinterpret_cast<std::uintptr_t>(memory);
+    const std::uintptr_t first = (address + page - 1) / page * page, end = (address + bytes) / page * page;
+    madvise(reinterpret_cast<void*>(first), end - first, MADV_HUGEPAGE);  // may be refused
+#else
+    (void)memory, (void)bytes;
+#endif
 }
 
 void set_scratch_failure(std::size_t from_bytes) { fail_from = from_bytes; }

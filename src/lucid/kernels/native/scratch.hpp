@@ -18,6 +18,10 @@ struct Block {
 Block take_scratch(std::size_t bytes);
 void return_scratch(Block block);
 
+// Asks the system for large pages where new memory of so many bytes is large: it would be cleared and
+// mapped 4 KiB at a time. NumPy does so for its arrays, PyTorch does not.
+void prefer_large_pages(void* memory, std::size_t bytes);
+
 }  // namespace lucid
 
 namespace {

@@ -28,8 +28,8 @@ void tiny_forward(
 
 template <class Real>
 void tiny_weight_gradient(
-    const Sizes& s, Matrix<Real> g, Matrix<Real> x1, Matrix<Real> x2, Real* d_weight) {
-    fill(d_weight, s.outputs * s.features_1 * s.features_2, Real(0));
+    const Sizes& s, Matrix<Real> g, Matrix<Real> x1, Matrix<Real> x2, Real* d_weight, bool adds) {
+    if (!adds) fill(d_weight, s.outputs * s.features_1 * s.features_2, Real(0));
     for (Index n = 0; n < s.samples; ++n) {
         const Real *first = x1.data + n * x1.step, *second = x2.data + n * x2.step;
         Real* to = d_weight;

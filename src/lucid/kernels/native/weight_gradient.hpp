@@ -16,6 +16,7 @@ template <class Stored> struct WeightGradient {
     Sizes sizes;
     Matrix<Stored> g, x1, x2;
     bool products;
+    bool adds = false;  // to what is there
 
     // Tiles are numbered along the axis of their rows first.
     Pieces rows() const {
@@ -35,10 +36,11 @@ template <class Real> Index products_at_once(const Sizes& s) {
     return larger(least_samples, Index(double(nearest_bytes()) / sizeof(Real) / features));
 }
 
-// Some tiles of the gradient, summed over some samples, into d_weight (which need not be zero).
+// Some tiles of the gradient, summed over some samples, into d_weight, which need not be zero, or
+// added to it.
 template <class Stored>
 bool weight_gradient_part(
-    const WeightGradient<Stored>& c, Range samples, Range tiles, Sum<Stored>* d_weight) {
+    const WeightGradient<Stored>& c, Range samples, Range tiles, Sum<Stored>* d_weight, bool adds) {
     using Real = Unit<Stored>;
     using Number = Sum<Stored>;
     const Sizes& s = c.sizes;
@@ -74,7 +76,7 @@ bool weight_gradient_part(
                         depth, c.g.data + begin * c.g.step + o, c.g.step,
                         second + q * panel<Real> * depth, panels.width(q)};
                     const Target<Real> target{
-                        to + q * panel<Real>, row_step, panels.used(q), begin > samples.begin};
+                        to + q * panel<Real>, row_step, panels.used(q), adds || begin > samples.begin};
                     with_tile<tile_rows>(count, panels.wide(q), [&](auto r, auto w) {
                         accumulate_scaled_tile<Real, r.value, w.value>(
                             factors, c.x1.data + begin * c.x1.step + i, c.x1.step, target);
@@ -97,7 +99,7 @@ bool weight_gradient_part(
                         panels.width(q)};
                     const Target<Number> target{
                         to + q * panel<Real>, row_step, panels.used(q),
-                        begin > samples.begin || k > 0};
+                        adds || begin > samples.begin || k > 0};
                     with_tile<tile_rows>(count, panels.wide(q), [&](auto r, auto w) {
                         accumulate_tile<Real, r.value, w.value>(factors, target);
                     });
@@ -122,13 +124,15 @@ bool weight_gradient(const WeightGradient<Real>& c, Real* d_weight, int threads)
         if (!partial) return false;
         const bool done = parallel(threads, copies, [&](Index chunk) {
             Real* to = chunk == 0 ? d_weight : partial.get() + (chunk - 1) * size;
-            return weight_gradient_part(c, share({0, s.samples}, chunk, copies), {0, c.tiles()}, to);
+            return weight_gradient_part(
+                c, share({0, s.samples}, chunk, copies), {0, c.tiles()}, to, c.adds && chunk == 0);
         });
         return done && add_copies(d_weight, partial.get(), copies - 1, size, threads);
     }
     const Index chunks = smaller(wanted, c.tiles());
     return parallel(threads, chunks, [&](Index chunk) {
-        return weight_gradient_part(c, {0, s.samples}, share({0, c.tiles()}, chunk, chunks), d_weight);
+        return weight_gradient_part(
+            c, {0, s.samples}, share({0, c.tiles()}, chunk, chunks), d_weight, c.adds);
     });
 }
 
@@ -146,7 +150,7 @@ inline bool rounded_weight_gradient(
         part.g.data += some.begin;
         const Index size = some.length() * matrix;
         Scratch<float> sums(size);
-        if (!sums || !weight_gradient_part(part, {0, c.sizes.samples}, {0, part.tiles()}, sums.get()))
+        if (!sums || !weight_gradient_part(part, {0, c.sizes.samples}, {0, part.tiles()}, sums.get(), false))
             return false;
         narrow<Brain>(sums.get(), size, reinterpret_cast<std::uint16_t*>(d_weight + some.begin * matrix));
         return true;

@@ -172,11 +172,11 @@ struct Part {
     Adds adds;
 };
 
-// A part of a call, with one weight, from `given` into `found`; `more` has room for a gradient of it.
+// A part of a call, with one weight, from `given` into `found`.
 template <class Real>
 bool compute(
     const Call& call, unsigned wanted, const Part& part, Real* const (&given)[factors],
-    Real* const (&found)[factors], Real* more) {
+    Real* const (&found)[factors]) {
     const Operations<Real>& on = operations<Real>(kernel());
     const Sizes s{part.shared, call.outputs, call.features_1, call.features_2};
     const Index row = call.seconds * s.outputs;
@@ -209,13 +209,9 @@ bool compute(
         !on.input_gradients(
             s, g, x1, x2, given[weight], found[first], found[second], threads, Algorithm::chosen))
         return false;
-    if (!is_in(wanted, weight)) return true;
-    Real* const to = part.adds.weight ? more : found[weight];
-    if (!on.weight_gradient(s, g, x1, x2, to, threads, Algorithm::chosen)) return false;
-    const Index numbers = s.outputs * s.features_1 * s.features_2;
-    if constexpr (sizeof(Real) > 2)
-        for (Index k = 0; part.adds.weight && k < numbers; ++k) found[weight][k] += more[k];
-    return true;
+    return !is_in(wanted, weight) ||
+           on.weight_gradient(
+               s, g, x1, x2, found[weight], part.adds.weight, threads, Algorithm::chosen);
 }
 
 // Whether everything is bfloat16, and the kernel had better multiply it as it is.
@@ -247,7 +243,7 @@ bool compute_bfloat16(const Call& call, unsigned wanted) {
             if (call.given[k].data) given[k] = static_cast<BFloat16*>(call.given[k].data) + n * numbers[k];
             if (call.found[k].data) found[k] = static_cast<BFloat16*>(call.found[k].data) + n * numbers[k];
         }
-        if (!compute<BFloat16>(call, wanted, {call.shared, 1, {}}, given, found, nullptr)) return false;
+        if (!compute<BFloat16>(call, wanted, {call.shared, 1, {}}, given, found)) return false;
     }
     return true;
 }
@@ -278,7 +274,7 @@ constexpr Index converted_bytes = 8 << 20;  // of g, x1 and x2, as many of resul
 // positions at a time as there is room to convert, or rows of x1 where there is not room for one.
 template <class Real> class Parts {
 public:
-    Parts(const Call& call, unsigned wanted) : call_(call), most_{call.shared, call.firsts, {}} {
+    explicit Parts(const Call& call) : call_(call), most_{call.shared, call.firsts, {}} {
         const Index matrix = call.features_1 * call.features_2;
         const Index numbers[factors] = {
             call.seconds * call.outputs, call.features_1, call.seconds * call.features_2,
@@ -293,12 +289,10 @@ public:
             most_.shared = fitting(call.firsts * of_first + numbers[second], call.shared);
             if (most_.shared == 1) most_.firsts = fitting(of_first, call.firsts);
         }
-        const bool is_cut = most_.shared < call.shared || most_.firsts < call.firsts;
         for (int k = 0; k < factors; ++k) {
             given_[k] = take(is_converted(call.given[k]) ? size(k, most_) : 0);
             found_[k] = take(is_converted(call.found[k]) ? size(k, most_) : 0);
         }
-        more_ = take(is_cut && is_in(wanted, weight) ? numbers[weight] : 0);
     }
     Index scratch() const { return all_; }
 
@@ -351,7 +345,7 @@ private:
             if (is_converted(call_.given[k]) && !is_read)
                 read(call_.given[k].dtype, call_.given[k].data, start[k], size(k, part), given[k]);
         }
-        if (!compute<Real>(call_, wanted, part, given, found, scratch + more_)) return false;
+        if (!compute<Real>(call_, wanted, part, given, found)) return false;
         for (int k = 0; k < factors; ++k) {
             const bool is_whole = k == weight ? ends : k == second ? ends_row : true;
             if (is_converted(call_.found[k]) && is_whole)
@@ -363,11 +357,11 @@ private:
     const Call& call_;
     Part most_;
     Index of_row_[factors];  // numbers for each row of x1 in a shared position; of x2, for all of its
-    Index given_[factors], found_[factors], more_, all_ = 0;  // in the scratch
+    Index given_[factors], found_[factors], all_ = 0;  // in the scratch
 };
 
 template <class Real> bool compute(const Call& call, unsigned wanted) {
-    const Parts<Real> parts(call, wanted);
+    const Parts<Real> parts(call);
     if (parts.scratch() == 0) return parts.run(wanted, nullptr);
     const Scratch<Real> scratch(parts.scratch());
     return scratch && parts.run(wanted, scratch.get());
