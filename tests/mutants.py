@@ -74,6 +74,7 @@ FORWARD, INPUTS, WEIGHT, PAIRS, LEADING, EXPANDED, LARGE, ELEMENTS, BEYOND, HALV
 )  # fmt: skip
 
 
+REDUCED = "tests/test_native_reductions.py"
 KEPT = ("tests/test_kept.py::test_gradients_with_it",)
 ADDS = "tests/test_out.py::test_each_algorithm_adds"
 BIAS = "tests/test_native_calls.py::test_the_gradient_of_the_bias"
@@ -388,6 +389,22 @@ MUTANTS = [
            "bool nodes_of_edges(", "all.used(q), true}", "all.used(q), n > 0}", (NODES,)),
     Mutant("nodes: an index outside is read", "binding_nodes.hpp", "std::int64_t* index(",
            "found[e] < of.sizes[0]", "found[e] <= of.sizes[0]", (ELSEWHERE,)),
+    # reductions over pairs
+    Mutant("best: of equal scores the last one first", "reductions.hpp", "bool is_before(", "a > b",
+           "a >= b", (REDUCED,)),
+    Mutant("best: partners are numbered from each block", "reductions.hpp", "bool best_scores(",
+           "c.start + begin + m", "c.start + m", (REDUCED,)),
+    Mutant("scores: all positions meet the partners of the first", "reductions.hpp",
+           "bool scores_part(", "c.partners_shared ? 0 : s", "c.partners_shared ? 0 : 0",
+           (REDUCED,)),
+    Mutant("ranks: the partner itself counts", "reductions.hpp", "bool compare_scores(",
+           "- Index(itself)", "", (REDUCED,)),
+    Mutant("ranks: partners left out count", "reductions.hpp", "bool compare_scores(",
+           "leave_out(c, row, begin, count, scores);", "", (REDUCED,)),
+    Mutant("own scores: without the bias", "reductions.hpp", "bool scores_at(",
+           "add_bias(c, row + r, 1, &score);", "", (REDUCED,)),
+    row_step("q", "reductions.hpp", "bool scores_part(", "c.q.step", "c.features", REDUCED),
+    row_step("x2", "reductions.hpp", "void pack(", "c.x2.step", "c.features", REDUCED),
 ]  # fmt: skip
 
 

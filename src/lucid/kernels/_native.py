@@ -83,6 +83,18 @@ nodes_of_edges: Any = compiled.nodes_of_edges if compiled else _declined
 """nodes_of_edges(x or None, W packed or None, g, its rows, from, its rows, U, dx or None, dW or
 None, bounds, most threads); see native/nodes.hpp for both."""
 
+best_scores: Any = compiled.best_scores if compiled else _declined
+"""best_scores(q (S, R, J), x2 (S or 1, M, J), bias (S·R) or None, kept (S·R, M) or None, excluded
+(S·R, L) or None, first partner, values, indices): the k largest (S·R, k), kept up, or None."""
+
+scores_at: Any = compiled.scores_at if compiled else _declined
+"""scores_at(q, x2, bias, None, None, first partner, places (S·R, K), own): their scores, written,
+or None."""
+
+compare_scores: Any = compiled.compare_scores if compiled else _declined
+"""compare_scores(q, x2, bias, kept, excluded, first partner, places, own, whether that is known,
+rank): the ranks, added to, or None."""
+
 adam_step: Any = compiled.adam_step if compiled else _declined
 """adam_step(array, gradient, mean, square, largest or None, decay, shrink, beta_1, 1 - beta_1,
 beta_2, 1 - beta_2, eps, rate): the new array, the three before `decay` changed, or None."""

@@ -32,11 +32,12 @@ from .._arrays import (
     set_item,
 )
 from .._shapes import Shape, unbroadcast
+from . import _chosen, _scores
 from ._groups import ByGroup
 from ._layout import slices
 from ._pairs import Pairs, part_of
 from ._plan import BLOCK
-from ._tiles import Tiles, tiles_for
+from ._tiles import Tiles, TilesInPlace, tiles_for
 
 Rows = Any  # an array with the axes (..., N, O or 1), and one more where it says so
 
@@ -297,19 +298,25 @@ def topk(pairs: Pairs, k: int) -> Partners:
     values = work.full((*pairs.shape, k), -inf)
     indices = work.numbers((*pairs.shape, k)) - 1
     for block in blocks(pairs) if k else ():
-        xp, count = block.work.xp, prod(block.shape)
-        best, which = block.work.full((count, 0), 0.0), block.work.numbers((count, 0))
-        for part, x2 in block.tiles():
-            tile = block.leave_out(block.scores(x2), part)
-            if k == 1:
-                best, which = _larger(block.work, best, which, tile, part.start)
-            else:
-                best, which = block.work.best(best, which, tile, part.start, k)
-        which = xp.where(best == -inf, xp.full_like(which, -1), which)
+        xp = block.work.xp
+        best, which = _scores.best(block, k) or _best(block, k)
         index = (*block.index, slice(0, best.shape[1]))
         values = put(values, index, xp.reshape(best, (*block.shape, best.shape[1])))
         indices = put(indices, index, xp.reshape(which, (*block.shape, best.shape[1])))
     return Partners(values, indices)
+
+
+def _best(block: Block, k: int) -> tuple[Array, Array]:
+    """The same of one block (R, k), by tiles."""
+    xp, count = block.work.xp, prod(block.shape)
+    best, which = block.work.full((count, 0), 0.0), block.work.numbers((count, 0))
+    for part, x2 in block.tiles():
+        tile = block.leave_out(block.scores(x2), part)
+        if k == 1:
+            best, which = _larger(block.work, best, which, tile, part.start)
+        else:
+            best, which = block.work.best(best, which, tile, part.start, k)
+    return best, xp.where(best == -inf, xp.full_like(which, -1), which)
 
 
 def _larger(work: Tiles, best: Array, which: Array, tile: Array, start: int) -> tuple[Array, Array]:
@@ -327,36 +334,42 @@ def rank(pairs: Pairs, target: Array) -> Array:
     work = tiles_for(_like(pairs))
     shape = (*pairs.shape, target.shape[-1])
     found = work.full(shape, 0.0)
-    # where all partners are in one tile, it serves for the target's score too
     for block in blocks(pairs):
-        xp = block.work.xp
         places = block.of_rows(target, 1)
-        is_one = block.width >= pairs.partners
-        own = block.work.full(tuple(places.shape), 0.0)
-        for part, x2 in block.tiles():
-            inside = (places >= part.start) & (places < part.stop)
-            if not is_one and _any(inside):
-                own = own + block.work.take(block.scores(x2), places - part.start)
-        total = xp.ones_like(own)
-        for part, x2 in block.tiles():
-            tile = block.scores(x2)
-            if is_one:
-                own = block.work.take(tile, places)
-            tile = block.leave_out(tile, part)
-            for k in range(places.shape[1]):
-                mine = places[:, k : k + 1] - part.start
-                s = own[:, k : k + 1]
-                larger = tile.shape[1] - _count(block.work, tile <= s)  # NaN is the largest
-                # the given partner itself does not count, whether it is left out or not
-                itself = (block.work.take(tile, mine) == s) & (mine >= 0) & (mine < tile.shape[1])
-                equal = _count(block.work, tile == s) - _count(block.work, itself)
-                total = add(total, (slice(None), k), larger + equal / 2)
-        unknown = xp.isnan(own)
-        total = xp.where(unknown, xp.full_like(total, float("nan")), total)
-        found = put(found, (*block.index, slice(0, shape[-1])), xp.reshape(
+        total = _scores.ranks(block, places)
+        if total is None:
+            total = _ranks(block, places)
+        found = put(found, (*block.index, slice(0, shape[-1])), block.work.xp.reshape(
             total, (*block.shape, shape[-1])
         ))  # fmt: skip
     return found
+
+
+def _ranks(block: Block, places: Array) -> Array:
+    """The same of one block (R, K), by tiles."""
+    xp = block.work.xp
+    # where all partners are in one tile, it serves for the target's score too
+    is_one = block.width >= block.pairs.partners
+    own = block.work.full(tuple(places.shape), 0.0)
+    for part, x2 in block.tiles():
+        inside = (places >= part.start) & (places < part.stop)
+        if not is_one and _any(inside):
+            own = own + block.work.take(block.scores(x2), places - part.start)
+    total = xp.ones_like(own)
+    for part, x2 in block.tiles():
+        tile = block.scores(x2)
+        if is_one:
+            own = block.work.take(tile, places)
+        tile = block.leave_out(tile, part)
+        for k in range(places.shape[1]):
+            mine = places[:, k : k + 1] - part.start
+            s = own[:, k : k + 1]
+            larger = tile.shape[1] - _count(block.work, tile <= s)  # NaN is the largest
+            # the given partner itself does not count, whether it is left out or not
+            itself = (block.work.take(tile, mine) == s) & (mine >= 0) & (mine < tile.shape[1])
+            equal = _count(block.work, tile == s) - _count(block.work, itself)
+            total = add(total, (slice(None), k), larger + equal / 2)
+    return xp.where(xp.isnan(own), xp.full_like(total, float("nan")), total)
 
 
 def _any(truth: Array) -> bool:
@@ -427,7 +440,6 @@ def gradients(
     """The gradients of input_1, input_2, weight and bias, those needed, in the dtype of sums."""
     need_1, need_2, need_weight, need_bias = needed
     work = tiles_for(_like(pairs))
-    xp = work.xp
     x1, x2, weight = pairs.x1, pairs.x2, pairs.weight
 
     def zeros(array: Array, wanted: bool) -> Any:
@@ -437,24 +449,40 @@ def gradients(
     d_weight, d_bias = zeros(weight, need_weight), None
     if need_bias and pairs.bias is not None:
         d_bias = zeros(pairs.bias, True)
+    is_chosen = slopes.lse is slopes.even is None and isinstance(work, TilesInPlace)
+    of_first = d_1 is not None or d_weight is not None
     with np.errstate(all="ignore"):
         for block in blocks(pairs):
-            d_q = None
-            for part, second in block.tiles():
-                tile = _slopes_of_tile(block, slopes, part, second)
-                if tile is None:
-                    continue
-                if d_bias is not None:
-                    of_outputs = xp.reshape(work.sum(tile), (-1, block.outputs))
-                    d_bias = add(d_bias, (block.outs,), xp.sum(of_outputs, axis=0))
-                if d_1 is not None or d_weight is not None:
-                    more = _with_second(block, tile, second)
-                    d_q = more if d_q is None else _sum(d_q, more)
-                if d_2 is not None:
-                    d_2 = _add_second(block, d_2, tile, part)
+            if is_chosen:
+                places, at_places = (
+                    block.of_rows(each, 1) for each in (slopes.places, slopes.at_places)
+                )
+                d_q = _chosen.gradients(block, places, at_places, d_2, d_bias, of_first)
+            else:
+                d_q, d_2, d_bias = _of_tiles(block, slopes, d_2, d_bias, of_first)
             if d_q is not None:
                 d_1, d_weight = _with_first(block, d_q, d_1, d_weight)
     return d_1, d_2, d_weight, d_bias
+
+
+def _of_tiles(
+    block: Block, slopes: Slopes, d_2: Array | None, d_bias: Array | None, of_first: bool
+) -> tuple[Array | None, ...]:
+    """dq, if wanted, and the others, added to."""
+    xp, d_q = block.work.xp, None
+    for part, second in block.tiles():
+        tile = _slopes_of_tile(block, slopes, part, second)
+        if tile is None:
+            continue
+        if d_bias is not None:
+            of_outputs = xp.reshape(block.work.sum(tile), (-1, block.outputs))
+            d_bias = add(d_bias, (block.outs,), xp.sum(of_outputs, axis=0))
+        if of_first:
+            more = _with_second(block, tile, second)
+            d_q = more if d_q is None else _sum(d_q, more)
+        if d_2 is not None:
+            d_2 = _add_second(block, d_2, tile, part)
+    return d_q, d_2, d_bias
 
 
 def _sum(total: Array, more: Array) -> Array:

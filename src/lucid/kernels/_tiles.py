@@ -139,6 +139,9 @@ class TilesInPlace(Tiles):
             )
         return self.xp.matmul(x1, x2, out=scratch[:size].reshape(shape))
 
+    def nonzero(self, truth: Array) -> tuple[Array, ...]:
+        return truth.nonzero() if self.is_numpy else truth.nonzero(as_tuple=True)
+
     def keep(self, tile: Array, mask: Array, other: float = -inf) -> Array:
         if self.is_numpy:
             np.copyto(tile, other, where=~mask)
@@ -147,7 +150,7 @@ class TilesInPlace(Tiles):
 
     def _places(self, tile: Array, places: Array) -> tuple[Array, Array, Array]:
         inside = (places >= 0) & (places < tile.shape[1])
-        rows, which = inside.nonzero() if self.is_numpy else inside.nonzero(as_tuple=True)
+        rows, which = self.nonzero(inside)
         return rows, which, places[rows, which]
 
     def put(self, tile: Array, places: Array, value: float) -> Array:

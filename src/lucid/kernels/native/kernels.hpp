@@ -84,6 +84,19 @@ struct Nodes {
     }
 };
 
+// Scores of rows with partners, within each of so many positions; a row counts on through all of them. Partners
+// are numbered from `start`.
+template <class Real> struct Scores {
+    using Number = Real;
+    Index shared, rows, partners, features;  // S, R, M, J
+    Strided<const Real> q, x2;
+    bool partners_shared;          // the same for all positions
+    const Real* bias;              // one for each row, or null
+    const std::uint8_t* kept;      // [row][partner], 0 where a pair is left out; or null
+    const std::int64_t* excluded;  // [row][exclusion]: partners left out, those that are here
+    Index exclusions, start;
+};
+
 // How an operation is computed; README.md says what each algorithm does. `chosen` is the one that
 // costs least.
 enum class Algorithm : int {
@@ -235,6 +248,13 @@ template <class Real> struct Operations {
     Index (*pack_matrix)(
         const Real* from, const Positions& rows, Index count, const Positions& columns, Index width,
         Real* to);
+    // Scores of rows with partners, reduced: reductions.hpp.
+    bool (*best_scores)(const Scores<Real>&, Index k, Real* values, std::int64_t* indices, int threads);
+    bool (*scores_at)(
+        const Scores<Real>&, const std::int64_t* places, Index count, Real* own, int threads);
+    bool (*compare_scores)(
+        const Scores<Real>&, const std::int64_t* places, Index count, bool known, Real* own, Real* rank,
+        int threads);
     // Of rows and of pairs; and the gradient that is then left to be found.
     Kept (*kept_of_rows)(const Sizes&, int threads);
     Kept (*kept_of_pairs)(const Pairs&);

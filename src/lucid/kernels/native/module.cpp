@@ -2,6 +2,7 @@
 #include "binding_form.hpp"
 #include "binding_nodes.hpp"
 #include "binding_plan.hpp"
+#include "binding_reductions.hpp"
 #include "binding_rows.hpp"
 #include "binding_steps.hpp"
 #include "xla.hpp"
@@ -96,6 +97,9 @@ PyMethodDef methods[] = {
     {"middle_step", as_function(middle_step), METH_FASTCALL, nullptr},
     {"edges_of_nodes", as_function(edges_of_nodes), METH_FASTCALL, nullptr},
     {"nodes_of_edges", as_function(nodes_of_edges), METH_FASTCALL, nullptr},
+    {"best_scores", as_function(best_scores), METH_FASTCALL, nullptr},
+    {"scores_at", as_function(scores_at), METH_FASTCALL, nullptr},
+    {"compare_scores", as_function(compare_scores), METH_FASTCALL, nullptr},
     {"adam_step", as_function(adam_step), METH_FASTCALL, nullptr},
     {"sgd_step", as_function(sgd_step), METH_FASTCALL, nullptr},
     {"make_results_with", make_results_with, METH_O, nullptr},

@@ -1,0 +1,62 @@
+"""The gradients of chosen scores (`topk`, `max`): each row meets its own partners, and no tile.
+
+dq[r]  = Σ_k b[r, k] · x2[t[r, k]],    dx2[m] = Σ_rk [t[r, k] = m] · b[r, k] · q[r]
+"""
+
+from __future__ import annotations
+
+from math import prod
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from .._arrays import Array
+from .._shapes import unbroadcast
+from . import _native
+from ._pairs import part_of
+
+if TYPE_CHECKING:
+    from ._reductions import Block
+
+
+def gradients(
+    block: Block, places: Array, slopes: Array, d_2: Array | None, d_bias: Array | None,
+    of_first: bool,
+) -> Array | None:  # fmt: skip
+    """dq in the shape of q, if wanted; the others are added to. `places` are -1 where none is."""
+    work, xp, pairs = block.work, block.work.xp, block.pairs
+    x2, outputs, features = pairs.x2, block.outputs, pairs.x2.shape[-1]
+    count, leading = prod(block.shape), tuple(x2.shape[:-2])
+    whole = (*block.leading, prod(block.shape[-2:]), features)
+    d_q = work.full((count, features), 0.0) if of_first else None
+    q = xp.reshape(xp.broadcast_to(block.q, whole), (count, features)) if d_2 is not None else None
+    # which of x2's leading positions each row meets
+    at = xp.reshape(work.count(0, prod(leading)), (*leading, 1, 1))
+    at = part_of(at, block.box, slice(0, 1), slice(0, 1))
+    at = xp.reshape(xp.broadcast_to(at, block.shape), (-1,))
+    for k in range(places.shape[1]):
+        (rows,) = work.nonzero(places[:, k] >= 0)
+        own, slope, position = places[rows, k], slopes[rows, k], at[rows]
+        if d_bias is not None:
+            sums = work.full((count,), 0.0)
+            sums[rows] = slope
+            d_bias[block.outs] += xp.sum(xp.reshape(sums, (-1, outputs)), axis=0)
+        if d_q is not None:
+            index: tuple[Any, ...] = (own,)
+            if leading:
+                index = (*xp.unravel_index(position, leading), own)
+            d_q[rows] += slope[:, None] * work.wide(x2[index])
+        if q is not None and d_2 is not None:
+            _add_rows(work.is_numpy, d_2, position * x2.shape[-2] + own, slope[:, None] * q[rows])
+    if d_q is None:
+        return None
+    return unbroadcast(xp.reshape(d_q, whole), tuple(block.q.shape))
+
+
+def _add_rows(is_numpy: bool, total: Array, index: Array, rows: Array) -> None:
+    """total[index[n]] += rows[n], of all rows of all leading positions; `total` is contiguous."""
+    total = total.reshape(-1, total.shape[-1])
+    if not is_numpy:
+        total.index_add_(0, index, rows)
+    elif not _native.add_rows(total, np.ascontiguousarray(index, np.int64), rows):
+        np.add.at(total, index, rows)
