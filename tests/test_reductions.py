@@ -581,3 +581,63 @@ def test_jax_gives_the_same_under_its_transformations(
         batched = jax.vmap(lambda x: ours.bilinear_logsumexp(x, *factors[1:]))(several)
         assert_same(np.asarray(batched[1]), np.asarray(
             ours.bilinear_logsumexp(-factors[0], *factors[1:])))  # fmt: skip
+
+
+@pytest.mark.parametrize("name", ["logsumexp", "cross_entropy", "topk", "max", "rank"])
+@pytest.mark.parametrize("axes", [(0, None, None), (None, 1, None), (None, None, 0), (0, 1, 0)])
+def test_jax_vmap_is_the_loop(random: np.random.Generator, name: str, axes: Any) -> None:
+    jax = pytest.importorskip("jax")
+    import lucid.jax as ours
+
+    shapes = (5, 3), (7, 4), (2, 3, 4)
+    factors = [
+        random.standard_normal(shape if axis is None else (*shape[:axis], 6, *shape[axis:]))
+        for shape, axis in zip(shapes, axes, strict=True)
+    ]
+    target = random.integers(0, 7, (6, 5))
+    mask = random.random((6, 5, 7)) < 0.8
+    mask |= np.arange(7) == target[..., None]
+    function = getattr(ours, f"bilinear_{name}")
+
+    def call(mask: Any, target: Any, *factors: Any) -> Any:
+        options = {"k": 3} if name == "topk" else {}
+        if name in ("cross_entropy", "rank"):
+            options["target"] = target
+        return function(*factors, mask=mask, **options)
+
+    with jax.enable_x64(True):
+        found = jax.vmap(call, (0, 0, *axes))(mask, target, *map(jax.numpy.asarray, factors))
+        for n in range(6):
+            own = [
+                x if axis is None else np.take(x, n, axis)
+                for x, axis in zip(factors, axes, strict=True)
+            ]
+            expected = call(mask[n], target[n], *map(jax.numpy.asarray, own))
+            for one, other in zip(jax.tree.leaves(found), jax.tree.leaves(expected), strict=True):
+                assert_same(np.asarray(one[n]), np.asarray(other))
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize("width", [3, 100])
+def test_jax_orders_as_everywhere(dtype: str, width: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """NaN before all others, of equal scores the first partner, and of two zeros too."""
+    jax = pytest.importorskip("jax")
+    import lucid.jax as ours
+    from lucid.jax import _reductions
+
+    monkeypatch.setattr(_reductions, "WIDTH", width)
+    values = np.array([0, 1, -0.0, 0.0, np.inf, 1, -1, -np.inf, 2, 2, -0.0], dtype)
+    unordered = values.copy()
+    unordered[[3, 9]] = np.nan, -np.nan
+    one = np.ones((1, 1), dtype)
+    jax.clear_caches()
+    with jax.enable_x64(True):
+        for others in values, unordered, unordered[::-1]:
+            for k in range(1, len(others) + 1):
+                given = one, others[:, None].copy(), one[None]
+                found = ours.bilinear_topk(*map(jax.numpy.asarray, given), k=k)
+                expected = F.bilinear_topk(*given, k=k)
+                assert np.asarray(found.indices).tolist() == np.asarray(expected.indices).tolist()
+                assert_same(np.asarray(found.values), np.asarray(expected.values))
+            found = ours.bilinear_max(*map(jax.numpy.asarray, given))
+            assert np.asarray(found.indices).tolist() == [[int(expected.indices[0, 0, 0])]]
