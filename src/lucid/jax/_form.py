@@ -148,21 +148,23 @@ def _lower_on_cpu(
     run: Any = functools.partial(
         _run, wanted=wanted, types=types, keep=keep, native=_native.is_there(), on_cpu=True
     )
-    if getattr(context.module_context.axis_context, "num_devices", None) not in (None, 1):
+    if _partition.is_divided(context):
         on_mesh = _partition.with_mesh(context)
         if on_mesh is None:  # what JAX divides by itself must be operations that it knows
             run = functools.partial(run, native=False, divided=True)
         else:
             context = on_mesh
-            run = _on_mesh(wanted, types, keep)
+            run = _on_mesh(context, wanted, types, keep)
     return mlir.lower_fun(run, multiple_results=True)(context, *given)
 
 
-def _on_mesh(wanted: tuple[int, ...], types: Types, keep: int) -> Callable[..., list[Array]]:
+def _on_mesh(
+    context: Any, wanted: tuple[int, ...], types: Types, keep: int
+) -> Callable[..., list[Array]]:
     """What is divided over a mesh keeps nothing: a part's product is no part of all of it."""
     numbers = _needed(wanted)
     divided = _partition.divided(
-        lambda parts, types: contract(_placed(numbers, parts), wanted, types),
+        context, lambda parts, types: contract(_placed(numbers, parts), wanted, types),
         numbers, wanted, types,
     )  # fmt: skip
 
