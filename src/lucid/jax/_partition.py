@@ -34,12 +34,12 @@ def with_mesh(context: Any) -> Any:
     several. So the mesh is that of the arguments' types, or of all shardings in the module so far.
     """
     module = context.module_context
-    if _is_partly_manual(module.axis_context):
-        return _with_free_axes(context)
     if module.lowering_parameters.for_export or not getattr(
         jax.config, "jax_use_shardy_partitioner", True
     ):
         return None  # an exported program keeps no Python function
+    if _is_partly_manual(module.axis_context):
+        return _with_free_axes(context)
     count = module.axis_context.num_devices
     meshes = {each.sharding.mesh for each in context.avals_in if not each.sharding.mesh.empty}
     if not meshes:
@@ -78,7 +78,7 @@ def _with_free_axes(context: Any) -> Any:
     module = context.module_context
     where = module.axis_context
     devices = jax.devices(module.platforms[0])
-    if module.lowering_parameters.for_export or len(devices) < where.mesh.size:
+    if len(devices) < where.mesh.size:
         return None
     there = np.reshape(devices[: where.mesh.size], tuple(where.mesh.shape.values()))
     mesh = Mesh(there, where.mesh.axis_names)
