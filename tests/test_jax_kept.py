@@ -54,7 +54,7 @@ def loss(function: Callable[..., Array]) -> Callable[..., Array]:
     return lambda *given: jnp.sum(jnp.sin(function(*given)))
 
 
-def gradients(function: Callable[..., Array]) -> Callable[..., Any]:
+def gradients(function: Callable[..., Array]) -> Any:
     return jax.grad(loss(function), (0, 1, 2))
 
 
@@ -185,7 +185,7 @@ def test_under_transformations(shapes: Any) -> None:
     given = arrays(shapes)
     again = arrays(shapes)
 
-    def second(function: Callable[..., Array]) -> Callable[..., Any]:
+    def second(function: Callable[..., Array]) -> Any:
         def total(*given: Array) -> Array:
             return sum(jnp.vdot(d, x) for d, x in zip(gradients(function)(*given), again,
                                                       strict=True))  # fmt: skip
@@ -210,7 +210,7 @@ def test_under_vmap(axes: Any) -> None:
         for x, axis in zip(arrays(PAIRS), axes, strict=True)
     ]
 
-    def each(function: Callable[..., Array]) -> Callable[..., Array]:
+    def each(function: Callable[..., Array]) -> Any:
         return jax.vmap(function, axes)
 
     same(gradients(each(bilinear))(*given), gradients(each(einsum))(*given))
@@ -234,10 +234,10 @@ def test_under_scan_and_cond() -> None:
 
         return run
 
-    for transformed in (lambda f: f, lambda f: jax.vmap(f, (0, None))):
-        first = x1 if transformed(total) is total else jnp.stack([x1, x1 + 1])
+    def batched(function: Callable[..., Array]) -> Any:
+        return jax.grad(lambda *x: jnp.sum(jax.vmap(total(function), (0, None))(*x)), (0, 1))
 
-        def summed(function: Callable[..., Array], transformed: Any = transformed) -> Any:
-            return jax.grad(lambda *x: jnp.sum(transformed(total(function))(*x)), (0, 1))
-
-        same(summed(bilinear)(first, weight), summed(einsum)(first, weight))
+    slopes = (jax.grad(total(function), (0, 1))(x1, weight) for function in (bilinear, einsum))
+    same(*slopes)
+    several = jnp.stack([x1, x1 + 1])
+    same(*(batched(function)(several, weight) for function in (bilinear, einsum)))

@@ -63,7 +63,9 @@ def bilinear(
             group=group, offsets=offsets, index_1=index_1, index_2=index_2, segment=segment,
             num_segments=num_segments,
         )  # fmt: skip
-    factors = input_1, input_2, weight, bias, weight_1, weight_2
+    factors: tuple[Array | None, ...] = (
+        input_1, input_2, weight, bias, weight_1, weight_2,
+    )  # fmt: skip
     if not all(x is None or isinstance(x, jax.Array) for x in factors):
         check(*factors)
         factors = tuple(x if x is None else _array(x) for x in factors)
