@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import functools
 import importlib
+import tracemalloc
 from collections.abc import Callable
 from typing import Any
 
@@ -15,7 +16,7 @@ from cases import CASES, Case
 from tape_helpers import gradient
 
 import lucid
-from lucid import Tensor, _tape
+from lucid import Tensor, _blocks, _tape
 from lucid.nn import functional as F, utils
 
 Array = npt.NDArray[Any]
@@ -176,8 +177,12 @@ def within(actual: Array, exact: Array, half: str, ulps: float) -> None:
     assert (off <= allowed).all(), (worst, actual[worst], exact[worst], (off / allowed)[worst])
 
 
+@pytest.mark.parametrize("block", [1 << 30, 4096], ids=["whole", "blocks"])
 @pytest.mark.parametrize("name", SUMMED)
-def test_a_hundred_thousand_elements_are_rounded_once(name: str, half: str) -> None:
+def test_a_hundred_thousand_elements_are_rounded_once(
+    name: str, half: str, block: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(_blocks, "BLOCK", block)
     function, arguments = SUMMED[name]
     rounded = [array.astype(HALVES[half]) for array in arguments]
     values: list[Tensor] = []
@@ -196,6 +201,102 @@ def test_a_hundred_thousand_elements_are_rounded_once(name: str, half: str) -> N
 def weights(shape: tuple[int, ...]) -> Array:
     """What weighs a result: numbers that a half has, and whose sums it can hold."""
     return np.asarray(few(*shape)[::-1] + 1 / 16) if shape else np.asarray(0.5)
+
+
+# By blocks
+
+
+@pytest.mark.parametrize("size", [1, 5, 7])
+@pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
+def test_blocks_change_no_number(
+    case: Case, half: str, size: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    arrays = [a.astype(HALVES[half]) if a.dtype.kind == "f" else a for a in case.arguments()]
+    found: list[list[Array]] = []
+    for block in (1 << 30, size):
+        monkeypatch.setattr(_blocks, "BLOCK", block)
+        tensors = [Tensor(a, requires_grad=a.dtype in HALVES.values()) for a in arrays]
+        result = case(*tensors)
+        results = result if isinstance(result, tuple) else (result,)
+        values = [y.numpy() for y in results]
+        inputs = [tensor for tensor in tensors if tensor.requires_grad]
+        tracked = [y for y in results if y.requires_grad]
+        if tracked and inputs:
+            slopes = lucid.grad(tracked, inputs, allow_unused=True)
+            values += [slope.numpy() for slope in slopes if slope is not None]
+        found.append(values)
+    for whole, parts in zip(*found, strict=True):
+        assert whole.dtype == parts.dtype
+        assert whole.shape == parts.shape
+        with np.errstate(invalid="ignore", over="ignore"):
+            one, other = (np.asarray(each, np.complex128) for each in (whole, parts))
+            near = 2 * ULP[half] * np.abs(one).max(initial=0) / 4
+        assert np.allclose(one, other, rtol=ULP[half], atol=near, equal_nan=True)
+
+
+ROWS, COLUMNS = 4096, 1024
+MIB = 1 << 20
+
+
+def lines(*shape: int) -> Array:
+    return (np.random.default_rng(2).standard_normal(shape) / 8).astype(np.float16)
+
+
+LARGE = lines(ROWS, COLUMNS)  # 8 MiB, 16 in float32
+IN_BLOCKS: dict[str, tuple[Callable[..., Any], tuple[Array, ...]]] = {
+    "sum": (lucid.sum, (LARGE,)),
+    "mean": (lambda x: lucid.mean(x, axis=0), (LARGE,)),
+    "var": (lucid.var, (LARGE,)),
+    "std": (lambda x: lucid.std(x, axis=0), (LARGE,)),
+    "logsumexp": (lucid.logsumexp, (LARGE,)),
+    "max": (lucid.max, (LARGE,)),
+    "min": (lambda x: lucid.min(x, axis=1), (LARGE,)),
+    "vector_norm": (lucid.linalg.vector_norm, (LARGE,)),
+    "vector_norm: 1": (lambda x: lucid.linalg.vector_norm(x, ord=1, axis=0), (LARGE,)),
+    "vector_norm: 3": (lambda x: lucid.linalg.vector_norm(x, ord=3), (LARGE,)),
+    "vector_norm: inf": (lambda x: lucid.linalg.vector_norm(x, ord=np.inf), (LARGE,)),
+    "matrix_norm": (lucid.linalg.matrix_norm, (LARGE,)),
+    "cumulative_sum": (lambda x: lucid.cumulative_sum(x, axis=0), (LARGE,)),
+    "cumulative_sum: one axis": (lucid.cumulative_sum, (LARGE.reshape(-1) / 4096,)),
+    "exp": (lucid.exp, (LARGE,)),
+    "gelu": (F.gelu, (LARGE,)),
+    "add: broadcast": (lucid.add, (LARGE, LARGE[0])),
+    "multiply: broadcast": (lucid.multiply, (LARGE, LARGE[:, :1])),
+    "where": (lambda x, y: lucid.where(LARGE > 0, x, y), (LARGE, LARGE[0])),
+    "getitem": (lambda x: x[1:, ::2], (LARGE,)),
+    "matmul": (lucid.matmul, (LARGE, LARGE.T[:, :512])),
+    "linear": (F.linear, (LARGE, LARGE[:64], LARGE[0, :64])),
+    "softmax": (F.softmax, (LARGE,)),
+    "log_softmax": (F.log_softmax, (LARGE,)),
+    "layer_norm": (lambda x: F.layer_norm(x, COLUMNS), (LARGE,)),
+    "mse_loss": (F.mse_loss, (LARGE, LARGE[::-1])),
+    "l1_loss: none": (lambda x, t: F.l1_loss(x, t, reduction="none"), (LARGE, LARGE[::-1])),
+    "binary_cross_entropy_with_logits": (
+        F.binary_cross_entropy_with_logits, (LARGE, np.abs(LARGE))),
+    "cross_entropy": (lambda x: F.cross_entropy(x, np.arange(ROWS) % COLUMNS), (LARGE,)),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", IN_BLOCKS)
+def test_large_halves_are_never_wide_as_a_whole(name: str) -> None:
+    function, arguments = IN_BLOCKS[name]
+    leaves = [Tensor(array, requires_grad=True) for array in arguments]
+    given = sum(array.nbytes for array in arguments)
+    y = function(*leaves)  # what is computed once is there
+    g = np.resize(np.array([1, -1], np.float16), y.shape)
+    tracemalloc.start()
+    try:
+        y = function(*leaves)
+        forward = tracemalloc.get_traced_memory()[1] - y.numpy().nbytes
+        tracemalloc.reset_peak()
+        before = tracemalloc.get_traced_memory()[0]
+        lucid.grad(y, leaves, Tensor(g))
+        backward = tracemalloc.get_traced_memory()[1] - before - given
+    finally:
+        tracemalloc.stop()
+    # blocks, a copy of g as it is, and truth values are there for a while; in float32 x is 16 MiB
+    assert forward < 9 * MIB, f"{forward / MIB:.1f} MiB beside the result"
+    assert backward < 15 * MIB, f"{backward / MIB:.1f} MiB beside the gradients"
 
 
 # The tape

@@ -31,6 +31,7 @@ LAYERS = [
         "_hints",
         "_arguments",
         "_arrays",
+        "_blocks",
         "_wide",
         "_shapes",
         "_recording",

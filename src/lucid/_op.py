@@ -90,6 +90,7 @@ def op(
     gradient: Rule | None = ...,
     holomorphic: bool = ...,
     halves: bool = ...,
+    along: str | tuple[int, ...] | None = ...,
     keeping: Callable[..., tuple[Any, Any]] | None = ...,
 ) -> Callable[[Callable[P, Any]], Op[P]]: ...
 @overload
@@ -106,6 +107,7 @@ def op(
     gradient: Rule | None = _LATER,
     holomorphic: bool = True,
     halves: bool = False,
+    along: str | tuple[int, ...] | None = None,
     keeping: Callable[..., tuple[Any, Any]] | None = None,
     keywords: Callable[..., Any] | None = None,
 ) -> Any:
@@ -117,12 +119,15 @@ def op(
     rules of an operation on complex numbers follow the convention of the conjugate Wirtinger
     derivative by themselves; otherwise the tape conjugates around them. Where the result is float16
     or bfloat16 the rules get float32, and the tape rounds what they return; with `halves=True` they
-    get the halves, and see to it themselves that their sums are wide. `keeping` takes the place of
-    `function` where gradients will be asked for: it gets a number whose bit k says that argument k
-    requires one, then the arguments, and returns the result and what a rule that asks for `kept` is
-    to be given, such as a product that the rule would compute again; it may be None. A call
-    with an argument by a name that `function` does not have is one of the function `keywords`,
-    whose signature users see.
+    get the halves, and see to it themselves that their sums are wide. `along` says of which axes of
+    the first argument (or names the argument that does) an element's gradient depends on others; ()
+    is an operation element by element. Large halves are then given to the rules by blocks.
+
+    `keeping` takes the place of `function` where gradients will be asked for: it gets a number
+    whose bit k says that argument k requires one, then the arguments, and returns the result and
+    what a rule that asks for `kept` is to be given, such as a product that the rule would compute
+    again; it may be None. A call with an argument by a name that `function` does not have is one of
+    the function `keywords`, whose signature users see.
 
     Which arguments are arrays is told by the signature: those annotated as `Array`, `ndarray` or
     `Tensor`, also with `| None`, and as a `Sequence` of them; where none is, all positional-only
@@ -142,7 +147,8 @@ def op(
     """
 
     def make(function: Callable[P, Any]) -> Op[P]:
-        operation = _Operation(function, holomorphic, halves, keeping, keywords)
+        axes = getattr(function, "along", along)  # what computes by blocks says it itself
+        operation = _Operation(function, holomorphic, halves, axes, keeping, keywords)
         if gradient is not _LATER:
             operation.gradient_of_all(gradient)
         call: Any = update_wrapper(write_out(operation), function)
@@ -188,6 +194,7 @@ class _Operation:
 
     def __init__(
         self, function: Callable[..., Any], holomorphic: bool, halves: bool,
+        along: str | tuple[int, ...] | None,
         keeping: Callable[..., tuple[Any, Any]] | None,
         keywords: Callable[..., Any] | None,
     ) -> None:  # fmt: skip
@@ -210,7 +217,9 @@ class _Operation:
                 )
         one, several = _arrays_of(self.signature)
         self.arrays = frozenset([*one, *several])
-        self.rules = Rules(self.name, self.names, several, holomorphic, halves, keeping is not None)
+        self.rules = Rules(
+            self.name, self.names, several, holomorphic, halves, along, keeping is not None
+        )
         self.others: dict[str, str] = {}
 
     def gradient(self, **rules: Rule | None) -> None:

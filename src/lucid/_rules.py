@@ -18,8 +18,10 @@ from itertools import compress
 from operator import itemgetter
 from typing import Any
 
+from ._blocks import Later, bound_axes, is_large
 from ._errors import GraphError, LucidError
 from ._recording import mode
+from ._wide import widened
 
 Rule = Callable[..., Any]
 Pairs = Iterable[tuple[Any, Any]]  # places, and the gradients there
@@ -37,6 +39,7 @@ class Rules:
         sequences: Iterable[str],
         conjugates: bool,
         halves: bool,
+        along: str | tuple[int, ...] | None,
         keeps: bool,
     ) -> None:
         self.operation = operation
@@ -45,6 +48,7 @@ class Rules:
         self.sequences = frozenset(sequences)
         self.conjugates = conjugates  # the tape conjugates around them
         self.halves = halves  # they get float16 and bfloat16 as they are
+        self.along = along  # the axes that large ones are not cut along; None: they are not cut
         self.of: dict[str, Rule | None] = {}
         self.joint: Rule | None = None
         self.needs: Mapping[str, Sequence[str]] = {}  # of the joint rule, for each argument
@@ -98,7 +102,7 @@ class Saving:
     Made once for each set of arguments that require a gradient, then looked up.
     """
 
-    __slots__ = ("conjugates", "facts", "halves", "operation", "origins", "pick", "rules")
+    __slots__ = ("along", "conjugates", "facts", "halves", "operation", "origins", "pick", "rules")
 
     def __init__(self, registered: Rules, tracked: int) -> None:
         arguments = registered.arguments
@@ -133,6 +137,28 @@ class Saving:
                 self.rules.append(_of_a_sequence(self.operation, name, position, rule, given))
             else:
                 self.rules.append(RuleOfOne(self.operation, name, position, rule, given))
+
+        self.along = self._axes_from(registered.along, given)
+
+    def _axes_from(
+        self, along: str | tuple[int, ...] | None, given: list[str]
+    ) -> Callable[[tuple[Any, ...]], Any] | None:
+        """Reads from what rules are given along which axes it is not cut; None: not at all."""
+        if along is None or any(name.endswith("_shape") for name in given):
+            return None
+        if isinstance(along, str):
+            return itemgetter(given.index(along)) if along in given else None
+        return lambda _: along
+
+    def in_blocks(
+        self, given: tuple[Any, ...], shape: tuple[int, ...]
+    ) -> Sequence[RuleInBlocks] | None:
+        """The rules for large halves by blocks, where they can be."""
+        if self.along is None or not is_large(given):
+            return None
+        axes = self.along(given)
+        rules = [RuleInBlocks(rule, shape, axes) for rule in self.rules if type(rule) is RuleOfOne]
+        return rules if len(rules) == len(self.rules) else None
 
     def with_facts(self, values: tuple[Any, ...]) -> tuple[Any, ...]:
         """The arguments and the output, followed by the shapes and dtypes that are asked for."""
@@ -182,6 +208,29 @@ class RuleOfOne:
         except Exception as error:
             _tell(error, self)
             raise
+
+
+class RuleInBlocks:
+    """A rule for large halves: what it gives for blocks is computed as the tape takes it."""
+
+    __slots__ = ("axes", "rule", "shape")
+
+    def __init__(self, rule: RuleOfOne, shape: tuple[int, ...], axes: Any) -> None:
+        self.rule = rule
+        self.shape = shape  # of the result
+        self.axes = axes  # of the argument, which are not cut
+
+    def run(self, places: Sequence[Any], given: tuple[Any, ...], useful: set[Any]) -> Pairs:
+        place = places[self.rule.position]
+        if place not in useful:
+            return ()
+        arrays = self.rule.pick(given)
+        if self.axes == ():
+            return ((place, Later(self.rule.rule, arrays, self.shape)),)
+        bound = bound_axes(self.axes, len(place.shape))
+        if bound is None or len(bound) == len(place.shape):
+            return self.rule.run(places, widened(given), useful)
+        return ((place, Later(self.rule.rule, arrays, tuple(place.shape), bound)),)
 
 
 class JointRule:

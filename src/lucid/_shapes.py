@@ -10,7 +10,7 @@ from operator import index
 from typing import Any
 
 from ._arguments import WHOLE, check, told
-from ._arrays import Array, namespace
+from ._arrays import Array, is_half, namespace
 from ._errors import ArgumentError, LibraryError, LucidError, OutOfRangeError, ShapeError
 from ._wide import reduced
 
@@ -104,14 +104,18 @@ def broadcast_shapes(*shapes: Shape) -> Shape:
 
 
 def unbroadcast(array: Array, shape: Shape) -> Array:
-    """Sum over the axes along which an array of `shape` was broadcast to the shape of `array`."""
+    """Sum over the axes along which an array of `shape` was broadcast to the shape of `array`.
+
+    The sum of halves stays float32.
+    """
     new = len(array.shape) - len(shape)
     axes = (
         *range(new),
         *(axis + new for axis, size in enumerate(shape) if size == 1 != array.shape[axis + new]),
     )
     if axes:
-        array = reduced("sum", array, axis=axes, keepdims=True, dtype=array.dtype)
+        dtype = namespace(array).float32 if is_half(array.dtype) else array.dtype
+        array = reduced("sum", array, axis=axes, keepdims=True, dtype=dtype)
     if new:
         array = namespace(array).reshape(array, shape)
     return array

@@ -17,6 +17,7 @@ from, so walking back from the youngest to the oldest visits each once, with its
 from __future__ import annotations
 
 import threading
+from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from itertools import count
 from operator import attrgetter
@@ -38,6 +39,7 @@ from ._arrays import (
     like_tuple,
     namespace,
 )
+from ._blocks import Later
 from ._errors import GraphError
 from ._recording import mode
 from ._rules import Saving
@@ -199,6 +201,7 @@ def _propagate(
         gradients[place] = gradient if before is None else _sum(before, gradient)
     order, leaves, useful = _youngest_first(gradients, targets)
     results: dict[Place, Any] = {}
+    uses: Counter[Place] = Counter()
     for place in order:
         g: Any = gradients.pop(place, None)
         if g is None:  # reached only through rules that said "no gradient"
@@ -213,7 +216,7 @@ def _propagate(
             if not _leads_to(useful, place):  # this is as far as we go
                 continue
         if type(place) is Node:
-            _apply_rules(place, g, gradients, useful, create_graph)
+            _apply_rules(place, g, gradients, useful, create_graph, order, uses)
             if not retain_graph:
                 place.saved = None
                 place.inputs = ()
@@ -305,8 +308,9 @@ def _leads_to(useful: set[Place], place: Place) -> bool:
 
 
 def _apply_rules(
-    node: Node, g: Any, gradients: dict[Place, Any], useful: set[Place], create_graph: bool
-) -> None:
+    node: Node, g: Any, gradients: dict[Place, Any], useful: set[Place], create_graph: bool,
+    order: list[Place], uses: Counter[Place],
+) -> None:  # fmt: skip
     """Run the rules of one node, and add what they give to the gradients of its inputs."""
     saving = node.saving
     if type(g) is list:
@@ -320,10 +324,15 @@ def _apply_rules(
     if conjugate:
         g = _conjugated(g)
     given = (g, *(_on_tape(node) if create_graph else node.saved or ()))
+    rules: Sequence[Any] = saving.rules
     if widen:
-        given = widened(given)
+        by_blocks = saving.in_blocks(given, node.shape)
+        if by_blocks is None:
+            given = widened(given)
+        else:
+            rules = by_blocks
     careful = conjugate or create_graph or _anomaly.watching
-    for rule in saving.rules:
+    for rule in rules:
         try:
             found = rule.run(node.inputs, given, useful)
         except Exception as error:
@@ -343,7 +352,26 @@ def _apply_rules(
                 continue
             if conjugate:
                 gradient = _conjugated(gradient)
+            if isinstance(gradient, Later):
+                gradient = _made(gradient, node, place, gradients, order, uses)
             _add(gradient, place, gradients, node, create_graph)
+
+
+def _made(
+    later: Later, node: Node, place: Place, gradients: dict[Place, Any],
+    order: list[Place], uses: Counter[Place],
+) -> Array:  # fmt: skip
+    """A gradient that was left to be computed: in float32 where others are added to it."""
+    if not uses:
+        for each in order:
+            for source in each.inputs:
+                uses.update(source if type(source) is tuple else (source,))
+    is_alone = place not in gradients and uses[place] == 1
+    try:
+        return later.make(place.dtype if is_alone else np.float32, tuple(place.shape))
+    except Exception as error:
+        _anomaly.explain(error, node)
+        raise
 
 
 def _add(

@@ -18,7 +18,7 @@ from ._complex import conj, real
 from ._like import ones_like, zeros_like
 
 
-@op
+@op(halves=True)
 def add(x1: Array, x2: Array, /) -> Array:
     """The sum x1 + x2, element by element; the shapes broadcast.
 
@@ -31,7 +31,7 @@ def add(x1: Array, x2: Array, /) -> Array:
 add.gradient(x1=lambda g: g, x2=lambda g: g)
 
 
-@op
+@op(halves=True)
 def subtract(x1: Array, x2: Array, /) -> Array:
     """The difference x1 - x2, element by element; the shapes broadcast.
 
@@ -44,7 +44,7 @@ def subtract(x1: Array, x2: Array, /) -> Array:
 subtract.gradient(x1=lambda g: g, x2=lambda g: -g)
 
 
-@op
+@op(along=())
 def multiply(x1: Array, x2: Array, /) -> Array:
     """The product x1 · x2, element by element; the shapes broadcast.
 
@@ -57,7 +57,7 @@ def multiply(x1: Array, x2: Array, /) -> Array:
 multiply.gradient(x1=lambda g, x2: g * x2, x2=lambda g, x1: g * x1)
 
 
-@op
+@op(along=())
 def divide(x1: Array, x2: Array, /) -> Array:
     """The quotient x1 / x2, element by element; the shapes broadcast.
 
@@ -70,7 +70,7 @@ def divide(x1: Array, x2: Array, /) -> Array:
 divide.gradient(x1=lambda g, x2: g / x2, x2=lambda g, y, x2: -(g * y) / x2)
 
 
-@op(gradient=lambda g: -g)
+@op(gradient=lambda g: -g, halves=True)
 def negative(x: Array, /) -> Array:
     """The negative -x of each element.
 
@@ -80,7 +80,7 @@ def negative(x: Array, /) -> Array:
     return namespace(x).negative(x)
 
 
-@op(gradient=lambda g: g)
+@op(gradient=lambda g: g, halves=True)
 def positive(x: Array, /) -> Array:
     """Each element as it is.
 
@@ -90,7 +90,7 @@ def positive(x: Array, /) -> Array:
     return namespace(x).positive(x)
 
 
-@op(gradient=lambda g, y: -(g * y * y))
+@op(gradient=lambda g, y: -(g * y * y), along=())
 def reciprocal(x: Array, /) -> Array:
     """The reciprocal 1 / x of each element.
 
@@ -100,7 +100,7 @@ def reciprocal(x: Array, /) -> Array:
     return 1 / x  # what NumPy calls so leaves integers integers
 
 
-@op(holomorphic=False)
+@op(holomorphic=False, along=())
 def sign(x: Array, /) -> Array:
     """The sign of each element: -1, 0 or 1; of a complex number x / |x|.
 
@@ -122,7 +122,7 @@ def _sign_gradient(g: Array, x: Array, y: Array) -> Array:
 sign.gradient(x=_sign_gradient)
 
 
-@op(holomorphic=False)
+@op(holomorphic=False, along=())
 def abs(x: Array, /) -> Array:
     """The absolute value |x| of each element; its gradient at 0 is 0.
 
@@ -145,7 +145,7 @@ def signbit(x: Array, /) -> Array:
     return namespace(x).signbit(x)
 
 
-@op
+@op(along=())
 def copysign(x1: Array, x2: Array, /) -> Array:
     """The size of x1 with the sign of x2, also that of -0; its gradient at x1 = 0 is 0.
 
@@ -171,7 +171,7 @@ def _share(wins: Array, loses_not: Array, like: Array, /) -> Array:
     return share
 
 
-@op
+@op(along=())
 def maximum(x1: Array, x2: Array, /) -> Array:
     """The larger of x1 and x2, element by element; where they tie each gets half the gradient.
 
@@ -187,7 +187,7 @@ maximum.gradient(
 )
 
 
-@op
+@op(along=())
 def minimum(x1: Array, x2: Array, /) -> Array:
     """The smaller of x1 and x2, element by element; where they tie each gets half the gradient.
 
@@ -203,7 +203,7 @@ minimum.gradient(
 )
 
 
-@op
+@op(along=())
 def clip(x: Array, /, min: Array | None = None, max: Array | None = None) -> Array:
     """Each element limited to min ≤ x ≤ max; None is no limit.
 

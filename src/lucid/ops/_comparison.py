@@ -200,7 +200,7 @@ def isfinite(x: Array, /) -> Array:
     return namespace(x).isfinite(x)
 
 
-@op
+@op(along=())
 def where(condition: Array, x1: Array, x2: Array, /) -> Array:
     """x1 where the condition holds and x2 elsewhere; the shapes broadcast.
 

@@ -6,17 +6,18 @@ from typing import Any
 
 from .._arguments import COUNT, check
 from .._arrays import Array, DType, Numbers, is_array, kind, namespace
+from .._blocks import Running, is_large
 from .._errors import ArgumentError, ShapeError
 from .._op import op
 from .._shapes import check_axis
 from .._tape import beside, operand
-from .._wide import in_float32, reduced
+from .._wide import in_float32, reduced, widened
 from ._comparison import not_equal
 from ._like import astype, zeros_like
 from ._movement import broadcast_to, concat, flip
 
 
-@op
+@op(halves=True)
 def cumulative_sum(
     x: Array, /, *, axis: int | None = None, dtype: DType = None, include_initial: bool = False
 ) -> Array:
@@ -47,7 +48,9 @@ def _cumulative_sum_gradient(g: Array, axis: int | None, include_initial: bool) 
     axis = 0 if axis is None else axis
     if include_initial:
         g = _cut(g, axis, 1, None)
-    return flip(cumulative_sum(flip(g, axis=axis), axis=axis), axis=axis)
+    if is_large((g,)):
+        return Running("cumulative_sum", g, axis, backwards=True)
+    return flip(cumulative_sum(flip(widened(g), axis=axis), axis=axis), axis=axis)
 
 
 cumulative_sum.gradient(x=_cumulative_sum_gradient)

@@ -12,7 +12,7 @@ from ._comparison import equal, is_nowhere, isinf, less, logical_and, where
 from ._like import full_like, ones_like, zeros_like
 
 
-@op(gradient=lambda g, y: g * y)
+@op(gradient=lambda g, y: g * y, along=())
 def exp(x: Array, /) -> Array:
     """The exponential eˣ of each element.
 
@@ -22,7 +22,7 @@ def exp(x: Array, /) -> Array:
     return namespace(x).exp(x)
 
 
-@op(gradient=lambda g, x: g * exp(x))  # y + 1 would lose what is far below 1
+@op(gradient=lambda g, x: g * exp(x), along=())  # y + 1 would lose what is far below 1
 def expm1(x: Array, /) -> Array:
     """eˣ - 1 of each element, exact also for small x.
 
@@ -37,7 +37,7 @@ def expm1(x: Array, /) -> Array:
     return xp.where(usual, xp.expm1(xp.where(usual, x, zero)), xp.exp(xp.where(usual, zero, x)) - 1)
 
 
-@op(gradient=lambda g, x: g / x)
+@op(gradient=lambda g, x: g / x, along=())
 def log(x: Array, /) -> Array:
     """The natural logarithm of each element.
 
@@ -47,7 +47,7 @@ def log(x: Array, /) -> Array:
     return namespace(x).log(x)
 
 
-@op(gradient=lambda g, x: g / (1 + x))
+@op(gradient=lambda g, x: g / (1 + x), along=())
 def log1p(x: Array, /) -> Array:
     """log(1 + x) of each element, exact also for small x.
 
@@ -57,7 +57,7 @@ def log1p(x: Array, /) -> Array:
     return namespace(x).log1p(x)
 
 
-@op(gradient=lambda g, x: g / (x * log_of(2)))
+@op(gradient=lambda g, x: g / (x * log_of(2)), along=())
 def log2(x: Array, /) -> Array:
     """The logarithm to base 2 of each element.
 
@@ -67,7 +67,7 @@ def log2(x: Array, /) -> Array:
     return namespace(x).log2(x)
 
 
-@op(gradient=lambda g, x: g / (x * log_of(10)))
+@op(gradient=lambda g, x: g / (x * log_of(10)), along=())
 def log10(x: Array, /) -> Array:
     """The logarithm to base 10 of each element.
 
@@ -77,7 +77,7 @@ def log10(x: Array, /) -> Array:
     return namespace(x).log10(x)
 
 
-@op
+@op(along=())
 def logaddexp(x1: Array, x2: Array, /) -> Array:
     """log(eˣ¹ + eˣ²), element by element; nothing overflows, and the shapes broadcast.
 
@@ -111,7 +111,7 @@ def logistic_density(x: Array) -> Array:
     return decay / square(1 + decay)
 
 
-@op(gradient=lambda g, x: g * logistic_density(x))
+@op(gradient=lambda g, x: g * logistic_density(x), along=())
 def sigmoid(x: Array, /) -> Array:
     """The logistic function 1 / (1 + e⁻ˣ) of each element; no x overflows.
 
@@ -123,7 +123,7 @@ def sigmoid(x: Array, /) -> Array:
     return xp.where(x < 0, decay, xp.ones_like(decay)) / (1 + decay)
 
 
-@op(gradient=lambda g, x: 2 * g * x)
+@op(gradient=lambda g, x: 2 * g * x, along=())
 def square(x: Array, /) -> Array:
     """The square x² of each element.
 
@@ -133,7 +133,7 @@ def square(x: Array, /) -> Array:
     return namespace(x).square(x)
 
 
-@op(gradient=lambda g, y: g / (2 * y))
+@op(gradient=lambda g, y: g / (2 * y), along=())
 def sqrt(x: Array, /) -> Array:
     """The square root √x of each element.
 
@@ -143,7 +143,7 @@ def sqrt(x: Array, /) -> Array:
     return namespace(x).sqrt(x)
 
 
-@op
+@op(along=())
 def hypot(x1: Array, x2: Array, /) -> Array:
     """√(x1² + x2²), element by element; nothing overflows, and the gradient at (0, 0) is 0.
 
@@ -165,7 +165,7 @@ hypot.gradient(
 )
 
 
-@op
+@op(along=())
 def pow(x1: Array, x2: Array, /) -> Array:
     """The power x1 ** x2, element by element; the shapes broadcast.
 

@@ -19,6 +19,7 @@ from .._arrays import (
 from .._errors import ArgumentError, DTypeError, OutOfRangeError, ShapeError
 from .._op import op
 from .._tape import Tracked, plain
+from .._wide import widened
 from ._comparison import where
 from ._like import zeros_like
 
@@ -43,7 +44,7 @@ def _may_repeat(index: Any) -> bool:
     )
 
 
-@op
+@op(halves=True)
 def getitem(x: Array, index: Any, /) -> Array:
     """x[index], for every index that the array library has: what `Tensor.__getitem__` calls."""
     try:
@@ -58,7 +59,11 @@ def scatter(values: Array, index: Any, shape: tuple[int, ...], /) -> Array:
     return scatter_add(values, index, shape, repeats=_may_repeat(index))
 
 
-getitem.gradient(x=lambda g, index, x_shape: scatter(g, index, x_shape))
+def _getitem_gradient(g: Array, index: Any, x_shape: tuple[int, ...]) -> Array:
+    return scatter(widened(g) if _may_repeat(index) else g, index, x_shape)
+
+
+getitem.gradient(x=_getitem_gradient)
 scatter.gradient(values=lambda g, index: getitem(g, index))
 
 

@@ -3,19 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from math import prod
+from typing import Any
 
 from .._arguments import COUNT, check, told
 from .._arrays import Array
 from .._errors import ArgumentError, ShapeError
 from .._op import op
 from .._shapes import check_axes
-from .._wide import product
+from .._wide import matmul_later, product, widened
 from ._complex import conj
-from ._movement import expand_dims, matrix_transpose, permute_dims
+from ._movement import expand_dims, matrix_transpose, permute_dims, reshape
 from ._reduce import sum
 
 
-@op
+@op(halves=True)
 def matmul(x1: Array, x2: Array, /) -> Array:
     """The matrix product over the last two axes; leading axes broadcast.
 
@@ -38,23 +40,34 @@ def matmul(x1: Array, x2: Array, /) -> Array:
     return product("matmul", x1, x2)
 
 
-def _matmul_gradient_1(g: Array, x1_shape: tuple[int, ...], x2: Array) -> Array:
+def unrounded_product(x1: Array, x2: Array) -> Any:
+    """A product of matrices for the tape, which rounds that of halves."""
+    return matmul_later(x1, x2) or matmul(widened(x1), widened(x2))
+
+
+def _matmul_gradient_1(g: Array, x1_shape: tuple[int, ...], x2: Array) -> Any:
+    if len(x1_shape) > 1 and len(x2.shape) > 1:
+        return unrounded_product(g, matrix_transpose(x2))
+    g, x2 = widened(g), widened(x2)
     if len(x2.shape) == 1:  # g[..., n] · x2[k]
         return (expand_dims(g, axis=-1) if g.shape else g) * x2
-    if len(x1_shape) == 1:  # Σ_m x2[..., k, m] · g[..., m]
-        return sum(x2 * expand_dims(g, axis=-2), axis=-1)
-    return matmul(g, matrix_transpose(x2))
+    return sum(x2 * expand_dims(g, axis=-2), axis=-1)  # Σ_m x2[..., k, m] · g[..., m]
 
 
-def _matmul_gradient_2(g: Array, x1: Array, x2_shape: tuple[int, ...]) -> Array:
+def _matmul_gradient_2(g: Array, x1: Array, x2_shape: tuple[int, ...]) -> Any:
+    if len(x1.shape) > 2 and len(x2_shape) == 2:  # one product over all rows, no sum afterwards
+        return unrounded_product(matrix_transpose(as_rows(x1)), as_rows(g))
+    if len(x1.shape) > 1 and len(x2_shape) > 1:
+        return unrounded_product(matrix_transpose(x1), g)
+    g, x1 = widened(g), widened(x1)
     if len(x2_shape) == 1:  # Σ_n g[..., n] · x1[..., n, k]
         return x1 * expand_dims(g, axis=-1) if g.shape else x1 * g
-    if len(x1.shape) == 1:  # x1[k] · g[..., m]
-        return expand_dims(x1, axis=-1) * expand_dims(g, axis=-2)
-    if len(x2_shape) == 2 and len(x1.shape) > 2:  # one product over all rows, no sum afterwards
-        rows = tuple(range(len(x1.shape) - 1))
-        return tensordot(x1, g, axes=(rows, rows))
-    return matmul(matrix_transpose(x1), g)
+    return expand_dims(x1, axis=-1) * expand_dims(g, axis=-2)  # x1[k] · g[..., m]
+
+
+def as_rows(x: Array) -> Array:
+    """All leading axes as one; the size is written out, because -1 is ambiguous beside a 0."""
+    return x if len(x.shape) == 2 else reshape(x, (prod(x.shape[:-1]), x.shape[-1]))
 
 
 matmul.gradient(x1=_matmul_gradient_1, x2=_matmul_gradient_2)

@@ -9,13 +9,14 @@ import numpy as np
 from .._arrays import Array, DType, is_half, namespace
 from .._dtypes import finfo
 from .._op import op
-from .._wide import in_float32, reduced
+from .._wide import by_blocks, folded, reduced, rounded, widened
 from ._axes import Axis, axes_of, count, kept, spread
 from ._comparison import equal, isnan, logical_or, where
 from ._cumulative import product_before
 from ._exponential import exp
 from ._like import astype, zeros_like
 from ._movement import flip, permute_dims, reshape
+from ._search import count_nonzero
 
 
 @op(gradient=lambda g, x_shape, axis, keepdims: spread(g, x_shape, axis, keepdims))
@@ -30,7 +31,7 @@ def sum(x: Array, /, *, axis: Axis = None, dtype: DType = None, keepdims: bool =
     return reduced("sum", x, axis=axis, dtype=dtype, keepdims=keepdims)
 
 
-@op
+@op(halves=True)
 def max(x: Array, /, *, axis: Axis = None, keepdims: bool = False) -> Array:
     """The largest element over `axis`; elements that tie share the gradient evenly.
 
@@ -40,7 +41,7 @@ def max(x: Array, /, *, axis: Axis = None, keepdims: bool = False) -> Array:
     return namespace(x).max(x, axis=axis, keepdims=keepdims)
 
 
-@op
+@op(halves=True)
 def min(x: Array, /, *, axis: Axis = None, keepdims: bool = False) -> Array:
     """The smallest element over `axis`; elements that tie share the gradient evenly.
 
@@ -51,10 +52,14 @@ def min(x: Array, /, *, axis: Axis = None, keepdims: bool = False) -> Array:
 
 
 def _extreme_gradient(g: Array, y: Array, x: Array, axis: Axis, keepdims: bool) -> Array:
-    extreme = logical_or(equal(x, kept(y, x.shape, axis, keepdims)), isnan(x))
-    chosen = astype(extreme, g.dtype)
-    ties = astype(sum(astype(extreme, "int32"), axis=axis, keepdims=True), g.dtype)
-    return kept(g, x.shape, axis, keepdims) * chosen / ties
+    g, y = (kept(each, x.shape, axis, keepdims) for each in (g, y))
+    extreme = logical_or(equal(x, y), isnan(x))
+    ties = count_nonzero(extreme, axis=axis, keepdims=True)
+    return by_blocks(_evenly, g, extreme, ties)
+
+
+def _evenly(g: Array, extreme: Array, ties: Array) -> Array:
+    return g * astype(extreme, g.dtype) / astype(ties, g.dtype)
 
 
 max.gradient(x=_extreme_gradient)
@@ -103,39 +108,54 @@ def _has_all_digits(product: Array) -> bool:
 prod.gradient(x=_prod_gradient)
 
 
-@op
-@in_float32
+@op(halves=True)
+@rounded
 def logsumexp(x: Array, /, *, axis: Axis = None, keepdims: bool = False) -> Array:
     """log Σ eˣ over `axis`; no x overflows.
 
     >>> lucid.logsumexp(lucid.Tensor([1000.0, 1000.0]))
     Tensor(1000.6931)
     """
+    return _logsumexp(x, axis, keepdims)
+
+
+def _logsumexp(x: Array, axis: Axis, keepdims: bool) -> Array:
     xp = namespace(x)
     if 0 in [x.shape[k] for k in axes_of(axis, len(x.shape))]:
-        return xp.full_like(xp.sum(x, axis=axis, keepdims=keepdims), -inf)
+        return xp.full_like(reduced("sum", x, axis=axis, keepdims=keepdims), -inf)
     top = xp.max(x, axis=axis, keepdims=True)
     finite = xp.isfinite(top)  # otherwise it is the result, and x - top may be ∞ - ∞
-    terms = xp.where(finite, x, xp.zeros_like(x)) - xp.where(finite, top, xp.zeros_like(top))
+    level = xp.where(finite, top, xp.zeros_like(top))
     # log Σ eˣ = top + log(n + Σ e^(x - top)), the sum over those below the n largest: beside a 1
     # in the same sum they would lose their digits. Of the largest e^(x - top) - 1 is 0.
-    largest = terms == 0
-    ties = xp.count_nonzero(largest, axis=axis, keepdims=True)
-    terms = xp.exp(terms)
-    terms -= xp.astype(largest, terms.dtype)
-    rest = xp.sum(terms, axis=axis, keepdims=True)
-    rest += xp.astype(xp.asarray(ties - 1), rest.dtype)
-    result = xp.where(finite, xp.log1p(rest) + top, top)
+    rest = folded("sum", _below_top, x, level, finite, axis=axis, keepdims=True)
+    ties = xp.count_nonzero(x == level, axis=axis, keepdims=True)
+    rest += xp.where(finite, xp.astype(xp.asarray(ties - 1), rest.dtype), xp.zeros_like(rest))
+    result = xp.where(finite, xp.log1p(rest) + level, top)
     return result if keepdims else xp.squeeze(result, axis=axes_of(axis, len(x.shape)))
 
 
-def _logsumexp_gradient(
-    g: Array, y: Array, x: Array, x_dtype: DType, axis: Axis, keepdims: bool
-) -> Array:
-    if is_half(x_dtype):  # y was rounded, and its exponential would be off by much
-        y = logsumexp(x, axis=axis, keepdims=keepdims)
+def _below_top(x: Array, level: Array, finite: Array) -> Array:
+    """e^(x - level), less 1 at the level."""
+    xp = namespace(x)
+    terms = xp.where(finite, x, xp.zeros_like(x)) - level
+    largest = terms == 0
+    terms = xp.exp(terms)
+    terms -= xp.astype(largest, terms.dtype)
+    return terms
+
+
+def _recorded_logsumexp(x: Array, axis: Axis, keepdims: bool) -> Array:
+    return logsumexp(widened(x), axis=axis, keepdims=keepdims)
+
+
+def _logsumexp_gradient(g: Array, y: Array, x: Array, axis: Axis, keepdims: bool) -> Array:
+    if is_half(x.dtype):  # y was rounded, and its exponential would be off by much
+        is_plain = type(x) is np.ndarray
+        y = (_logsumexp if is_plain else _recorded_logsumexp)(x, axis, keepdims)
     y = where(equal(y, -inf), zeros_like(y), y)
-    return kept(g, x.shape, axis, keepdims) * exp(x - kept(y, x.shape, axis, keepdims))
+    g, y = (kept(each, x.shape, axis, keepdims) for each in (g, y))
+    return by_blocks(lambda x, g, y: g * exp(x - y), x, g, y)
 
 
 logsumexp.gradient(x=_logsumexp_gradient)

@@ -7,7 +7,7 @@ from .._op import op
 from ._like import zeros_like
 
 
-@op(gradient=lambda g: zeros_like(g))
+@op(gradient=lambda g: zeros_like(g), along=())
 def floor(x: Array, /) -> Array:
     """The largest whole number that is not above each element.
 
@@ -17,7 +17,7 @@ def floor(x: Array, /) -> Array:
     return namespace(x).floor(x) if is_differentiable(x.dtype) else x
 
 
-@op(gradient=lambda g: zeros_like(g))
+@op(gradient=lambda g: zeros_like(g), along=())
 def ceil(x: Array, /) -> Array:
     """The smallest whole number that is not below each element.
 
@@ -27,7 +27,7 @@ def ceil(x: Array, /) -> Array:
     return namespace(x).ceil(x) if is_differentiable(x.dtype) else x
 
 
-@op(gradient=lambda g: zeros_like(g))
+@op(gradient=lambda g: zeros_like(g), along=())
 def trunc(x: Array, /) -> Array:
     """Each element without what stands behind its point: the whole number next to it towards 0.
 
@@ -37,7 +37,7 @@ def trunc(x: Array, /) -> Array:
     return namespace(x).trunc(x) if is_differentiable(x.dtype) else x
 
 
-@op(gradient=lambda g: zeros_like(g))
+@op(gradient=lambda g: zeros_like(g), along=())
 def round(x: Array, /) -> Array:
     """The nearest whole number, of two the even one; of a complex number both parts.
 
@@ -47,7 +47,7 @@ def round(x: Array, /) -> Array:
     return namespace(x).round(x) if is_differentiable(x.dtype) else x
 
 
-@op
+@op(along=())
 def floor_divide(x1: Array, x2: Array, /) -> Array:
     """⌊x1 / x2⌋, the largest whole number that is not above the quotient: the operator `//`.
 
@@ -67,7 +67,7 @@ def floor_divide(x1: Array, x2: Array, /) -> Array:
 floor_divide.gradient(x1=lambda g: zeros_like(g), x2=lambda g: zeros_like(g))
 
 
-@op
+@op(along=())
 def remainder(x1: Array, x2: Array, /) -> Array:
     """x1 - ⌊x1 / x2⌋ · x2, which has the sign of x2: the operator `%`.
 
@@ -80,7 +80,7 @@ def remainder(x1: Array, x2: Array, /) -> Array:
 remainder.gradient(x1=lambda g: g, x2=lambda g, x1, x2: -(g * floor_divide(x1, x2)))
 
 
-@op
+@op(along=())
 def nextafter(x1: Array, x2: Array, /) -> Array:
     """The number next to x1 in the direction of x2; the gradient is that of x1.
 

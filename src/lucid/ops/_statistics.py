@@ -6,10 +6,13 @@ from collections.abc import Callable
 from functools import wraps
 from math import nan
 from typing import Any
+from warnings import warn
 
-from .._arrays import Array, as_real, is_differentiable, namespace
+import numpy as np
+
+from .._arrays import Array, as_real, is_complex, is_differentiable, namespace
 from .._op import op
-from .._wide import in_float32, reduced
+from .._wide import by_blocks, folded, reduced, rounded, wide_mean, widened
 from ._axes import Axis, count, kept, spread
 from ._comparison import equal, where
 from ._like import ones_like, zeros_like
@@ -46,9 +49,9 @@ mean.gradient(
 )
 
 
-@op
+@op(halves=True)
 @_of_integers_too
-@in_float32
+@rounded
 def var(
     x: Array, /, *, axis: Axis = None, correction: float = 0.0, keepdims: bool = False
 ) -> Array:
@@ -59,28 +62,46 @@ def var(
     >>> lucid.var(lucid.Tensor([1.0, 2.0, 3.0]), correction=1)
     Tensor(1.0)
     """
-    result = namespace(x).var(x, axis=axis, correction=correction, keepdims=keepdims)
-    return _or_nan(result, x, axis, correction)
+    return _variance(x, axis, correction, keepdims)
 
 
-def _or_nan(result: Array, x: Array, axis: Axis, correction: float) -> Array:
-    """NaN in the place of what a library makes of a sum of squares divided by 0 or less."""
-    too_few = count(x.shape, axis) <= correction
-    return namespace(result).full_like(result, nan) if too_few else result
+def _variance(x: Array, axis: Axis, correction: float, keepdims: bool) -> Array:
+    """The variance, of halves in float32."""
+    xp, n = namespace(x), count(x.shape, axis)
+    if n <= correction:
+        if xp is np:
+            said = f"Degrees of freedom <= 0: {n} elements, correction={correction}"
+            warn(said, RuntimeWarning, stacklevel=4)
+        sizes = folded("sum", xp.abs, x, axis=axis, keepdims=keepdims)
+        return xp.full_like(sizes, nan)
+    centre = wide_mean(x, axis=axis, keepdims=True)
+    squares = folded("sum", _squared_distance, x, centre, axis=axis, keepdims=keepdims)
+    return squares / (n - correction)
+
+
+def _squared_distance(x: Array, centre: Array) -> Array:
+    distance = x - centre
+    if is_complex(distance.dtype):
+        xp = namespace(distance)
+        return xp.real(distance) ** 2 + xp.imag(distance) ** 2
+    distance *= distance
+    return distance
 
 
 def _var_gradient(g: Array, x: Array, axis: Axis, correction: float, keepdims: bool) -> Array:
-    g = kept(g, x.shape, axis, keepdims)
     freedom = count(x.shape, axis) - correction
-    return g * (x - mean(x, axis=axis, keepdims=True)) * (2 / freedom if freedom > 0 else nan)
+    slope = 2 / freedom if freedom > 0 else nan
+    centre = wide_mean(x, axis=axis, keepdims=True)
+    g = kept(g, x.shape, axis, keepdims)
+    return by_blocks(lambda x, g, centre: g * (x - centre) * slope, x, g, centre)
 
 
 var.gradient(x=_var_gradient)
 
 
-@op
+@op(halves=True)
 @_of_integers_too
-@in_float32
+@rounded
 def std(
     x: Array, /, *, axis: Axis = None, correction: float = 0.0, keepdims: bool = False
 ) -> Array:
@@ -91,13 +112,13 @@ def std(
     >>> lucid.std(lucid.Tensor([1.0, 2.0, 3.0]), correction=1)
     Tensor(1.0)
     """
-    result = namespace(x).std(x, axis=axis, correction=correction, keepdims=keepdims)
-    return _or_nan(result, x, axis, correction)
+    return namespace(x).sqrt(_variance(x, axis, correction, keepdims))
 
 
 def _std_gradient(
     g: Array, y: Array, x: Array, axis: Axis, correction: float, keepdims: bool
 ) -> Array:
+    g, y = widened(g), widened(y)
     flat = equal(y, 0)
     g = where(flat, zeros_like(g), g / (2 * where(flat, ones_like(y), y)))
     return _var_gradient(g, x, axis, correction, keepdims)

@@ -8,7 +8,7 @@ from ._exponential import hypot, over_radius, sqrt
 from ._like import ones_like
 
 
-@op
+@op(along=())
 def sin(x: Array, /) -> Array:
     """The sine of each element, in radians.
 
@@ -18,7 +18,7 @@ def sin(x: Array, /) -> Array:
     return namespace(x).sin(x)
 
 
-@op
+@op(along=())
 def cos(x: Array, /) -> Array:
     """The cosine of each element, in radians.
 
@@ -32,7 +32,7 @@ sin.gradient(x=lambda g, x: g * cos(x))
 cos.gradient(x=lambda g, x: -(g * sin(x)))
 
 
-@op(gradient=lambda g, y: g * (1 + y * y))
+@op(gradient=lambda g, y: g * (1 + y * y), along=())
 def tan(x: Array, /) -> Array:
     """The tangent of each element, in radians.
 
@@ -42,7 +42,7 @@ def tan(x: Array, /) -> Array:
     return namespace(x).tan(x)
 
 
-@op(gradient=lambda g, y: g - g * y * y)
+@op(gradient=lambda g, y: g - g * y * y, along=())
 def tanh(x: Array, /) -> Array:
     """The hyperbolic tangent of each element.
 
@@ -52,7 +52,7 @@ def tanh(x: Array, /) -> Array:
     return namespace(x).tanh(x)
 
 
-@op
+@op(along=())
 def sinh(x: Array, /) -> Array:
     """The hyperbolic sine of each element.
 
@@ -62,7 +62,7 @@ def sinh(x: Array, /) -> Array:
     return namespace(x).sinh(x)
 
 
-@op
+@op(along=())
 def cosh(x: Array, /) -> Array:
     """The hyperbolic cosine of each element.
 
@@ -76,7 +76,7 @@ sinh.gradient(x=lambda g, x: g * cosh(x))
 cosh.gradient(x=lambda g, x: g * sinh(x))
 
 
-@op(gradient=lambda g, x: g / _beside_one(x))
+@op(gradient=lambda g, x: g / _beside_one(x), along=())
 def asin(x: Array, /) -> Array:
     """The angle, from -π/2 to π/2, whose sine each element is.
 
@@ -86,7 +86,7 @@ def asin(x: Array, /) -> Array:
     return namespace(x).asin(x)
 
 
-@op(gradient=lambda g, x: -g / _beside_one(x))
+@op(gradient=lambda g, x: -g / _beside_one(x), along=())
 def acos(x: Array, /) -> Array:
     """The angle, from 0 to π, whose cosine each element is.
 
@@ -101,7 +101,7 @@ def _beside_one(x: Array) -> Array:
     return sqrt(1 - x) * sqrt(1 + x)
 
 
-@op(gradient=lambda g, x: g / (1 + x * x))
+@op(gradient=lambda g, x: g / (1 + x * x), along=())
 def atan(x: Array, /) -> Array:
     """The angle, from -π/2 to π/2, whose tangent each element is.
 
@@ -111,7 +111,7 @@ def atan(x: Array, /) -> Array:
     return namespace(x).atan(x)
 
 
-@op
+@op(along=())
 def atan2(x1: Array, x2: Array, /) -> Array:
     """The angle, from -π to π, of the point at height x1 over x2; its gradient at (0, 0) is 0.
 
@@ -133,7 +133,7 @@ atan2.gradient(
 )
 
 
-@op
+@op(along=())
 def asinh(x: Array, /) -> Array:
     """The number whose hyperbolic sine each element is.
 
@@ -155,7 +155,7 @@ def _acosh_gradient(g: Array, x: Array) -> Array:
     return g / (sqrt(x - 1) * sqrt(x + 1))  # as above
 
 
-@op(gradient=_acosh_gradient)
+@op(gradient=_acosh_gradient, along=())
 def acosh(x: Array, /) -> Array:
     """The number, 0 or more, whose hyperbolic cosine each element is.
 
@@ -165,7 +165,7 @@ def acosh(x: Array, /) -> Array:
     return namespace(x).acosh(x)
 
 
-@op(gradient=lambda g, x: g / ((1 - x) * (1 + x)))
+@op(gradient=lambda g, x: g / ((1 - x) * (1 + x)), along=())
 def atanh(x: Array, /) -> Array:
     """The number whose hyperbolic tangent each element is.
 

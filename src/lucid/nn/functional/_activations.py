@@ -15,7 +15,7 @@ from ._checks import check_real
 from ._normal import normal_cdf, normal_density
 
 
-@op(gradient=lambda g, y: where(less_equal(y, 0), 0.0, g))
+@op(gradient=lambda g, y: where(less_equal(y, 0), 0.0, g), along=())
 def relu(input: Array) -> Array:
     """The larger of x and 0; the gradient at 0 is 0.
 
@@ -28,7 +28,7 @@ def relu(input: Array) -> Array:
     return namespace(input).maximum(input, 0)
 
 
-@op
+@op(along=())
 def leaky_relu(input: Array, negative_slope: float = 0.01) -> Array:
     """x where x > 0, and `negative_slope` · x elsewhere.
 
@@ -51,7 +51,7 @@ def _elu_gradient(g: Array, input: Array, alpha: float) -> Array:
     return where(above, g, g * (alpha * exp(where(above, 0.0, input))))
 
 
-@op(gradient=_elu_gradient)
+@op(gradient=_elu_gradient, along=())
 def elu(input: Array, alpha: float = 1.0) -> Array:
     """x where x > 0, and α · (eˣ - 1) elsewhere (Clevert et al., 2016).
 
@@ -64,7 +64,7 @@ def elu(input: Array, alpha: float = 1.0) -> Array:
     return xp.where(input > 0, input, alpha * xp.expm1(xp.minimum(input, 0)))
 
 
-@op(gradient=lambda g, input, beta: g * sigmoid(beta * input))
+@op(gradient=lambda g, input, beta: g * sigmoid(beta * input), along=())
 def softplus(input: Array, beta: float = 1.0) -> Array:
     """log(1 + exp(β · x)) / β, a smooth `relu`; no x overflows.
 
@@ -80,7 +80,7 @@ def softplus(input: Array, beta: float = 1.0) -> Array:
     return xp.maximum(input, 0) + xp.log1p(xp.exp(-beta * xp.abs(input))) / beta
 
 
-@op
+@op(along=())
 def silu(input: Array) -> Array:
     """x · σ(x), also called swish (Elfwing et al., 2018).
 
@@ -100,7 +100,7 @@ def _silu_gradient(g: Array, input: Array) -> Array:
 silu.gradient(input=_silu_gradient)
 
 
-@op
+@op(along=())
 def gelu(input: Array, approximate: str = "none") -> Array:
     """x · Φ(x), where Φ is the distribution function of the normal distribution.
 

@@ -25,7 +25,7 @@ from ..._arrays import (
 from ..._errors import GraphError, OutOfRangeError, ShapeError
 from ..._op import op
 from ..._tape import Tracked, beside, operand
-from ..._wide import in_float32, reduced
+from ..._wide import in_float32, in_float32_along, reduced
 from ...ops._comparison import where
 from ...ops._like import astype, ones_like
 from ...ops._movement import broadcast_to, permute_dims, reshape
@@ -114,7 +114,7 @@ def nll_loss(
 
 
 @op
-@in_float32
+@in_float32_along((1,))
 def _losses(scores: Array, classes: Array, /) -> Array:
     """log Σ_m exp(x[n, m]) - x[n, t] for each row n and its class t."""
     xp = namespace(scores)
@@ -129,8 +129,8 @@ def _losses(scores: Array, classes: Array, /) -> Array:
 
 
 @op
-@in_float32
-def _slopes(shares: Array, scores: Array, losses: Array, classes: Array, /) -> Array:
+@in_float32_along((1,))
+def _slopes(scores: Array, shares: Array, losses: Array, classes: Array, /) -> Array:
     """share[n] · (p[n, c] - [c is the class of n]), p the probabilities: from the losses."""
     xp = namespace(scores)
     chosen = _chosen(classes)
@@ -141,7 +141,7 @@ def _slopes(shares: Array, scores: Array, losses: Array, classes: Array, /) -> A
 
 def _slopes_gradient_shares(g: Array, scores: Array, losses: Array, classes: Array) -> Array:
     # dshare[n] = Σ_m g · (p - [m = t])
-    return sum(g * _slopes(ones_like(losses), scores, losses, classes), axis=1)
+    return sum(g * _slopes(scores, ones_like(losses), losses, classes), axis=1)
 
 
 def _slopes_gradient_scores(g: Array, y: Array, classes: Array, scores_shape: Shape) -> Array:
@@ -168,7 +168,7 @@ def _losses_gradient(
     # dx[n, c] = g[n] · (p[n, c] - [c is the class of n])
     if is_half(scores_dtype):  # y was rounded, and its exponential would be off by much
         y = _losses(scores, classes)
-    return _slopes(g, scores, y, classes)
+    return _slopes(scores, g, y, classes)
 
 
 _losses.gradient(scores=_losses_gradient)

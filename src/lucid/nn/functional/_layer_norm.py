@@ -10,7 +10,7 @@ from ..._errors import ShapeError
 from ..._op import op
 from ..._shapes import check_shape
 from ..._tape import beside, operand, plain
-from ..._wide import in_float32
+from ..._wide import in_float32_along
 from ...ops._exponential import sqrt
 from ...ops._statistics import mean, var
 from ._checks import check_real
@@ -66,7 +66,7 @@ def check_normalized_shape(function: str, normalized_shape: Any) -> tuple[int, .
 
 
 @op
-@in_float32
+@in_float32_along("axes")
 def _standardise(x: Array, axes: tuple[int, ...], eps: float, /) -> Array:
     xp = namespace(x)
     centred = x - xp.mean(x, axis=axes, keepdims=True)

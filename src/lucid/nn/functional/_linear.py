@@ -2,18 +2,15 @@
 
 from __future__ import annotations
 
-from math import prod
-
 from ..._arrays import Array, namespace
 from ..._op import op
 from ..._shapes import bind_axes
-from ..._wide import product
-from ...ops._movement import matrix_transpose, reshape
-from ...ops._products import matmul
-from ...ops._reduce import sum
+from ..._wide import folded, product, widened
+from ...ops._movement import matrix_transpose
+from ...ops._products import as_rows, matmul, unrounded_product
 
 
-@op
+@op(halves=True)
 def linear(input: Array, weight: Array, bias: Array | None = None) -> Array:
     """Weigh the features of `input`, and add a bias.
 
@@ -32,18 +29,15 @@ def linear(input: Array, weight: Array, bias: Array | None = None) -> Array:
     return result if bias is None else result + bias
 
 
-def _rows(x: Array) -> Array:
-    """All leading axes as one; the size is written out, because -1 is ambiguous beside a 0."""
-    return x if len(x.shape) == 2 else reshape(x, (prod(x.shape[:-1]), x.shape[-1]))
-
-
 linear.gradient(
     # dx[..., i] = Σ_o g[..., o] · W[o, i]
-    input=lambda g, weight: matmul(g, weight),
+    input=lambda g, weight: (
+        unrounded_product(g, weight) if len(g.shape) > 1 else matmul(widened(g), widened(weight))
+    ),
     # dW[o, i] = Σ_... g[..., o] · x[..., i]
-    weight=lambda g, input: matmul(matrix_transpose(_rows(g)), _rows(input)),
+    weight=lambda g, input: unrounded_product(matrix_transpose(as_rows(g)), as_rows(input)),
     # db[o] = Σ_... g[..., o]
-    bias=lambda g: sum(_rows(g), axis=0),
+    bias=lambda g: folded("sum", lambda rows: rows, as_rows(g), axis=0),
 )
 
 

@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from math import prod
 
 from ..._arrays import Array, namespace
 from ..._op import op
-from ..._wide import in_float32
+from ..._wide import by_blocks, folded, rounded
 from ...ops._arithmetic import sign
 from ...ops._exponential import sigmoid
 from ._activations import softplus
 from ._checks import check_broadcasts, check_real, check_reduction, check_same_shape
 
 
-@op
-@in_float32
+@op(halves=True)
+@rounded
 def mse_loss(input: Array, target: Array, *, reduction: str = "mean") -> Array:
     """The squared error (input - target)², its mean, or its sum.
 
@@ -27,21 +28,26 @@ def mse_loss(input: Array, target: Array, *, reduction: str = "mean") -> Array:
     Tensor(2.0)
     """
     _check("mse_loss", input, target, reduction)
-    return _reduced(namespace(input, target).square(input - target), reduction)
+    return _reduced(_squared_error, reduction, input, target)
+
+
+def _squared_error(input: Array, target: Array) -> Array:
+    return namespace(input, target).square(input - target)
 
 
 def _mse_gradient(g: Array, input: Array, target: Array, reduction: str) -> Array:
-    return (2 * _share(g, input, reduction)) * (input - target)
+    count = _divisor(input, reduction)
+    return by_blocks(lambda x, t, g: 2 * (g / count) * (x - t), input, target, g)
 
 
 mse_loss.gradient(
     input=_mse_gradient,
-    target=lambda g, input, target, reduction: -_mse_gradient(g, input, target, reduction),
+    target=lambda g, input, target, reduction: _mse_gradient(g, target, input, reduction),
 )
 
 
-@op
-@in_float32
+@op(halves=True)
+@rounded
 def l1_loss(input: Array, target: Array, *, reduction: str = "mean") -> Array:
     """The absolute error |input - target|, its mean, or its sum; its gradient at 0 is 0.
 
@@ -54,21 +60,26 @@ def l1_loss(input: Array, target: Array, *, reduction: str = "mean") -> Array:
     Tensor(1.0)
     """
     _check("l1_loss", input, target, reduction)
-    return _reduced(namespace(input, target).abs(input - target), reduction)
+    return _reduced(_size_of_error, reduction, input, target)
+
+
+def _size_of_error(input: Array, target: Array) -> Array:
+    return namespace(input, target).abs(input - target)
 
 
 def _l1_gradient(g: Array, input: Array, target: Array, reduction: str) -> Array:
-    return _share(g, input, reduction) * sign(input - target)
+    count = _divisor(input, reduction)
+    return by_blocks(lambda x, t, g: (g / count) * sign(x - t), input, target, g)
 
 
 l1_loss.gradient(
     input=_l1_gradient,
-    target=lambda g, input, target, reduction: -_l1_gradient(g, input, target, reduction),
+    target=lambda g, input, target, reduction: _l1_gradient(g, target, input, reduction),
 )
 
 
-@op
-@in_float32
+@op(halves=True)
+@rounded
 def binary_cross_entropy_with_logits(
     input: Array,
     target: Array,
@@ -96,18 +107,17 @@ def binary_cross_entropy_with_logits(
     for argument, factor in (("weight", weight), ("pos_weight", pos_weight)):
         if factor is not None:
             check_broadcasts(name, argument, factor, input)
+    return _reduced(_bce, reduction, input, target, weight, pos_weight)
+
+
+def _bce(input: Array, target: Array, weight: Array | None, pos_weight: Array | None) -> Array:
     # -log σ(x) = softplus(-x) and -log(1 - σ(x)) = softplus(x) have the part log1p(exp(-|x|))
     xp = namespace(input, target, weight, pos_weight)
     shared = xp.log1p(xp.exp(-xp.abs(input)))
     if_true = target * (shared - xp.minimum(input, 0))
     if_false = (1 - target) * (shared + xp.maximum(input, 0))
     losses = (if_true if pos_weight is None else pos_weight * if_true) + if_false
-    return _reduced(losses if weight is None else weight * losses, reduction)
-
-
-def _weighed(g: Array, input: Array, weight: Array | None, reduction: str) -> Array:
-    g = _share(g, input, reduction)
-    return g if weight is None else g * weight
+    return losses if weight is None else weight * losses
 
 
 def _bce_gradient_input(
@@ -119,18 +129,28 @@ def _bce_gradient_input(
     reduction: str,
 ) -> Array:
     # dx = w · ((1 - t) · σ(x) - v · t · σ(-x))
-    if_true = target if pos_weight is None else target * pos_weight
-    slope = (1 - target) * sigmoid(input) - if_true * sigmoid(-input)
-    return _weighed(g, input, weight, reduction) * slope
+    count = _divisor(input, reduction)
+
+    def slope(x: Array, t: Array, g: Array, w: Array | None, v: Array | None) -> Array:
+        if_true = t if v is None else t * v
+        slope = g / count * ((1 - t) * sigmoid(x) - if_true * sigmoid(-x))
+        return slope if w is None else slope * w
+
+    return by_blocks(slope, input, target, g, weight, pos_weight)
 
 
 def _bce_gradient_target(
     g: Array, input: Array, weight: Array | None, pos_weight: Array | None, reduction: str
 ) -> Array:
     # dt = w · (v · softplus(-x) - softplus(x))
-    if_true = softplus(-input)
-    slope = (if_true if pos_weight is None else if_true * pos_weight) - softplus(input)
-    return _weighed(g, input, weight, reduction) * slope
+    count = _divisor(input, reduction)
+
+    def slope(x: Array, g: Array, w: Array | None, v: Array | None) -> Array:
+        if_true = softplus(-x) if v is None else softplus(-x) * v
+        slope = g / count * (if_true - softplus(x))
+        return slope if w is None else slope * w
+
+    return by_blocks(slope, input, g, weight, pos_weight)
 
 
 binary_cross_entropy_with_logits.gradient(input=_bce_gradient_input, target=_bce_gradient_target)
@@ -142,13 +162,12 @@ def _check(function: str, input: Array, target: Array, reduction: str) -> None:
     check_reduction(function, reduction)
 
 
-def _reduced(losses: Array, reduction: str) -> Array:
+def _reduced(loss: Callable[..., Array], reduction: str, *arrays: Array | None) -> Array:
     if reduction == "none":
-        return losses
-    total = namespace(losses).sum(losses)
-    return total / (prod(losses.shape) or 1) if reduction == "mean" else total
+        return by_blocks(loss, *arrays)
+    return folded("sum", loss, *arrays) / _divisor(arrays[0], reduction)
 
 
-def _share(g: Array, input: Array, reduction: str) -> Array:
-    """The gradient of each element's loss."""
-    return g / (prod(input.shape) or 1) if reduction == "mean" else g
+def _divisor(input: Array, reduction: str) -> int:
+    """What the sum of all elements' losses is divided by."""
+    return prod(input.shape) or 1 if reduction == "mean" else 1

@@ -12,7 +12,7 @@ from math import pi, sqrt
 
 from ..._arrays import Array, namespace
 from ..._op import op
-from ..._wide import in_float32
+from ..._wide import in_float32_along
 
 _NUMERATOR = (
     4.9064902940002409e-6,
@@ -40,7 +40,7 @@ _DENOMINATOR = (
 
 
 @op(gradient=lambda g, input, y: -(g * y * input))
-@in_float32
+@in_float32_along(())
 def normal_density(input: Array, /) -> Array:
     """exp(-x² / 2) / √(2π), the derivative of `normal_cdf`."""
     xp = namespace(input)
@@ -48,7 +48,7 @@ def normal_density(input: Array, /) -> Array:
 
 
 @op(gradient=lambda g, input: g * normal_density(input))
-@in_float32
+@in_float32_along(())
 def normal_cdf(input: Array, /) -> Array:
     """The share of the normal distribution of mean 0 and variance 1 that is below x."""
     xp = namespace(input)

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from ..._arrays import Array, DType, is_half, namespace
 from ..._op import op
-from ..._wide import in_float32, reduced
+from ..._wide import in_float32_along, reduced
 from ...ops._exponential import exp, expm1
 from ...ops._reduce import sum
 from ._checks import check_axis, check_real
 
 
 @op
-@in_float32
+@in_float32_along("axis")
 def softmax(input: Array, axis: int = -1) -> Array:
     """Positive numbers that add up to 1 along an axis, in the proportions of eˣ.
 
@@ -44,7 +44,7 @@ softmax.gradient(input=_softmax_gradient)
 
 
 @op
-@in_float32
+@in_float32_along("axis")
 def log_softmax(input: Array, axis: int = -1) -> Array:
     """The logarithm of softmax, exact where softmax itself would round to 0 or 1.
 

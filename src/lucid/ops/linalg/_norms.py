@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from math import inf
 from typing import Any
 
@@ -10,7 +11,7 @@ from ..._arrays import Array, is_complex, is_half, namespace
 from ..._errors import ArgumentError
 from ..._op import op
 from ..._tape import operand
-from ..._wide import in_float32, widened
+from ..._wide import by_blocks, folded, rounded, widened
 from .._arithmetic import abs, sign
 from .._axes import Axis, axes_of, kept
 from .._comparison import equal, where
@@ -18,12 +19,13 @@ from .._complex import conj, real
 from .._like import astype, ones_like, zeros_like
 from .._movement import expand_dims
 from .._reduce import max, min, sum
+from .._search import count_nonzero
 from ._checks import check_floating, check_matrix
 from ._singular_values import svdvals
 
 
-@op(holomorphic=False)
-@in_float32
+@op(holomorphic=False, halves=True)
+@rounded
 def vector_norm(x: Array, /, *, axis: Axis = None, keepdims: bool = False, ord: float = 2) -> Array:
     """The norm of vectors along `axis` (an axis, several, or None for all).
 
@@ -43,45 +45,66 @@ def vector_norm(x: Array, /, *, axis: Axis = None, keepdims: bool = False, ord: 
     check("vector_norm", ANY, ord=ord)
     check("vector_norm", TRUTH, keepdims=keepdims)
     xp = namespace(x)
-
-    def total(terms: Array) -> Array:
-        return xp.sum(terms, axis=axis, keepdims=keepdims)
-
-    size = xp.abs(x)
     if ord == 0:
-        return total(xp.astype(size != 0, size.dtype))
+        return folded("sum", _is_not_zero, x, axis=axis, keepdims=keepdims)
     if ord == 1:
-        return total(size)
+        return folded("sum", xp.abs, x, axis=axis, keepdims=keepdims)
     if ord == 2:
-        squares = xp.real(x) ** 2 + xp.imag(x) ** 2 if is_complex(x.dtype) else x * x
-        return xp.sqrt(total(squares))
+        return xp.sqrt(folded("sum", _square_of_size, x, axis=axis, keepdims=keepdims))
     if 0 in [x.shape[k] for k in axes_of(axis, len(x.shape))]:
-        return total(size) + (0 if ord > 0 else inf)
-    extreme = xp.max if ord > 0 else xp.min
+        nothing = folded("sum", xp.abs, x, axis=axis, keepdims=keepdims)
+        return nothing + (0 if ord > 0 else inf)
+    extreme = "max" if ord > 0 else "min"
     if ord in (inf, -inf):
-        return extreme(size, axis=axis, keepdims=keepdims)
+        return folded(extreme, xp.abs, x, axis=axis, keepdims=keepdims)
     # in terms of the largest element (for a negative order, the smallest): nothing overflows
-    unit, one = extreme(size, axis=axis, keepdims=True), xp.ones_like(size)
+    unit = folded(extreme, xp.abs, x, axis=axis, keepdims=True)
     unit = xp.where(xp.isfinite(unit) & (unit > 0), unit, xp.ones_like(unit))
-    zero = size == 0
-    at_zero = xp.zeros_like(size) + (0 if ord > 0 else inf)
-    terms = xp.where(zero, at_zero, xp.where(zero, one, size / unit) ** ord)
-    norm = unit * xp.sum(terms, axis=axis, keepdims=True) ** (1 / ord)
+    powers = folded("sum", partial(_power_of_size, ord=ord), x, unit, axis=axis, keepdims=True)
+    norm = unit * powers ** (1 / ord)
     return norm if keepdims else xp.squeeze(norm, axis=axes_of(axis, len(x.shape)))
+
+
+def _is_not_zero(x: Array) -> Array:
+    xp = namespace(x)
+    size = xp.abs(x)
+    return xp.astype(size != 0, size.dtype)
+
+
+def _square_of_size(x: Array) -> Array:
+    xp = namespace(x)
+    return xp.real(x) ** 2 + xp.imag(x) ** 2 if is_complex(x.dtype) else x * x
+
+
+def _power_of_size(x: Array, unit: Array, ord: float) -> Array:
+    xp = namespace(x)
+    size = xp.abs(x)
+    zero, one = size == 0, xp.ones_like(size)
+    at_zero = xp.zeros_like(size) + (0 if ord > 0 else inf)
+    return xp.where(zero, at_zero, xp.where(zero, one, size / unit) ** ord)
 
 
 def _vector_norm_gradient(
     g: Array, y: Array, x: Array, axis: Axis, keepdims: bool, ord: float
 ) -> Array:
-    # dx = g · sign(x) · (|x| / y)^(ord - 1), and 0 where y is 0
     if ord == 0:
         return zeros_like(x)
     g, y = (kept(each, tuple(x.shape), axis, keepdims) for each in (g, y))
+    if ord in (inf, -inf):
+        chosen = equal(abs(x), y)
+        ties = count_nonzero(chosen, axis=axis, keepdims=True)
+        return by_blocks(_to_the_extreme, x, g, chosen, ties)
+    return by_blocks(partial(_slope_of_norm, ord=ord), x, g, y)
+
+
+def _to_the_extreme(x: Array, g: Array, chosen: Array, ties: Array) -> Array:
+    return g * sign(x) * astype(chosen, g.dtype) / astype(ties, g.dtype)
+
+
+def _slope_of_norm(x: Array, g: Array, y: Array, ord: float) -> Array:
+    # g · sign(x) · (|x| / y)^(ord - 1), and 0 where y is 0
     if ord == 1:
         return g * sign(x)
-    if ord in (inf, -inf):
-        chosen = astype(equal(abs(x), y), y.dtype)
-        return g * sign(x) * chosen / sum(chosen, axis=axis, keepdims=True)
     is_zero = equal(y, 0)
     unit = x / where(is_zero, ones_like(y), y)
     if ord > 0 and ord % 2 == 0:  # without |x|, which has no second derivative at 0
@@ -122,7 +145,9 @@ def matrix_norm(x: Array, /, *, keepdims: bool = False, ord: Any = "fro") -> Any
         raise ArgumentError(
             f"matrix_norm: ord is {ord!r:.60}, expected 'fro', 'nuc', 1, -1, 2, -2, inf or -inf"
         )
-    norm = _matrix_norm(widened(x), "fro" if ord is None else ord)
+    # halves are rounded once: the largest of rounded sums is the largest sum, rounded
+    adds_up_values = ord in ("nuc", 2, -2)
+    norm = _matrix_norm(widened(x) if adds_up_values else x, "fro" if ord is None else ord)
     norm = astype(norm, x.dtype) if is_half(x.dtype) else norm
     return expand_dims(expand_dims(norm, axis=-1), axis=-1) if keepdims else norm
 
