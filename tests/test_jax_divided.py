@@ -219,6 +219,18 @@ def test_shard_map_over_some_axes_of_the_mesh() -> None:
     """)
 
 
+def test_shard_map_beside_explicit_axes() -> None:
+    on_eight_devices("""
+        mixed = jax.make_mesh((4, 2), ("d", "e"), axis_types=(AxisType.Auto, AxisType.Explicit))
+        rows = drawn((16, 8), (16, 8), (24, 8, 8))
+        with jax.set_mesh(mixed):
+            part = jax.shard_map(bilinear, mesh=mixed, axis_names={"d"},
+                                 in_specs=(P("d"), P("d"), P()), out_specs=P("d"))
+            found = jax.jit(part)(*put(rows, (P("d"), P("d"), P("e")), mixed))
+            np.testing.assert_allclose(found, einsum(*rows), rtol=1e-10, atol=1e-10)
+    """)
+
+
 def test_where_it_cannot_be_told_numbers_are_right() -> None:
     """Parts of unequal length, two meshes, programs to export, an axis wished for twice."""
     on_eight_devices("""

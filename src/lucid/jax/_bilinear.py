@@ -98,7 +98,9 @@ def _bilinear(*given: Array, **terms: Array) -> Array:
         return _product(*given, **terms)
     # Where the types say how arrays are divided, they say it of the result; inside is free.
     divided = jax.sharding.NamedSharding(mesh, _divided(*given[:3]))
-    return jax.sharding.auto_axes(_product, out_sharding=divided)(*given, **terms)
+    return jax.sharding.auto_axes(_product, axes=mesh.explicit_axes, out_sharding=divided)(
+        *given, **terms
+    )
 
 
 _compiled: Any = jax.jit(_bilinear)
