@@ -617,6 +617,26 @@ def test_jax_vmap_is_the_loop(random: np.random.Generator, name: str, axes: Any)
                 assert_same(np.asarray(one[n]), np.asarray(other))
 
 
+def test_jax_looks_at_numbers_that_are_there_under_jit() -> None:
+    """Those that a compiled function has of its own are no less known there."""
+    jax = pytest.importorskip("jax")
+    import lucid.jax as ours
+
+    ones = jax.numpy.ones
+    x, weight, target = ones((3, 2)), ones((1, 2, 2)), jax.numpy.asarray([0, 2, 1])
+    beyond, segment, offsets = target + 1, target, jax.numpy.asarray([0, 1, 3])
+    for name in ("cross_entropy", "rank"):
+        function = getattr(ours, f"bilinear_{name}")
+        found = jax.jit(lambda x, f=function: f(x, x, weight, target=target))(x)
+        assert_same(np.asarray(found), np.asarray(function(x, x, weight, target=target)))
+        with pytest.raises(lucid.OutOfRangeError, match="target holds 3"):
+            jax.jit(lambda x, f=function: f(x, x, weight, target=beyond))(x)
+    form = ours.bilinear
+    assert jax.jit(lambda x: form(x, x, weight, segment=segment))(x).shape == (3, 1)
+    grouped = jax.jit(lambda x: form(x, x, ones((2, 1, 2, 2)), offsets=offsets))(x)
+    assert_same(np.asarray(grouped), np.asarray(form(x, x, weight)))
+
+
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
 @pytest.mark.parametrize("width", [3, 100])
 def test_jax_orders_as_everywhere(dtype: str, width: int, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -15,7 +15,16 @@ from math import prod
 from typing import Any
 
 from .._arguments import COUNT, SHARE, WHOLE, check
-from .._arrays import Array, Numbers, dtype_name, is_half, is_traced_by_jax, kind, namespace
+from .._arrays import (
+    Array,
+    Numbers,
+    dtype_name,
+    is_half,
+    is_traced_by_jax,
+    kind,
+    namespace,
+    untraced,
+)
 from .._errors import ArgumentError, DTypeError, OutOfRangeError, ShapeError
 from .._shapes import Shape, bind_axes, broadcast_shapes
 from ._arguments import promoted
@@ -177,14 +186,14 @@ def check_target(function: str, pairs: Pairs, target: Array, ignore_index: int |
             f"each row, {pairs.shape}, one for each row and output, or a last axis of several "
             "beside these"
         )
-    inside = target
+    inside = seen = untraced(target)
     if ignore_index is not None:
-        xp = namespace(target)
-        inside = xp.where(target == ignore_index, xp.zeros_like(target), target)
+        xp = namespace(seen)
+        inside = xp.where(seen == ignore_index, xp.zeros_like(seen), seen)
         if not pairs.partners:  # nothing is in range, unless all are ignored
-            inside = target
-            if not is_traced_by_jax(target) and bool(xp.all(target == ignore_index)):
-                inside = target[..., :0]
+            inside = seen
+            if not is_traced_by_jax(seen) and bool(xp.all(seen == ignore_index)):
+                inside = seen[..., :0]
     check_within(function, "target", inside, pairs.partners, "partners")
     if len(given) == rank - 1:
         return target[..., None, None]
@@ -195,6 +204,7 @@ def check_within(
     function: str, name: str, numbers: Array, count: int, what: str, padded: bool = False
 ) -> None:
     """Raise OutOfRangeError for a number outside 0, …, count - 1; negative ones may be padding."""
+    numbers = untraced(numbers)
     if is_traced_by_jax(numbers) or 0 in numbers.shape:
         return
     xp = namespace(numbers)

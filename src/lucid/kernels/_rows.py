@@ -29,6 +29,7 @@ from .._arrays import (
     is_traced_by_jax,
     kind,
     plain_array,
+    untraced,
 )
 from .._errors import ArgumentError, DTypeError, OutOfRangeError, ShapeError
 from .._shapes import Shape, bind_axes
@@ -195,7 +196,7 @@ def rows_of(
                     "bilinear: num_segments is None, but under jax.jit the shape of the result "
                     "must be known; give their number"
                 )
-            num_segments = int(segment.max()) + 1 if 0 not in segment.shape else 0
+            num_segments = int(untraced(segment).max()) + 1 if 0 not in segment.shape else 0
         _check_range("segment", segment, num_segments, f"num_segments is {num_segments}")
     sizes = (num_segments or 0, heads[0][0] if heads[0] else 0, heads[1][0] if heads[1] else 0)
     return Rows(shape, (segment, index_1, index_2, group), (*sizes, groups), offsets)
@@ -241,6 +242,7 @@ def _shape_of_rows(input_1: Array, input_2: Array, given: dict[str, Array]) -> S
 
 
 def _check_range(name: str, index: Array, size: int, told: str) -> None:
+    index = untraced(index)
     if is_traced_by_jax(index) or 0 in index.shape:
         return
     lowest, highest = int(index.min()), int(index.max())
@@ -257,6 +259,7 @@ def _check_offsets(offsets: Array, groups: int, shape: Shape) -> None:
             f"bilinear: offsets has shape {tuple(offsets.shape)}, expected ({groups + 1},): where "
             "each group begins, and where the last one ends"
         )
+    offsets = untraced(offsets)
     if is_traced_by_jax(offsets):
         return
     rows = prod(shape)
