@@ -20,7 +20,7 @@ from torch.utils._python_dispatch import TorchDispatchMode  # noqa: E402
 import lucid.torch  # noqa: E402
 from lucid.kernels import _portable, _torch, _workspace  # noqa: E402
 from lucid.kernels._plan import DEVICE, DEVICE_BLOCK, DEVICE_OF_HALVES, DEVICE_TILE  # noqa: E402
-from lucid.torch import _compute  # noqa: E402
+from lucid.torch import _compute, _device_rows, _rows  # noqa: E402
 
 Array = Any
 Shapes = tuple[tuple[int, ...], ...]
@@ -278,3 +278,82 @@ def test_the_programs_compute_only_what_is_needed(programs: Any) -> None:
     last = programs.gradients(g, x1, x2, None, (False, False, True))
     assert torch.equal(last[2], everything[2])
     assert last[0] is last[1] is None
+
+
+# Groups and edges, as computed where there is no compiled kernel: the CPU's tensors are taken there
+
+
+KINDS = list(itertools.product((False, True), repeat=5))
+
+
+@pytest.mark.parametrize("tile", [DEVICE_TILE, 4096], ids=["one tile", "many"])
+@pytest.mark.parametrize("many", [4096, 20], ids=["batched", "alone"])
+@pytest.mark.parametrize("dtype", ["float64", "float32", "bfloat16"])
+def test_rows_on_a_device_are_those_of_the_kernel(
+    dtype: str, many: int, tile: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(_device_rows, "MANY", many)
+    monkeypatch.setattr(_device_rows, "DEVICE_TILE", tile)
+    tolerance = {"float64": 1e-12, "float32": 1e-5, "bfloat16": 3e-2}[dtype]
+    for has_groups, has_segments, of_1, of_2, has_bias in KINDS:
+        for by_offsets in (False, True)[: 1 + has_groups]:
+            factors, maps = drawn_rows(
+                dtype, has_groups, has_segments, of_1, of_2, has_bias, by_offsets
+            )
+            found = []
+            for is_device in (False, True):
+                monkeypatch.setattr(_rows, "is_on_device", lambda _, where=is_device: where)
+                found.append(derivatives_of_rows(factors, maps))
+            for expected, actual in zip(*found, strict=True):
+                assert actual.dtype == expected.dtype
+                assert actual.shape == expected.shape
+                largest = expected.double().abs().max()
+                assert (actual.double() - expected.double()).abs().max() <= tolerance * largest
+
+
+def drawn_rows(
+    dtype: str, has_groups: bool, has_segments: bool, of_1: bool, of_2: bool, has_bias: bool,
+    by_offsets: bool,
+) -> tuple[list[Any], dict[str, Any]]:  # fmt: skip
+    rows, nodes, groups = 150, 40, 7
+    draw = torch.Generator().manual_seed(1)
+
+    def numbers(*shape: int) -> Any:
+        given = torch.randn(shape, generator=draw).to(getattr(torch, dtype))
+        return given.requires_grad_()
+
+    def indices(below: int) -> Any:
+        return torch.randint(0, below, (rows,), generator=draw)
+
+    leading = (groups,) if has_groups else ()
+    factors = [
+        numbers(nodes if of_1 else rows, 9), numbers(nodes if of_2 else rows, 7),
+        numbers(*leading, 3, 9, 7), numbers(*leading, 3) if has_bias else None,
+    ]  # fmt: skip
+    maps: dict[str, Any] = {}
+    if has_groups:
+        group = indices(groups - 1)  # the last group has no rows
+        if by_offsets:
+            counts = group.bincount(minlength=groups)
+            maps["offsets"] = torch.cat([counts.new_zeros(1), counts.cumsum(0)])
+        else:
+            maps["group"] = group
+    if of_1:
+        maps["index_1"] = indices(nodes)
+    if of_2:
+        maps["index_2"] = indices(nodes)
+    if has_segments:
+        maps |= {"segment": indices(nodes), "num_segments": nodes}
+    return factors, maps
+
+
+def derivatives_of_rows(factors: list[Any], maps: dict[str, Any]) -> list[Any]:
+    """The result, the gradients, and what those of their squares are."""
+    given = [factor for factor in factors if factor is not None]
+    out = lucid.torch.bilinear(*factors, **maps)
+    draw = torch.Generator().manual_seed(2)
+    g = torch.randn(out.shape, generator=draw).to(out.dtype)
+    slopes = torch.autograd.grad(out, given, g, create_graph=True)
+    squares = sum(slope.double().square().sum() for slope in slopes)
+    second = torch.autograd.grad(squares, given, allow_unused=True)
+    return [out.detach(), *slopes, *(each for each in second if each is not None)]

@@ -15,6 +15,7 @@ from layouts import LAYOUTS, Layout, expanded
 
 from lucid._shapes import broadcast_shapes, unbroadcast
 from lucid.kernels import _workspace, bilinear, gradients, plan
+from lucid.kernels._closure import derivatives
 from lucid.kernels._layout import boxes, extent, layout
 from lucid.kernels._plan import CPU, Order
 
@@ -462,3 +463,40 @@ def test_the_plan_is_sound_where_it_matters() -> None:
     assert plan((4096, 300), (4096, 300), (1, 300, 300)).chosen.order != "outer"
     assert plan((1, 64), (9000, 64), (8, 64, 64)).chosen.order == "left"
     assert plan((9000, 64), (1, 64), (8, 64, 64), ALL).chosen.order == "right"
+
+
+@pytest.mark.parametrize("changed", list(itertools.product((False, True), repeat=4)))
+def test_the_derivatives_of_the_form_are_forms(changed: tuple[bool, ...]) -> None:
+    """Each derivative, with a change in the place of each other factor; no more is passed."""
+    shapes = (5, 2), (5, 3), (5, 4), (2, 3, 4)
+    factors, changes = ([RNG.standard_normal(shape) for shape in shapes] for _ in range(2))
+    axes = ("no", "ni", "nj", "oij")
+
+    def derivative(y: int, given: list[Array]) -> Array:
+        others = [k for k in range(4) if k != y]
+        return np.einsum(
+            ",".join(axes[k] for k in others) + "->" + axes[y], *(given[k] for k in others)
+        )
+
+    def form(x1: Array, x2: Array, weight: Array) -> Array:
+        return derivative(0, [None, x1, x2, weight])
+
+    def contract(*given: Any) -> Any:
+        *four, needed = given
+        for k, factor in enumerate(four):
+            assert (factor is None) == all(not needed[y - 1] or y == k for y in (1, 2, 3))
+        return [derivative(y, four) if needed[y - 1] else None for y in (1, 2, 3)]
+
+    moved = [each if is_there else None for each, is_there in zip(changes, changed, strict=True)]
+    for wanted in itertools.product((False, True), repeat=4):
+        found = derivatives(form, contract, factors, moved, wanted)
+        for y in range(4):
+            terms = [
+                derivative(y, [change if n == k else x for n, x in enumerate(factors)])
+                for k, change in enumerate(moved)
+                if change is not None and k != y and wanted[y]
+            ]
+            own = found[y]
+            assert (own is None) == (not terms)
+            if own is not None:
+                np.testing.assert_allclose(own, sum(terms), rtol=1e-12, atol=1e-12)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import re
 from collections.abc import Callable
 from typing import Any
@@ -124,9 +125,11 @@ def test_halves_are_rounded_once(half: str, lead_1: Any, lead_2: Any) -> None:
 def rounded_once(found: Array, exact: Array, half: str) -> None:
     """Half a unit in the last place away, and a little for the sums in float32."""
     digits = {"float16": 11, "bfloat16": 8}[half]
-    unit = 2.0 ** (np.floor(np.log2(np.abs(exact))) + 1 - digits)
+    nothing = exact == 0  # of a segment or a group without rows
+    size = np.abs(np.where(nothing, 1, exact))
+    unit = np.where(nothing, 0, 2.0 ** (np.floor(np.log2(size)) + 1 - digits))
     error = np.abs(found - exact)
-    assert (error <= 0.5 * unit + 1e-5 * np.abs(exact).max()).all(), (error / unit).max()
+    assert (error <= 0.5 * unit + 1e-5 * np.abs(exact).max()).all(), (error / size).max()
 
 
 def test_the_comparison_of_halves_can_fail() -> None:
@@ -175,17 +178,146 @@ def test_they_are_options_by_name() -> None:
         form(*map(Tensor, arrays))
 
 
-def test_they_do_not_go_with_chosen_rows() -> None:
+CHOICES = [
+    names
+    for count in range(1, 5)
+    for names in itertools.combinations(
+        ("index_1", "index_2", "group", "offsets", "segment"), count
+    )
+    if not {"group", "offsets"} <= set(names)
+]
+
+
+def chosen(names: tuple[str, ...], rows: int = 7) -> tuple[dict[str, Any], list[Array]]:
+    """Maps, and the arguments of a call that they go with; a group and a segment have no rows."""
+    random = np.random.default_rng(0)
+    sizes = {"index_1": 4, "index_2": 5, "group": 3, "segment": 5}
+    maps: dict[str, Any] = {
+        name: random.integers(0, size, rows) for name, size in sizes.items() if name in names
+    }
+    if "offsets" in names:
+        maps["offsets"] = np.array([0, 2, 2, rows, rows])
+    if "segment" in names:
+        maps["num_segments"] = 6
+    i, j, o = 2, 3, 2
+    groups = (4,) if {"group", "offsets"} & set(names) else ()
+    shapes = (
+        (4 if "index_1" in names else rows, i), (5 if "index_2" in names else rows, j),
+        (*groups, o, i, j), (*groups, o), (*groups, o, i), (*groups, o, j),
+    )  # fmt: skip
+    return maps, [random.standard_normal(shape) for shape in shapes]
+
+
+def row_by_row(arrays: list[Array], maps: dict[str, Any], rows: int = 7) -> Array:
+    x1, x2, *weights = arrays
+    out = np.zeros((maps.get("num_segments", rows), weights[1].shape[-1]))
+    for e in range(rows):
+        group = maps["group"][e] if "group" in maps else 0
+        if "offsets" in maps:
+            group = np.flatnonzero(maps["offsets"] <= e)[-1]
+        has_groups = weights[0].ndim == 4
+        weight, bias, weight_1, weight_2 = (w[group] if has_groups else w for w in weights)
+        first, second = (
+            x1[maps.get("index_1", range(rows))[e]],
+            x2[maps.get("index_2", range(rows))[e]],
+        )
+        own = np.einsum("i,oij,j->o", first, weight, second) + bias
+        out[maps.get("segment", range(rows))[e]] += own + weight_1 @ first + weight_2 @ second
+    return out
+
+
+def of_rows(maps: dict[str, Any]) -> Callable[..., Any]:
+    return lambda x1, x2, w, b, w1, w2: F.bilinear(x1, x2, w, b, weight_1=w1, weight_2=w2, **maps)
+
+
+@pytest.mark.parametrize("names", CHOICES, ids="+".join)
+def test_with_chosen_rows(names: tuple[str, ...]) -> None:
+    maps, arrays = chosen(names)
+    function, right = of_rows(maps), row_by_row(arrays, maps)
+    found = function(*arrays)
+    assert type(found) is np.ndarray
+    assert_same(found, right)
+    assert_same(function(*map(Tensor, arrays)), right)
+    gradcheck(function, arrays, order=2)
+
+
+def test_third_derivatives_with_chosen_rows() -> None:
+    maps, arrays = chosen(("index_1", "group", "segment"), 3)
+    gradcheck(of_rows(maps), arrays, order=3)
+
+
+@pytest.mark.parametrize("half", ["float16", "bfloat16"])
+def test_halves_with_chosen_rows_are_rounded_once(half: str) -> None:
+    dtype = half if half == "float16" else pytest.importorskip("ml_dtypes").bfloat16
+    maps, arrays = chosen(("index_1", "index_2", "group", "segment"), 60)
+    arrays = [x.astype(dtype) for x in arrays]
+    exact = [Tensor(x.astype(np.float64), requires_grad=True) for x in arrays]
+    leaves = [Tensor(x, requires_grad=True) for x in arrays]
+    function = of_rows(maps)
+    out, right = function(*leaves), function(*exact)
+    g = np.random.default_rng(1).standard_normal(right.shape).astype(dtype)
+    found = (out, *lucid.grad(out, leaves, Tensor(g)))
+    wanted = (right, *lucid.grad(right, exact, g.astype(np.float64)))
+    for each, exactly in zip(found, wanted, strict=True):
+        assert each.dtype == dtype
+        rounded_once(each.numpy().astype(np.float64), exactly.numpy(), half)
+
+
+def test_one_term_lists_and_dtypes_with_chosen_rows() -> None:
+    nodes: Any = [[1.0, 2.0], [3.0, 4.0]]
+    weight: Any = np.zeros((2, 1, 2, 2))
+    given: Any = {"index_1": [1, 0, 1], "index_2": [0, 0, 1], "group": [1, 0, 1]}
+    out: Any = F.bilinear(nodes, nodes, weight, weight_2=[[[1.0, 0.0]], [[0.0, 10.0]]], **given)
+    assert type(out) is np.ndarray
+    assert_same(out, np.array([[20.0], [1.0], [40.0]]))
+    lists: Any = (nodes, nodes, weight.tolist())
+    alone = F.bilinear(*lists, weight_1=[[[1.0, 0.0]], [[0.0, 10.0]]], **given)
+    assert type(alone) is Tensor
+    assert alone.tolist() == [[40.0], [1.0], [40.0]]
+    whole = F.bilinear(
+        *(np.asarray(x, np.int32) for x in (nodes, nodes, weight)),
+        weight_1=np.array([[[1, 0]], [[0, 10]]]), **given,
+    )  # fmt: skip
+    assert whole.dtype == np.int64
+    assert_same(whole, np.array([[40], [1], [40]]))
+    tensors = [Tensor(nodes), np.array(nodes, np.float32), weight.astype(np.float32)]
+    mixed = F.bilinear(*tensors, weight_1=[[[1.0, 0.0]], [[0.0, 10.0]]], **given)
+    assert mixed.dtype == lucid.float32
+    assert mixed.tolist() == [[40.0], [1.0], [40.0]]
+
+
+@pytest.mark.parametrize(
+    ("k", "shape", "message"),
+    [
+        (4, (2, 2), "weight_1 needs 3 axes (groups, out_features, in1_features), but has shape"),
+        (4, (3, 2, 2), "axis 'groups' is 4 in weight (4, 2, 2, 3) but 3 in weight_1 (3, 2, 2)"),
+        (
+            5,
+            (4, 2, 2),
+            "axis 'in2_features' is 3 in weight (4, 2, 2, 3) but 2 in weight_2 (4, 2, 2)",
+        ),
+    ],
+)
+def test_errors_with_chosen_rows(k: int, shape: Any, message: str) -> None:
+    maps, arrays = chosen(("group",))
+    arrays[k] = np.ones(shape)
+    function = of_rows(maps)
+    for given in (arrays, list(map(Tensor, arrays))):
+        with pytest.raises(lucid.ShapeError, match=re.escape(f"bilinear: {message}")):
+            function(*given)
+    torch = pytest.importorskip("torch", reason="PyTorch is not installed")
+    with pytest.raises(lucid.ShapeError, match=re.escape(f"bilinear: {message}")):
+        function(*map(torch.tensor, arrays))
+
+
+def test_under_jax_they_do_not_go_with_chosen_rows() -> None:
+    pytest.importorskip("jax", reason="JAX is not installed")
+    from lucid.jax import bilinear
+
     arrays = sample((4,), (4,))
     words = r"^bilinear: weight_1 and index_1 do not go together; add the linear term"
-    given = {"weight_1": arrays[4], "index_1": np.arange(4)}
     with pytest.raises(lucid.ArgumentError, match=words):
-        F.bilinear(*arrays[:3], **given)  # type: ignore[arg-type, unused-ignore]
-    for name in ("torch", "jax"):
-        pytest.importorskip(name, reason=f"{name} is not installed")
-        module = __import__(f"lucid.{name}", fromlist=["bilinear"])
-        with pytest.raises(lucid.ArgumentError, match=words):
-            module.bilinear(*arrays[:3], **given)
+        bilinear(*arrays[:3], weight_1=arrays[4], index_1=np.arange(4))
 
 
 def test_lists() -> None:
@@ -269,6 +401,44 @@ def test_halves_under_torch(torch: Any, half: str) -> None:
     with torch.autocast("cpu", dtype=dtype):
         wide = [x.detach().float() for x in leaves]
         assert torch.equal(function(*wide), out)
+
+
+@pytest.mark.parametrize("names", CHOICES, ids="+".join)
+def test_chosen_rows_under_torch(torch: Any, names: tuple[str, ...]) -> None:
+    from lucid.torch import bilinear
+
+    maps, arrays = chosen(names)
+    tensors = [torch.tensor(x, requires_grad=True) for x in arrays]
+    given = {k: x if k == "num_segments" else torch.tensor(x) for k, x in maps.items()}
+
+    def function(x1: Any, x2: Any, w: Any, b: Any, w1: Any, w2: Any) -> Any:
+        return bilinear(x1, x2, w, b, weight_1=w1, weight_2=w2, **given)
+
+    right = row_by_row(arrays, maps)
+    np.testing.assert_allclose(function(*tensors).detach(), right, rtol=1e-12, atol=1e-12)
+    assert torch.autograd.gradcheck(function, tensors)
+    assert torch.autograd.gradgradcheck(function, tensors)
+    assert of_rows(given)(*tensors).grad_fn is not None
+    halves = [x.detach().to(torch.bfloat16) for x in tensors]
+    exact = function(*(x.double() for x in halves))
+    rounded_once(function(*halves).double().numpy(), exact.numpy(), "bfloat16")
+
+
+@pytest.mark.filterwarnings("ignore")  # PyTorch's own, of its compiler
+def test_chosen_rows_are_compiled(torch: Any) -> None:
+    from lucid.torch import bilinear
+
+    maps, arrays = chosen(("index_1", "group", "segment"))
+    given = {k: x if k == "num_segments" else torch.tensor(x) for k, x in maps.items()}
+    tensors = [torch.tensor(x, requires_grad=True) for x in arrays]
+
+    def loss(x1: Any, x2: Any, w: Any, b: Any, w1: Any, w2: Any) -> Any:
+        return bilinear(x1, x2, w, b, weight_1=w1, weight_2=w2, **given).sin().sum()
+
+    compiled = torch.compile(loss, fullgraph=True, backend="aot_eager")
+    right = torch.autograd.grad(loss(*tensors), tensors)
+    for each, other in zip(torch.autograd.grad(compiled(*tensors), tensors), right, strict=True):
+        torch.testing.assert_close(each, other)
 
 
 def test_truth_values_and_kinds_under_torch(torch: Any) -> None:

@@ -400,13 +400,14 @@ X1, X2, W = np.ones((3, 2)), np.ones((4, 5)), np.ones((6, 2, 5))
         (
             lambda: F.bilinear_max(X1, X2, W, exclude=np.full((3, 1), 4)),
             lucid.OutOfRangeError,
-            "bilinear_max: exclude holds 4, but there are 4 partners in input_2, 0, …, 3; negative "
-            "numbers are padding",
+            "bilinear_max: exclude holds 4, but input_2 (4, 5) has 4 partners; numbers are 0, …, "
+            "3, and negative ones for padding",
         ),
         (
             lambda: F.bilinear_logsumexp(X1, X2, W[None], group=[0, 1, 0]),
             lucid.OutOfRangeError,
-            "bilinear_logsumexp: group holds 1, but there are 1 groups in weight, 0, …, 0",
+            "bilinear_logsumexp: group holds 1, but weight (1, 6, 2, 5) has 1 groups; numbers are "
+            "0, …, 0",
         ),
         (
             lambda: F.bilinear_logsumexp(X1, X2, W[None], group=[0, 0]),
@@ -427,7 +428,8 @@ X1, X2, W = np.ones((3, 2)), np.ones((4, 5)), np.ones((6, 2, 5))
         (
             lambda: F.bilinear_cross_entropy(X1, X2, W, target=[0, 4, 0]),
             lucid.OutOfRangeError,
-            "bilinear_cross_entropy: target holds 4, but there are 4 partners in input_2, 0, …, 3",
+            "bilinear_cross_entropy: target holds 4, but input_2 (4, 5) has 4 partners; numbers "
+            "are 0, …, 3",
         ),
         (
             lambda: F.bilinear_rank(X1, X2, W, target=[0, 1]),

@@ -172,6 +172,15 @@ def test_few_rows_and_no_numbers(rows: int) -> None:
         assert [_grad(each).shape for each in tensors] == [x.shape for x in given]
 
 
+def test_no_rows_and_no_groups() -> None:
+    shapes = (0, 3), (0, 4), (0, 2, 3, 4), (0, 2)
+    tensors = [lucid.Tensor(np.ones(shape), requires_grad=True) for shape in shapes]
+    out = F.bilinear(*tensors, group=np.zeros(0, int))
+    assert out.shape == (0, 2)
+    out.sum().backward()
+    assert [_grad(each).shape for each in tensors] == list(shapes)
+
+
 def test_the_number_of_segments_is_what_the_largest_asks_for() -> None:
     x = np.ones((3, 2))
     assert F.bilinear(x, x, np.ones((1, 2, 2)), segment=[0, 4, 4]).shape == (5, 1)

@@ -36,20 +36,34 @@ def check(
             input_2=(input_2, "... in2_features"),
             weight=(weight, "out_features in1_features in2_features"),
         )
-    matrix = (weight, "out_features in1_features in2_features")
-    if weight_1 is not None:
-        bind_axes("bilinear", weight=matrix, weight_1=(weight_1, "out_features in1_features"))
-    if weight_2 is not None:
-        bind_axes("bilinear", weight=matrix, weight_2=(weight_2, "out_features in2_features"))
+    check_terms(weight, weight_1, weight_2)
     if bias is not None:
-        out_features = weight.shape[0]
-        shape = tuple(bias.shape)
-        if shape not in ((out_features,), (1, out_features)):
-            raise ShapeError(
-                f"bilinear: bias has shape {shape}, expected ({out_features},) or "
-                f"(1, {out_features}): one number for each output feature, of which weight "
-                f"{tuple(weight.shape)} has {out_features}"
-            )
+        check_bias("bilinear", weight, bias)
+
+
+def check_terms(
+    weight: Array, weight_1: Array | None, weight_2: Array | None, has_groups: bool = False
+) -> None:
+    """Raise ShapeError where the matrix of a linear term does not fit the weight."""
+    axes = "groups out_features" if has_groups else "out_features"
+    whole = (weight, f"{axes} in1_features in2_features")
+    if weight_1 is not None:
+        bind_axes("bilinear", weight=whole, weight_1=(weight_1, f"{axes} in1_features"))
+    if weight_2 is not None:
+        bind_axes("bilinear", weight=whole, weight_2=(weight_2, f"{axes} in2_features"))
+
+
+def check_bias(function: str, weight: Array, bias: Array, groups: int | None = None) -> None:
+    """Raise ShapeError unless there is a number for each output, or one for each of each group."""
+    outputs, shape = weight.shape[-3], tuple(bias.shape)
+    first = 1 if groups is None else groups
+    if shape not in ((outputs,), (first, outputs)):
+        raise ShapeError(
+            f"{function}: bias has shape {shape}, expected ({outputs},) or "
+            f"({first}, {outputs}): one number for each output feature, of which weight "
+            f"{tuple(weight.shape)} has {outputs}"
+            + ("" if groups is None else ", or as many for each group")
+        )
 
 
 def refuse_both(weight_1: Any, weight_2: Any, maps: Mapping[str, Any]) -> None:

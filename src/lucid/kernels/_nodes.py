@@ -24,11 +24,11 @@ from .._shapes import Shape
 from . import _native, _rows
 from ._arguments import Gradients, Needed, promoted
 from ._cpu import COPIED
+from ._groups import Block
 from ._rows import (
     FIRST,
     RESULT,
     SECOND,
-    Block,
     Memory,
     Result,
     Rows,

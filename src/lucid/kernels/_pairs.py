@@ -25,9 +25,10 @@ from .._arrays import (
     namespace,
     untraced,
 )
-from .._errors import ArgumentError, DTypeError, OutOfRangeError, ShapeError
+from .._errors import ArgumentError, DTypeError, ShapeError
 from .._shapes import Shape, bind_axes, broadcast_shapes
-from ._arguments import promoted
+from ._arguments import check_bias, promoted
+from ._groups import check_group, check_integers, check_numbers
 from ._layout import boxes, slices
 from ._plan import BLOCK
 
@@ -129,12 +130,7 @@ def check_pairs(
     outputs, rows, partners = sizes["out_features"], sizes["rows"], sizes["partners"]
     if bias is not None:
         _check_real(function, "bias", bias)
-        if tuple(bias.shape) not in ((outputs,), (1, outputs)):
-            raise ShapeError(
-                f"{function}: bias has shape {tuple(bias.shape)}, expected ({outputs},) or "
-                f"(1, {outputs}): one number for each output feature, of which weight "
-                f"{tuple(weight.shape)} has {outputs}"
-            )
+        check_bias(function, weight, bias)
         bias = namespace(bias).reshape(bias, (outputs,))
     leading = broadcast_shapes(tuple(input_1.shape[:-2]), tuple(input_2.shape[:-2]))
     if mask is not None:
@@ -151,25 +147,26 @@ def check_pairs(
         else:
             _check_broadcasts(function, "mask", mask, (*whole, outputs), "each score")
     if exclude is not None:
-        _check_integers(function, "exclude", exclude)
+        check_integers(function, "exclude", exclude)
         if not exclude.shape:
             raise ShapeError(f"{function}: exclude has shape (), expected (..., {rows}, L)")
         whole = (*leading, rows, exclude.shape[-1])
         _check_broadcasts(function, "exclude", exclude, whole, "a list for each row of input_1")
-        check_within(function, "exclude", exclude, partners, "partners", padded=True)
+        told = f"input_2 {tuple(input_2.shape)} has {partners} partners"
+        check_numbers(function, "exclude", exclude, partners, told, padded=True)
         exclude = _with_rank(exclude, len(leading) + 2)[..., None, :]
     if group is not None:
-        _check_integers(function, "group", group)
+        check_integers(function, "group", group)
         whole = tuple(input_1.shape[:-1])
         _check_broadcasts(function, "group", group, whole, "a number for each row of input_1")
-        check_within(function, "group", group, sizes["groups"], "groups")
+        check_group(function, group, weight)
         group = namespace(group).broadcast_to(group, whole)
     return Pairs(input_1, input_2, weight, bias, mask, exclude, group)
 
 
 def check_target(function: str, pairs: Pairs, target: Array, ignore_index: int | None) -> Array:
     """The target with the axes (..., N, O or 1, K): K partners for each row."""
-    _check_integers(function, "target", target)
+    check_integers(function, "target", target)
     *leading, rows, _ = pairs.shape
     given = tuple(target.shape)
     rank = len(pairs.shape)
@@ -194,30 +191,11 @@ def check_target(function: str, pairs: Pairs, target: Array, ignore_index: int |
             inside = seen
             if not is_traced_by_jax(seen) and bool(xp.all(seen == ignore_index)):
                 inside = seen[..., :0]
-    check_within(function, "target", inside, pairs.partners, "partners")
+    told = f"input_2 {tuple(pairs.x2.shape)} has {pairs.partners} partners"
+    check_numbers(function, "target", inside, pairs.partners, told)
     if len(given) == rank - 1:
         return target[..., None, None]
     return target[..., None] if len(given) == rank else target
-
-
-def check_within(
-    function: str, name: str, numbers: Array, count: int, what: str, padded: bool = False
-) -> None:
-    """Raise OutOfRangeError for a number outside 0, …, count - 1; negative ones may be padding."""
-    numbers = untraced(numbers)
-    if is_traced_by_jax(numbers) or 0 in numbers.shape:
-        return
-    xp = namespace(numbers)
-    lowest, highest = int(xp.min(numbers)), int(xp.max(numbers))
-    if highest >= count or (lowest < 0 and not padded):
-        wrong = highest if highest >= count else lowest
-        source = "input_2" if what == "partners" else "weight"
-        rest = "; negative numbers are padding" if padded else ""
-        raise OutOfRangeError(
-            f"{function}: {name} holds {wrong}, but there are {count} {what} in {source}"
-            + (f", 0, …, {count - 1}" if count else "")
-            + rest
-        )
 
 
 def _with_rank(array: Array, rank: int) -> Array:
@@ -239,14 +217,6 @@ def _check_real(function: str, name: str, array: Array) -> None:
         raise DTypeError(
             f"{function}: {name} has dtype {dtype_name(array.dtype)}, expected real floating-point "
             "numbers: scores are put in order; convert it, for example to float32"
-        )
-
-
-def _check_integers(function: str, name: str, array: Array) -> None:
-    if kind(array.dtype) is not Numbers.INTEGER:
-        raise DTypeError(
-            f"{function}: {name} has dtype {dtype_name(array.dtype)}, expected integers; convert "
-            "it, for example to int64"
         )
 
 

@@ -12,13 +12,11 @@ from functools import partial
 from math import inf, prod
 from typing import Any
 
-import numpy as np
-
 from .._arrays import Array, Namespace
-from .._shapes import Shape
+from .._shapes import unbroadcast
 from ._layout import slices
 from ._pairs import Pairs, part_of
-from ._reductions import Block, Slopes, blocks, runs_of
+from ._reductions import Block, Slopes, blocks, swapped
 
 Checkpoint = Callable[[Callable[..., Any]], Callable[..., Any]]
 
@@ -45,7 +43,7 @@ def gradients(
         own_x2 = part_of(x2, block.box, slice(0, x2.shape[-2]), slice(0, x2.shape[-1]))
         own_weight = weight[(..., block.outs, slice(None), slice(None))]
         rows = [
-            None if each is None else steps.of_rows(each, more)
+            None if each is None else block.of_rows(each, more, xp)
             for each, more in zip(
                 (slopes.lse, slopes.shares, slopes.at_places, slopes.even),
                 (0, 0, 1, 0),
@@ -74,14 +72,7 @@ class _Steps:
         self.xp, self.checkpoint, self.constant = xp, checkpoint, constant
         self.at = block
         self.places = None if slopes.places is None else block.of_rows(slopes.places, 1)
-
-    def of_rows(self, x: Any, more: int) -> Any:
-        """`Block.of_rows` of something recorded."""
-        last = tuple(slice(0, size) for size in x.shape[len(x.shape) - more :])
-        x = part_of(x, self.at.box, self.at.rows, self.at.outs, *last)
-        own = tuple(x.shape[len(x.shape) - more :]) if more else ()
-        x = self.xp.broadcast_to(x, (*self.at.shape, *own))
-        return self.xp.reshape(x, (prod(self.at.shape), *own))
+        self.by_group = block.by_group.recorded(constant)
 
     def block(
         self, x1: Any, x2: Any, weight: Any, bias: Any, lse: Any, a: Any, b: Any, c: Any
@@ -90,20 +81,13 @@ class _Steps:
         rows = prod(x1.shape[:-1])
         outputs, features_1, features_2 = weight.shape[-3:]
         flat = xp.reshape(x1, (rows, features_1))
-        order: Any = None
-        runs: list[tuple[Any, slice]] = [(None, slice(0, rows))]
-        if at.group is not None:
-            order, runs = runs_of(at.group)
-            flat = flat[self.constant(order), :]
 
         def matrix(g: int | None) -> Any:
             """(O, I, J) → (I, O · J)"""
             own = weight if g is None else weight[g]
-            return xp.reshape(_swapped(xp, own), (features_1, outputs * features_2))
+            return xp.reshape(swapped(xp, own), (features_1, outputs * features_2))
 
-        q = _concat(xp, [flat[run, :] @ matrix(g) for g, run in runs])
-        if order is not None:
-            q = q[self.constant(np.argsort(order)), :]
+        q = self.by_group.product(flat, matrix)
         q = xp.reshape(q, (*x1.shape[:-2], prod(at.shape[-2:]), features_2))
         if bias is not None:
             bias = xp.reshape(
@@ -120,17 +104,14 @@ class _Steps:
             d_x2.append(of_second)
 
         d_q = xp.reshape(d_q, (rows, outputs * features_2))
-        if order is not None:
-            d_q = d_q[self.constant(order), :]
-        d_1 = _concat(xp, [d_q[run, :] @ matrix(g).mT for g, run in runs])
-        if order is not None:
-            d_1 = d_1[self.constant(np.argsort(order)), :]
+        d_1 = self.by_group.product(d_q, lambda g: matrix(g).mT)
         shape = features_1, outputs, features_2
         of_groups = {
-            g: _swapped(xp, xp.reshape(flat[run, :].mT @ d_q[run, :], shape)) for g, run in runs
+            g: swapped(xp, xp.reshape(first.mT @ second, shape))
+            for g, first, second in self.by_group.runs(flat, d_q)
         }
         d_weight = of_groups.get(None)
-        if order is not None:
+        if d_weight is None:
             nothing = xp.zeros_like(weight[0])
             d_weight = xp.stack([of_groups.get(g, nothing) for g in range(weight.shape[0])])
         d_bias = None if bias is None else xp.sum(xp.reshape(d_rows, (-1, outputs)), axis=0)
@@ -168,8 +149,8 @@ class _Steps:
                 here = xp.broadcast_to(b[:, k : k + 1], flat)
                 tile = tile + xp.where(xp.logical_and(is_here, kept), here, zero)
         tile = xp.reshape(tile, shape)
-        of_q = _summed(xp, tile @ x2, q.shape)
-        of_x2 = _summed(xp, tile.mT @ q, x2.shape)
+        of_q = unbroadcast(tile @ x2, tuple(q.shape))
+        of_x2 = unbroadcast(tile.mT @ q, tuple(x2.shape))
         return of_q, of_x2, xp.sum(xp.reshape(tile, flat), axis=1)
 
 
@@ -206,18 +187,3 @@ def _join(xp: Namespace, parts: dict[tuple[tuple[int, int], ...], Any], axis: in
 
 def _concat(xp: Namespace, parts: list[Any], axis: int = 0) -> Any:
     return parts[0] if len(parts) == 1 else xp.concat(parts, axis=axis)
-
-
-def _swapped(xp: Namespace, x: Any) -> Any:
-    """The first two of three axes in each other's place."""
-    return xp.permute_dims(x, (1, 0, 2)) if hasattr(xp, "permute_dims") else x.permute(1, 0, 2)
-
-
-def _summed(xp: Namespace, x: Any, shape: Shape) -> Any:
-    """Summed over the axes along which it was broadcast."""
-    shape = tuple(shape)
-    more = len(x.shape) - len(shape)
-    axes = tuple(range(more)) + tuple(
-        k + more for k, size in enumerate(shape) if size == 1 != x.shape[k + more]
-    )
-    return xp.reshape(xp.sum(x, axis=axes, keepdims=True), shape) if axes else x

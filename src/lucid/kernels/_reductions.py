@@ -16,14 +16,23 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, partial
 from math import inf, prod
 from typing import Any, NamedTuple
 
 import numpy as np
 
-from .._arrays import Array, device_of, is_traced_by_jax, library, namespace, set_item
+from .._arrays import (
+    Array,
+    Namespace,
+    device_of,
+    is_traced_by_jax,
+    library,
+    namespace,
+    set_item,
+)
 from .._shapes import Shape, unbroadcast
+from ._groups import ByGroup
 from ._layout import slices
 from ._pairs import Pairs, part_of
 from ._plan import BLOCK
@@ -89,14 +98,21 @@ class Block:
     @cached_property
     def q(self) -> Array:
         """(..., n · O, J), the leading axes those of x1."""
-        found = with_weight(self.work, self.x1, self.pairs.weight, self.group, self.outs)
-        shape = (*self.x1.shape[:-2], prod(self.shape[-2:]), self.pairs.weight.shape[-1])
-        return self.work.xp.reshape(found, shape)
+        xp, x1 = self.work.xp, self.x1
+        rows = xp.reshape(x1, (prod(x1.shape[:-1]), x1.shape[-1]))
+        found = self.by_group.product(rows, self.matrix, partial(self.work.product, "q"))
+        shape = (*x1.shape[:-2], prod(self.shape[-2:]), self.pairs.weight.shape[-1])
+        return xp.reshape(found, shape)
 
     @cached_property
-    def group(self) -> Array | None:
-        group = self.pairs.group
-        return None if group is None else part_of(group, self.box, self.rows)
+    def by_group(self) -> ByGroup:
+        group, groups = self.pairs.group, self.pairs.weight.shape[0]
+        return ByGroup(group if group is None else part_of(group, self.box, self.rows), groups)
+
+    def matrix(self, group: int | None) -> Array:
+        """The weight of a group, or the one for all, as (I, O · J)."""
+        weight = self.pairs.weight if group is None else self.pairs.weight[group, ...]
+        return _by_first(self.work, weight[self.outs, ...])
 
     @cached_property
     def bias(self) -> Array | None:
@@ -105,9 +121,9 @@ class Block:
             return None
         return self.of_rows(self.work.wide(self.pairs.bias[self.outs]))
 
-    def of_rows(self, array: Array, more: int = 0) -> Array:
+    def of_rows(self, array: Any, more: int = 0, xp: Namespace = None) -> Any:
         """The part of an array (..., N, O or 1) for a tile's rows; it may have further axes."""
-        xp = self.work.xp
+        xp = xp or self.work.xp
         if len(array.shape) > more + 1:
             last = tuple(slice(0, size) for size in array.shape[len(array.shape) - more :])
             array = part_of(array, self.box, self.rows, self.outs, *last)
@@ -154,49 +170,17 @@ class Block:
         return None if exclude is None else self.of_rows(exclude, 1)
 
 
-def with_weight(work: Tiles, x1: Array, weight: Array, group: Array | None, outs: slice) -> Array:
-    """q[..., n, o, j] = Σ_i x1[..., n, i] · W[o, i, j], or W[group[n], o, i, j], as (rows, O · J).
-
-    With groups the rows of each are brought together: one product a group, nothing gathered but
-    rows of x1.
-    """
-    xp = work.xp
-    rows = xp.reshape(x1, (prod(x1.shape[:-1]), x1.shape[-1]))
-    if group is None:
-        return work.product("q", rows, _by_first(work, weight[outs, ...]))
-    order, runs = runs_of(group)
-    pieces = [rows[order[run], :] @ _by_first(work, weight[g, outs, ...]) for g, run in runs]
-    if not pieces:
-        return work.full((0, (outs.stop - outs.start) * weight.shape[-1]), 0.0)
-    return xp.concat(pieces, axis=0)[_inverse(order), :]
-
-
-def runs_of(group: Array) -> tuple[Array, list[tuple[int, slice]]]:
-    """The rows in the order of their groups, and for each group that has any, where they are."""
-    xp = namespace(group)
-    flat = xp.reshape(group, (-1,))
-    order = xp.argsort(flat, stable=True)
-    host = np.asarray(flat.tolist() if not isinstance(flat, np.ndarray) else flat)
-    groups, starts = np.unique(np.sort(host), return_index=True)
-    stops = [*starts[1:].tolist(), host.size]
-    pairs = zip(groups.tolist(), starts.tolist(), stops, strict=True)
-    return order, [(g, slice(start, stop)) for g, start, stop in pairs]
-
-
-def _inverse(order: Array) -> Array:
-    return namespace(order).argsort(order)
-
-
 def _by_first(work: Tiles, weight: Array) -> Array:
     """(O, I, J) → (I, O · J): copied, unless there is one output."""
     outputs, features_1, features_2 = weight.shape
     if outputs == 1:
         return work.wide(weight[0, ...])
-    xp = work.xp
-    first = work.wide(weight).swapaxes(0, 1) if hasattr(weight, "swapaxes") else None
-    if first is None:
-        first = namespace(weight).permute_dims(work.wide(weight), (1, 0, 2))
-    return xp.reshape(first, (features_1, outputs * features_2))
+    return work.xp.reshape(swapped(work.xp, work.wide(weight)), (features_1, outputs * features_2))
+
+
+def swapped(xp: Namespace, x: Any) -> Any:
+    """The first two of three axes in each other's place."""
+    return xp.permute_dims(x, (1, 0, 2)) if hasattr(xp, "permute_dims") else x.permute(1, 0, 2)
 
 
 def blocks(pairs: Pairs) -> Iterator[Block]:
@@ -540,45 +524,28 @@ def _with_first(
 ) -> tuple[Array | None, Array | None]:
     """dx1[n, i] = Σ_oj dq[n, o, j] · W[o, i, j];  dW[o, i, j] = Σ_n x1[n, i] · dq[n, o, j]"""
     work, pairs, xp = block.work, block.pairs, block.work.xp
-    x1, weight = block.x1, pairs.weight
-    outputs, features_1, features_2 = block.outputs, x1.shape[-1], weight.shape[-1]
+    x1 = block.x1
+    outputs, features_1, features_2 = block.outputs, x1.shape[-1], pairs.weight.shape[-1]
     rows = prod(x1.shape[:-1])
     d_q = xp.reshape(d_q, (rows, outputs * features_2))
     first = xp.reshape(x1, (rows, features_1))
-    whole: list[tuple[Any, Any]] = [(None, None)]
-    if block.group is not None:
-        order, runs = runs_of(block.group)
-        whole = [(g, order[run]) for g, run in runs]
-    pieces = []
-    for g, some in whole:
-        own_weight = weight if g is None else weight[g, ...]
-        own_q, own_first = (d_q, first) if some is None else (d_q[some, :], first[some, :])
-        if d_1 is not None:
-            pieces.append(own_q @ _by_first(work, own_weight[block.outs, ...]).T)
-        if d_weight is not None:
-            step = max(1, BLOCK // work.itemsize // max(outputs * features_2, 1))
+    if d_weight is not None:
+        step = max(1, BLOCK // work.itemsize // max(outputs * features_2, 1))
+        for g, own_first, own_q in block.by_group.runs(first, d_q):
             for part in slices(features_1, step):
                 more = xp.reshape(
                     own_first[:, part].T @ own_q, (part.stop - part.start, outputs, features_2)
                 )
                 own = (block.outs, part, slice(0, features_2))
-                d_weight = add(d_weight, own if g is None else (g, *own), _outputs_first(xp, more))
-    if d_1 is not None and pieces:
-        found = pieces[0]
-        if block.group is not None:
-            found = xp.concat(pieces, axis=0)[_inverse(order), :]
+                d_weight = add(d_weight, own if g is None else (g, *own), swapped(xp, more))
+    if d_1 is not None:
+        found = block.by_group.product(d_q, lambda g: block.matrix(g).T)
         leading = [slice(None) if size == 1 else at for at, size in zip(
             block.box[len(block.box) - (len(d_1.shape) - 2) :], d_1.shape[:-2], strict=True
         )]  # fmt: skip
         index = (*leading, block.rows, slice(0, features_1))
         d_1 = add(d_1, index, xp.reshape(found, tuple(x1.shape)))
     return d_1, d_weight
-
-
-def _outputs_first(xp: Any, more: Array) -> Array:
-    if more.shape[1] == 1:
-        return xp.reshape(more, (1, more.shape[0], more.shape[2]))
-    return more.swapaxes(0, 1) if hasattr(more, "swapaxes") else xp.permute_dims(more, (1, 0, 2))
 
 
 # ------------------------------------------------------------------------- results

@@ -16,26 +16,26 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from functools import cached_property
 from math import prod
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 
 from .._arguments import COUNT, check as check_value
-from .._arrays import (
-    Array,
-    DType,
-    Numbers,
-    is_half,
-    is_traced_by_jax,
-    kind,
-    plain_array,
-    untraced,
-)
-from .._errors import ArgumentError, DTypeError, OutOfRangeError, ShapeError
+from .._arrays import Array, DType, is_half, is_traced_by_jax, plain_array, untraced
+from .._errors import ArgumentError, ShapeError
 from .._shapes import Shape, bind_axes
 from . import _native, _portable
-from ._arguments import Gradients, Needed
+from ._arguments import Gradients, Needed, check_bias, check_terms
 from ._cpu import COPIED
+from ._groups import (
+    Block,
+    check_group,
+    check_integers,
+    check_numbers,
+    check_offsets,
+    in_order,
+    on_host,
+)
 from ._workspace import NumPyWorkspace
 
 BLOCK = 2 << 20
@@ -50,18 +50,6 @@ SORTED = 1 << 20
 RESULT, FIRST, SECOND, WEIGHT = range(4)
 
 
-class Block(NamedTuple):
-    """Some rows, in the order of their groups: row k's run, of `which` group, ends at a bound."""
-
-    rows: Any
-    which: Any
-    bounds: Any
-
-    @property
-    def size(self) -> int:
-        return int(self.bounds[-1])
-
-
 class Rows:
     """Which row of each factor every row of a call has.
 
@@ -74,6 +62,11 @@ class Rows:
         self.shape, self.count = shape, prod(shape)
         self.maps, self.sizes, self.offsets = tuple(maps), sizes, offsets
 
+    def without(self, factor: int) -> Rows:
+        """The same where a factor has a row for each row of the call."""
+        maps = [None if k == factor else own for k, own in enumerate(self.maps)]
+        return Rows(self.shape, maps, self.sizes, self.offsets)
+
     @property
     def has_groups(self) -> bool:
         return self.maps[WEIGHT] is not None or self.offsets is not None
@@ -85,7 +78,7 @@ class Rows:
     @cached_property
     def flat(self) -> list[Any]:
         """The maps with one axis, as NumPy sees them."""
-        return [each if each is None else _integers(each).reshape(-1) for each in self.maps]
+        return [each if each is None else on_host(each).reshape(-1) for each in self.maps]
 
     def of(self, factor: int, rows: Any) -> Any:
         """Which of a factor's rows these are."""
@@ -98,7 +91,7 @@ class Rows:
         """The group of each row, and an array also where there is only one."""
         if self.offsets is not None:
             rows = np.arange(rows.start, rows.stop) if isinstance(rows, slice) else rows
-            return np.searchsorted(_integers(self.offsets), rows, "right") - 1
+            return np.searchsorted(on_host(self.offsets), rows, "right") - 1
         if self.maps[WEIGHT] is None:
             return np.zeros(_length(rows), np.int64)
         return self.of(WEIGHT, rows)
@@ -108,28 +101,13 @@ class Rows:
         for begin in range(0, self.count, SORTED):
             end = min(begin + SORTED, self.count)
             if not self.has_groups:
-                for a, b in _steps(begin, end, most):
-                    yield Block(slice(a, b), _ONE, np.array([0, b - a]))
+                yield from Block(slice(begin, end), _ONE, np.array([0, end - begin])).parts(most)
                 continue
-            keys, order = self.groups_of(slice(begin, end)), None
-            if self.offsets is None and (keys[1:] < keys[:-1]).any():
-                narrow = keys.astype(np.uint16) if self.sizes[WEIGHT] <= 1 << 16 else keys
-                order = narrow.argsort(kind="stable")  # of 16 bits: by counting
-                keys = keys[order]
-                order += begin
-            starts = np.flatnonzero(keys[1:] != keys[:-1]) + 1
-            for a, b in _steps(0, end - begin, most):
-                first, last = starts.searchsorted((a + 1, b))
-                bounds = np.concatenate(([a], starts[first:last], [b]))
-                rows = slice(begin + a, begin + b) if order is None else order[a:b]
-                yield Block(rows, np.ascontiguousarray(keys[bounds[:-1]]), bounds - a)
+            groups = self.groups_of(slice(begin, end))
+            yield from in_order(groups, self.sizes[WEIGHT], begin).parts(most)
 
 
 _ONE = np.zeros(1, np.int64)
-
-
-def _integers(array: Array) -> Any:
-    return array if type(array) is np.ndarray else np.from_dlpack(array)
 
 
 def _length(rows: Any) -> int:
@@ -146,20 +124,21 @@ def _steps(begin: int, end: int, step: int) -> Iterator[tuple[int, int]]:
 def rows_of(
     input_1: Array, input_2: Array, weight: Array, bias: Array | None, *, group: Array | None,
     offsets: Array | None, index_1: Array | None, index_2: Array | None, segment: Array | None,
-    num_segments: int | None,
+    num_segments: int | None, weight_1: Array | None = None, weight_2: Array | None = None,
 ) -> Rows:  # fmt: skip
     """The rows of a call; raises, in words, where shapes, dtypes or numbers do not fit."""
     given = {"group": group, "index_1": index_1, "index_2": index_2, "segment": segment}
     given = {name: each for name, each in given.items() if each is not None}
-    for name, each in {**given, **({} if offsets is None else {"offsets": offsets})}.items():
-        if kind(each.dtype) is not Numbers.INTEGER:
-            raise DTypeError(f"bilinear: {name} has dtype {each.dtype}, expected integers")
+    for name, each in given.items():
+        check_integers("bilinear", name, each)
     if group is not None and offsets is not None:
         raise ArgumentError(
             "bilinear: got both group and offsets, which say the same; give offsets where the rows "
             "of each group lie side by side, and group else"
         )
-    _check_weights(input_1, input_2, weight, bias, group is not None or offsets is not None)
+    has_groups = group is not None or offsets is not None
+    _check_weights(input_1, input_2, weight, bias, has_groups)
+    check_terms(weight, weight_1, weight_2, has_groups)
     shape = _shape_of_rows(input_1, input_2, given)
     heads = (tuple(input_1.shape[:-1]), tuple(input_2.shape[:-1]))
     for which, head, index, array in zip("12", heads, (index_1, index_2), (input_1, input_2),
@@ -176,12 +155,13 @@ def rows_of(
                 "counts its rows"
             )
         if index is not None:
-            _check_range(f"index_{which}", index, head[0], f"{told} has {head[0]} rows")
+            told = f"{told} has {head[0]} rows"
+            check_numbers("bilinear", f"index_{which}", index, head[0], told)
     groups = weight.shape[0] if len(weight.shape) == 4 else 1
     if group is not None:
-        _check_range("group", group, groups, f"weight {tuple(weight.shape)} has {groups} groups")
+        check_group("bilinear", group, weight)
     if offsets is not None:
-        _check_offsets(offsets, groups, shape)
+        check_offsets("bilinear", offsets, groups, shape)
     if num_segments is not None:
         check_value("bilinear", COUNT, num_segments=num_segments)
         if segment is None:
@@ -197,7 +177,8 @@ def rows_of(
                     "must be known; give their number"
                 )
             num_segments = int(untraced(segment).max()) + 1 if 0 not in segment.shape else 0
-        _check_range("segment", segment, num_segments, f"num_segments is {num_segments}")
+        told = f"num_segments is {num_segments}"
+        check_numbers("bilinear", "segment", segment, num_segments, told)
     sizes = (num_segments or 0, heads[0][0] if heads[0] else 0, heads[1][0] if heads[1] else 0)
     return Rows(shape, (segment, index_1, index_2, group), (*sizes, groups), offsets)
 
@@ -216,13 +197,8 @@ def _check_weights(
     axes = "groups " * has_groups + "out_features in1_features in2_features"
     bind_axes("bilinear", input_1=(input_1, "... in1_features"), weight=(weight, axes))
     bind_axes("bilinear", input_2=(input_2, "... in2_features"), weight=(weight, axes))
-    first, outputs = (shape[0], shape[1]) if has_groups else (1, shape[0])
-    if bias is not None and tuple(bias.shape) not in ((outputs,), (first, outputs)):
-        raise ShapeError(
-            f"bilinear: bias has shape {tuple(bias.shape)}, expected ({outputs},) or "
-            f"({first}, {outputs}): one number for each output feature, of which weight {shape} "
-            f"has {outputs}" + ", or as many for each group" * has_groups
-        )
+    if bias is not None:
+        check_bias("bilinear", weight, bias, shape[0] if has_groups else None)
 
 
 def _shape_of_rows(input_1: Array, input_2: Array, given: dict[str, Array]) -> Shape:
@@ -239,35 +215,6 @@ def _shape_of_rows(input_1: Array, input_2: Array, given: dict[str, Array]) -> S
                 "for every row"
             )
     return shape
-
-
-def _check_range(name: str, index: Array, size: int, told: str) -> None:
-    index = untraced(index)
-    if is_traced_by_jax(index) or 0 in index.shape:
-        return
-    lowest, highest = int(index.min()), int(index.max())
-    if lowest < 0 or highest >= size:
-        raise OutOfRangeError(
-            f"bilinear: {name} holds {lowest if lowest < 0 else highest}, but {told}; numbers are "
-            + (f"0, …, {size - 1}" if size else "none")
-        )
-
-
-def _check_offsets(offsets: Array, groups: int, shape: Shape) -> None:
-    if tuple(offsets.shape) != (groups + 1,):
-        raise ShapeError(
-            f"bilinear: offsets has shape {tuple(offsets.shape)}, expected ({groups + 1},): where "
-            "each group begins, and where the last one ends"
-        )
-    offsets = untraced(offsets)
-    if is_traced_by_jax(offsets):
-        return
-    rows = prod(shape)
-    if int(offsets[0]) != 0 or int(offsets[-1]) != rows or bool((offsets[1:] < offsets[:-1]).any()):
-        raise ArgumentError(
-            f"bilinear: offsets go from {int(offsets[0])} to {int(offsets[-1])}, expected from 0 "
-            f"to {rows}, the number of rows, and never down"
-        )
 
 
 # ----------------------------------------------------------------------------- where numbers lie
@@ -407,9 +354,9 @@ def bilinear_runs(
     which, bounds = block.which, block.bounds
     if _native.bilinear_runs(x1, x2, weights, biases, out, which, bounds, most):
         return
-    for k, begin, end in zip(which, bounds[:-1], bounds[1:], strict=True):
+    for k, run in block.runs():
         bias = None if biases is None else biases[k]
-        out[begin:end] = _portable.bilinear(x1[begin:end], x2[begin:end], weights[k], bias)
+        out[run] = _portable.bilinear(x1[run], x2[run], weights[k], bias)
 
 
 def gradients(
@@ -478,15 +425,16 @@ def gradients_runs(
         return
     shape = (weights if d_weights is None else d_weights).shape
     needed = d_1 is not None, d_2 is not None, d_weights is not None
-    for k, begin, end in zip(which, bounds[:-1], bounds[1:], strict=True):
-        first: Any = (end - begin, shape[2]) if x1 is None else x1[begin:end]
-        second: Any = (end - begin, shape[3]) if x2 is None else x2[begin:end]
+    for k, run in block.runs():
+        count = run.stop - run.start
+        first: Any = (count, shape[2]) if x1 is None else x1[run]
+        second: Any = (count, shape[3]) if x2 is None else x2[run]
         matrix = None if weights is None else weights[k]
-        of_1, of_2, of_weight = _portable.gradients(g[begin:end], first, second, matrix, needed)
+        of_1, of_2, of_weight = _portable.gradients(g[run], first, second, matrix, needed)
         if d_1 is not None:
-            d_1[begin:end] = of_1
+            d_1[run] = of_1
         if d_2 is not None:
-            d_2[begin:end] = of_2
+            d_2[run] = of_2
         if d_weights is not None:
             d_weights[k] += of_weight
 

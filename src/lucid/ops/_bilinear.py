@@ -1,16 +1,12 @@
-"""The bilinear form. It and its gradients are contractions of one form with four factors,
+"""The bilinear form: this operation and `_contractions`, its gradients, which record each other.
 
-    Q(g, x1, W, x2) = Σ g[..., o] · x1[..., i] · W[o, i, j] · x2[..., j],
-
-each of all factors but one; so two operations, this and `_contractions`, are closed under
-differentiation, and derivatives of every order exist.
+`kernels/_closure.py` says what the gradients of both are made of.
 """
 
 from __future__ import annotations
 
 import functools
 import operator
-from collections.abc import Iterator
 from math import prod
 from typing import Any
 
@@ -21,7 +17,8 @@ from .._op import op
 from .._tape import Tracked
 from .._wide import converted, product, widened
 from ..kernels import _native
-from ..kernels._arguments import check, promoted, refuse_both
+from ..kernels._arguments import Needed, check, promoted
+from ..kernels._closure import derivatives, spread
 from ..kernels._dispatch import bilinear as kernel, gradients, gradients_otherwise, otherwise
 from ._movement import matrix_transpose, reshape
 from ._products import matmul
@@ -59,12 +56,11 @@ def _with_keywords(
         "group": group, "offsets": offsets, "index_1": index_1, "index_2": index_2,
         "segment": segment, "num_segments": num_segments,
     }  # fmt: skip
-    if weight_1 is weight_2 is None:
-        chosen = any(each is not None for each in maps.values())
-        form: Any = functools.partial(bilinear_of_rows, **maps) if chosen else bilinear
-        return form(input_1, input_2, weight, bias)
-    refuse_both(weight_1, weight_2, maps)
-    return _bilinear(input_1, input_2, weight, bias, weight_1=weight_1, weight_2=weight_2)
+    terms = {"weight_1": weight_1, "weight_2": weight_2}
+    if any(each is not None for each in maps.values()):
+        return bilinear_of_rows(input_1, input_2, weight, bias, **terms, **maps)
+    form: Any = bilinear if weight_1 is weight_2 is None else functools.partial(_bilinear, **terms)
+    return form(input_1, input_2, weight, bias)
 
 
 @op(halves=True, keeping=_keeping, keywords=_with_keywords)
@@ -89,11 +85,11 @@ def bilinear(input_1: Array, input_2: Array, weight: Array, bias: Array | None =
     gradients will be asked for, a product of one input with the weight is kept for them if it is at
     most 16 MiB and spares them one (few outputs, and pairs).
 
-    The other keywords say of each row e (docs/edges.md) which weight it has, out of a `weight`
-    (groups, out_features, in1_features, in2_features) with a `bias` for all or for each, by
-    `group`[e] or, where rows of a group lie side by side, by `offsets` (groups + 1,); that it
-    takes the rows `index_1`[e] of `input_1` and `index_2`[e] of `input_2`; and that it is added to
-    the row `segment`[e] of a result (`num_segments`, out_features). Nothing is gathered as a whole.
+    The other keywords say of each row e (docs/edges.md) which weight it has, by `group`[e] or,
+    where rows of a group lie side by side, by `offsets` (groups + 1,): `weight`, `weight_1` and
+    `weight_2` then have a first axis more, groups, and `bias` may; that it takes the rows
+    `index_1`[e] of `input_1` and `index_2`[e] of `input_2`; and that it is added to the row
+    `segment`[e] of a result (`num_segments`, out_features). Nothing is gathered as a whole.
 
     Raises ShapeError, with the name of the axis, where sizes do not fit, OutOfRangeError for a
     group, an index or a segment that there is not, and DTypeError where they are no integers.
@@ -147,8 +143,8 @@ def _bilinear_gradients(
     d_bias = _sum_rows(g, bias_shape or ()) if needed.bias else None
     if True not in asked:
         return None, None, None, d_bias
-    found = iter(_contractions(g, input_1, input_2, weight, input_1_shape, input_2_shape, asked))
-    return *(next(found) if wanted else None for wanted in asked), d_bias
+    found = _contractions(g, input_1, input_2, weight, input_1_shape, input_2_shape, asked)
+    return *spread(found, asked), d_bias
 
 
 def _sum_rows(g: Array, shape: Shape) -> Array:
@@ -163,7 +159,7 @@ def _contractions(
     weight: Array | None,
     shape_1: Any,
     shape_2: Any,
-    asked: tuple[bool, bool, bool],
+    asked: Needed,
 ) -> tuple[Array, ...]:
     """The gradients of `bilinear`, given that of its result: those asked for, as a tuple.
 
@@ -191,33 +187,15 @@ def _contractions_gradients(
     weight: Array | None,
     shape_1: Shape,
     shape_2: Shape,
-    asked: tuple[bool, bool, bool],
+    asked: Needed,
     needed: Any,
 ) -> tuple[Array | None, ...]:
-    # each output is linear in each of its factors: put its gradient in the place of the output
-    given = iter(g)
-    v1, v2, v_weight = (next(given) if wanted else None for wanted in asked)
-    d_x1: list[Array] = []
-    d_x2: list[Array] = []
-    d_weight: list[Array] = []
+    def contract(dy: Array, x1: Array, x2: Array, weight: Array, asked: Needed) -> Any:
+        return spread(_contractions(dy, x1, x2, weight, shape_1, shape_2, asked), asked)
 
-    def contract(x1: Array, x2: Array, weight: Array, asked: tuple[bool, bool, bool]) -> None:
-        if any(asked):
-            found = iter(_contractions(dy, x1, x2, weight, shape_1, shape_2, asked))
-            for terms, wanted in zip((d_x1, d_x2, d_weight), asked, strict=True):
-                terms += [next(found)] if wanted else []
-
-    terms = ((v1, x2, weight), (x1, v2, weight), (x1, x2, v_weight)) if needed.dy else ()
-    d_dy = [bilinear(*term) for term in terms if not any(factor is None for factor in term)]
-    contract(v1, v2, weight, (needed.x1 and asked[1], needed.x2 and asked[0], False))
-    contract(x1, x2, v_weight, (needed.x1 and asked[2], needed.x2 and asked[2], False))
-    contract(v1, x2, None, (False, False, needed.weight and asked[0]))
-    contract(x1, v2, None, (False, False, needed.weight and asked[1]))
-    return _total(d_dy), _total(d_x1), _total(d_x2), _total(d_weight)
-
-
-def _total(terms: list[Array]) -> Array | None:
-    return functools.reduce(operator.add, terms) if terms else None
+    wanted = needed.dy, needed.x1, needed.x2, needed.weight
+    changes = None, *spread(g, asked)
+    return tuple(derivatives(bilinear, contract, (dy, x1, x2, weight), changes, wanted))
 
 
 # ------------------------------------------------------------------------------- linear terms
@@ -282,12 +260,10 @@ def _bilinear_with_terms_gradients(
     input_1_shape: Shape, input_2_shape: Shape, bias_shape: Shape | None, needed: Any,
 ) -> tuple[Array | None, ...]:  # fmt: skip
     asked = (needed.input_1, needed.input_2, needed.weight)
-    found: Iterator[Array] = iter(())
+    found: Any = ()
     if any(asked):
-        found = iter(
-            _contractions(g, input_1, input_2, weight, input_1_shape, input_2_shape, asked)
-        )
-    d_1, d_2, d_weight = (next(found) if wanted else None for wanted in asked)
+        found = _contractions(g, input_1, input_2, weight, input_1_shape, input_2_shape, asked)
+    d_1, d_2, d_weight = spread(found, asked)
     d_bias = _sum_rows(g, bias_shape or ()) if needed.bias else None
     d_1, d_weight_1 = _of_a_term(
         g, input_1, input_1_shape, weight_1 if needed.input_1 else None, d_1, needed.weight_1

@@ -2,54 +2,67 @@
 
     Q(g, x1, W, x2) = Σ_e Σ_oij g[s(e), o] · x1[p(e), i] · W[r(e), o, i, j] · x2[q(e), j]
 
-As without the maps s, p, q and r (see `_bilinear.py`), the result and the gradients are
-contractions of all factors but one, and two operations are closed under differentiation. A third
+As without the maps s, p, q and r (see `_bilinear.py`), two operations record each other. A third
 one moves rows between groups and targets, for the bias, and is closed by itself.
 """
 
 from __future__ import annotations
 
-import functools
-import operator
 from importlib import import_module
 from typing import Any
 
-from .._arrays import Array, asarray, is_array, library, mixture
+from .._arrays import (
+    Array,
+    asarray,
+    device_of,
+    is_array,
+    is_half,
+    library,
+    mixture,
+    namespace,
+)
 from .._op import op
-from .._tape import Tracked
+from .._tape import Tracked, beside, operand, plain
 from ..kernels import _nodes as kernels
+from ..kernels._arguments import Needed, promoted
+from ..kernels._closure import derivatives, spread
 from ..kernels._nodes import memory_of
-from ..kernels._rows import RESULT, WEIGHT, Rows, moved, rows_of
+from ..kernels._rows import FIRST, RESULT, SECOND, WEIGHT, Rows, moved, rows_of
+from ._like import astype
 
 Shape = tuple[int, ...]
-Asked = tuple[bool, bool, bool]
 
 
 def bilinear_of_rows(
     input_1: Array, input_2: Array, weight: Array, bias: Array | None = None, *,
-    group: Array | None = None, offsets: Array | None = None, index_1: Array | None = None,
-    index_2: Array | None = None, segment: Array | None = None, num_segments: int | None = None,
+    weight_1: Array | None = None, weight_2: Array | None = None, group: Array | None = None,
+    offsets: Array | None = None, index_1: Array | None = None, index_2: Array | None = None,
+    segment: Array | None = None, num_segments: int | None = None,
 ) -> Array:  # fmt: skip
-    """`bilinear` where one of the keywords is given."""
+    """`bilinear` where one of the keywords that choose rows is given."""
     maps = {
         "group": group, "offsets": offsets, "index_1": index_1, "index_2": index_2,
         "segment": segment,
     }  # fmt: skip
+    terms = {"weight_1": weight_1, "weight_2": weight_2}
     factors = {"input_1": input_1, "input_2": input_2, "weight": weight, "bias": bias}
-    if not any(isinstance(each, Tracked) for each in factors.values()):
-        found = {library(each) for each in factors.values() if is_array(each)}
+    given = {**factors, **terms}
+    if not any(isinstance(each, Tracked) for each in given.values()):
+        found = {library(each) for each in given.values() if is_array(each)}
         if found & {"torch", "jax"}:
-            mixed = mixture("bilinear", factors)
+            mixed = mixture("bilinear", given)
             if mixed is not None:
                 raise mixed
             function: Any = import_module(f"lucid.{found.pop()}").bilinear
-            return function(*factors.values(), **maps, num_segments=num_segments)
+            return function(*factors.values(), **terms, **maps, num_segments=num_segments)
     rows = rows_of(
         *map(_looked_at, factors.values()),
-        **{name: _looked_at(each) for name, each in maps.items()},
+        **{name: _looked_at(each) for name, each in {**terms, **maps}.items()},
         num_segments=num_segments,
     )
-    return _bilinear(input_1, input_2, weight, bias, rows)
+    if weight_1 is weight_2 is None:
+        return _bilinear(input_1, input_2, weight, bias, rows)
+    return _with_terms(rows, given)
 
 
 def _looked_at(value: Any) -> Any:
@@ -57,6 +70,33 @@ def _looked_at(value: Any) -> Any:
     if value is None or is_array(value):
         return getattr(value, "_array", value)
     return asarray(value)
+
+
+def _with_terms(rows: Rows, given: dict[str, Any]) -> Array:
+    """The form and its linear terms, each of which is a form of one input with the number 1.
+
+    Halves are copied to float32, so that the sum is rounded once.
+    """
+    first = next((x for x in given.values() if is_array(x)), None)
+    factors = [  # of lists alone, Tensors
+        x if x is None or is_array(x) else operand(x) if first is None else beside(first, x)
+        for x in given.values()
+    ]
+    raw = [plain(x) for x in factors if x is not None]
+    xp = namespace(raw[0])
+    dtype = promoted(xp, tuple(raw))
+    wide = xp.float32 if is_half(dtype) else dtype
+    x1, x2, weight, bias, weight_1, weight_2 = (
+        x if x is None else astype(x, wide, copy=False) for x in factors
+    )
+    out = _bilinear(x1, x2, weight, bias, rows)
+    one = xp.ones((1,) * (len(rows.shape) + 1), dtype=wide, device=device_of(raw[0]))
+    one = xp.broadcast_to(one, (*rows.shape, 1))
+    if weight_1 is not None:
+        out = out + _bilinear(x1, one, weight_1[..., None], None, rows.without(SECOND))
+    if weight_2 is not None:
+        out = out + _bilinear(one, x2, weight_2[..., None, :], None, rows.without(FIRST))
+    return astype(out, dtype, copy=False)
 
 
 @op(halves=True)
@@ -78,22 +118,19 @@ def _bilinear_gradients(
     weight_shape: Shape | None, bias_shape: Shape | None, rows: Rows, needed: Any,
 ) -> tuple[Array | None, ...]:  # fmt: skip
     asked = (needed.input_1, needed.input_2, needed.weight)
-    found: Any = iter(())
+    found: Any = ()
     if any(asked):
-        found = iter(_contractions(g, input_1, input_2, weight, weight_shape, rows, asked))
+        found = _contractions(g, input_1, input_2, weight, weight_shape, rows, asked)
     d_bias = _moved(g, bias_shape, rows, RESULT, WEIGHT) if needed.bias else None
-    return *(next(found) if wanted else None for wanted in asked), d_bias
+    return *spread(found, asked), d_bias
 
 
 @op(halves=True)
 def _contractions(
     dy: Array, x1: Array | None, x2: Array | None, weight: Array | None, weight_shape: Any,
-    rows: Any, asked: tuple[bool, bool, bool],
+    rows: Any, asked: Needed,
 ) -> tuple[Array, ...]:  # fmt: skip
     """The gradients of the form, given that of its result: those asked for, as a tuple."""
-    x1 = x1 if asked[1] or asked[2] else None
-    x2 = x2 if asked[0] or asked[2] else None
-    weight = weight if asked[0] or asked[1] else None
     memory = memory_of("bilinear", dy=dy, x1=x1, x2=x2, weight=weight)
     found = kernels.gradients(memory, dy, x1, x2, weight, weight_shape, rows, asked)
     return tuple(each for each in found if each is not None)
@@ -107,26 +144,17 @@ _everything = ("x1", "x2", "weight", "weight_shape", "rows", "asked")
 )
 def _contractions_gradients(
     g: tuple[Array, ...], dy: Array, x1: Array | None, x2: Array | None, weight: Array | None,
-    weight_shape: Shape, rows: Rows, asked: Asked, needed: Any,
+    weight_shape: Shape, rows: Rows, asked: Needed, needed: Any,
 ) -> tuple[Array | None, ...]:  # fmt: skip
-    # each output is linear in each of its factors: put its gradient in the place of the output
-    given = iter(g)
-    v1, v2, v_weight = (next(given) if wanted else None for wanted in asked)
-    sums: tuple[list[Array], ...] = ([], [], [])
+    def form(x1: Array, x2: Array, weight: Array) -> Array:
+        return _bilinear(x1, x2, weight, None, rows)
 
-    def contract(x1: Array, x2: Array, weight: Array, asked: Asked) -> None:
-        if any(asked):
-            found = iter(_contractions(dy, x1, x2, weight, weight_shape, rows, asked))
-            for terms, wanted in zip(sums, asked, strict=True):
-                terms += [next(found)] if wanted else []
+    def contract(dy: Array, x1: Array, x2: Array, weight: Array, asked: Needed) -> Any:
+        return spread(_contractions(dy, x1, x2, weight, weight_shape, rows, asked), asked)
 
-    terms = ((v1, x2, weight), (x1, v2, weight), (x1, x2, v_weight)) if needed.dy else ()
-    d_dy = [_bilinear(*term, None, rows) for term in terms if not any(x is None for x in term)]
-    contract(v1, v2, weight, (needed.x1 and asked[1], needed.x2 and asked[0], False))
-    contract(x1, x2, v_weight, (needed.x1 and asked[2], needed.x2 and asked[2], False))
-    contract(v1, x2, None, (False, False, needed.weight and asked[0]))
-    contract(x1, v2, None, (False, False, needed.weight and asked[1]))
-    return tuple(functools.reduce(operator.add, each) if each else None for each in (d_dy, *sums))
+    wanted = needed.dy, needed.x1, needed.x2, needed.weight
+    changes = None, *spread(g, asked)
+    return tuple(derivatives(form, contract, (dy, x1, x2, weight), changes, wanted))
 
 
 @op(halves=True)

@@ -7,7 +7,7 @@ from torch import Tensor
 from torch.overrides import handle_torch_function, has_torch_function_variadic
 
 from .._arrays import Array
-from ..kernels._arguments import check, refuse_both
+from ..kernels._arguments import check, check_terms
 from ..kernels._torch import promoted
 from . import _operators as _operators, _recorded, _rows
 from ._compute import autocasts, no_autocast, refuse_kinds
@@ -44,8 +44,8 @@ def bilinear(
     are multiplied as they are, and `torch.get_float32_matmul_precision()` is followed.
 
     The keywords `group`, `offsets`, `index_1`, `index_2`, `segment` and `num_segments` choose the
-    weight and the rows of the inputs for each row of the call, and sum its results by target, as in
-    `lucid.nn.functional.bilinear`, on the CPU, with derivatives of every order in reverse mode.
+    weights and the rows of the inputs for each row of the call, and sum its results by target, as
+    in `lucid.nn.functional.bilinear`, on the CPU, with derivatives of every order in reverse mode.
 
     Raises ShapeError, with the name of the axis, where sizes do not fit; DTypeError for a tensor
     that is not dense (sparse, nested, quantized, mkldnn) or of a dtype that PyTorch only stores
@@ -66,8 +66,7 @@ def bilinear(
             "segment": segment, "num_segments": num_segments,
         }  # fmt: skip
     if weight_1 is not None or weight_2 is not None:
-        refuse_both(weight_1, weight_2, maps)
-        return _with_terms(input_1, input_2, weight, bias, weight_1, weight_2)
+        return _with_terms(maps, input_1, input_2, weight, bias, weight_1, weight_2)
     if has_torch_function_variadic(input_1, input_2, weight, bias):
         arguments = (input_1, input_2, weight, bias)
         if any(isinstance(each, Tensor) and each.is_nested for each in arguments):
@@ -77,24 +76,28 @@ def bilinear(
         return result
     if maps:
         x1, x2, matrices, biases = _autocast(input_1, input_2, weight, bias)
-        return _rows.bilinear(x1, x2, matrices, biases, maps, maps.pop("num_segments"))
+        return _rows.bilinear(x1, x2, matrices, biases, maps)
     # torch.jit.script cannot compile this function; use torch.compile or torch.export
     if torch.compiler.is_compiling() or torch._C._is_any_autocast_enabled():
         return _recorded.bilinear(*_autocast(input_1, input_2, weight, bias))
     return _recorded.bilinear(input_1, input_2, weight, bias)
 
 
-def _with_terms(*given: Array) -> Tensor:
+def _with_terms(maps: dict[str, Array], *given: Array) -> Tensor:
     """The form with linear terms, composed: whoever records, traces or divides sees each."""
     named = dict(zip(("input_1", "input_2", "weight", "bias", *TERMS), given, strict=True))
     refuse_kinds(**{name: x for name, x in named.items() if isinstance(x, Tensor)})
     if has_torch_function_variadic(*given):
-        terms = {name: named.pop(name) for name in TERMS}
-        result: Tensor = handle_torch_function(bilinear, given, *named.values(), **terms)
+        options = {**{name: named.pop(name) for name in TERMS}, **maps}
+        result: Tensor = handle_torch_function(bilinear, given, *named.values(), **options)
         return result
     _recorded.refuse_others(**named)
     if not torch.compiler.is_dynamo_compiling():  # which would go through every line of it
-        check(*given)
+        if maps:
+            has_groups = maps["group"] is not None or maps["offsets"] is not None
+            check_terms(given[2], given[4], given[5], has_groups)
+        else:
+            check(*given)
     given = _autocast(*given)
     dtype = promoted([x for x in given if x is not None])
     wide = dtype
@@ -104,6 +107,8 @@ def _with_terms(*given: Array) -> Tensor:
         wide = torch.float32
     with no_autocast(given[0]):
         x1, x2, weight, bias, *matrices = (x if x is None else x.to(wide) for x in given)
+        if maps:
+            return _rows.bilinear(x1, x2, weight, bias, maps, *matrices).to(dtype)
         out = _recorded.bilinear(x1, x2, weight, bias)
         for x, matrix in zip((x1, x2), matrices, strict=True):
             if matrix is not None:

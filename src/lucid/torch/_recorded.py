@@ -1,11 +1,7 @@
 """The bilinear form as PyTorch's autograd records it.
 
-It and its gradients are contractions of one form with four factors,
-
-    Q(g, x1, W, x2) = Σ g[..., o] · x1[..., i] · W[o, i, j] · x2[..., j],
-
-each of all factors but one. So two functions, `Form` and `Gradients`, are closed under
-differentiation in both directions, and under `vmap`: derivatives of every order exist.
+Two functions, `Form` and `Gradients`, record each other in both directions, as
+`kernels/_closure.py` says, and are closed under `vmap`: derivatives of every order exist.
 
 In eager mode they are autograd functions, because these have forward mode, and cost least. What is
 being compiled, traced or dispatched to a mode calls the operators of `_operators.py`, which have
@@ -15,11 +11,9 @@ the same rules. What is being exported runs where lucid may not be, and is writt
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from contextlib import AbstractContextManager, nullcontext
-from functools import reduce
 from itertools import compress
-from operator import add
 from typing import Any
 
 import torch
@@ -31,10 +25,13 @@ from torch.nn import Parameter
 from .._arrays import Array, is_array, mixture
 from .._errors import LibraryError
 from .._shapes import Shape
-from ..kernels._arguments import check
+from ..kernels._arguments import Needed, check, factors_of
+from ..kernels._closure import derivatives, spread
 from . import _compute, _vmap
 
 _PLAIN = (Tensor, Parameter)
+
+_NOTHING = (False, False, False)
 
 _LEAST_KEPT = 500_000
 """Numbers of x1 times those of the weight, below which the kernel keeps nothing."""
@@ -148,19 +145,12 @@ class Form(_Function):
     @staticmethod
     def setup_context(ctx: Any, inputs: tuple[Any, ...], output: Array) -> None:
         x1, x2, weight, bias, ctx.each = inputs
-        need_1, need_2, need_weight, *_ = ctx.needs_input_grad
-        ctx.save_for_backward(
-            x1 if need_2 or need_weight else None,
-            x2 if need_1 or need_weight else None,
-            weight if need_1 or need_2 else None,
-        )
+        ctx.save_for_backward(*factors_of(None, x1, x2, weight, ctx.needs_input_grad[:3])[1:])
         ctx.save_for_forward(x1, x2, weight)
         ctx.set_materialize_grads(False)
         ctx.shape, ctx.dtype = output.shape, output.dtype
         ctx.shapes = tuple(x1.shape), tuple(x2.shape), bias if bias is None else tuple(bias.shape)
-        ctx.real = None
-        if output.is_complex():
-            ctx.real = [a is not None and not a.is_complex() for a in (x1, x2, weight, bias)]
+        ctx.real = _real([output], inputs[:4])
 
     @staticmethod
     def backward(ctx: Any, g: Array | None, *_: None) -> tuple[Array | None, ...]:
@@ -173,7 +163,7 @@ class Form(_Function):
         needed = ctx.needs_input_grad[: 3 if ctx.each else 4]
         found: list[Array | None] = [None, None, None, None]
         if True in needed[:3]:
-            found = _spread(
+            found = spread(
                 gradients(g, x1, x2, weight, shape_1, shape_2, needed, ctx.each, *kept), needed
             )
         d_bias = None
@@ -185,13 +175,13 @@ class Form(_Function):
 
     @staticmethod
     def jvp(ctx: Any, *tangents: Array | None) -> Array | None:
-        t_1, t_2, t_weight, t_bias, _ = tangents
+        *changes, t_bias, _ = tangents
         with _outer_tangents():
-            x1, x2, weight = map(_primal, ctx.saved_tensors)
-            terms = _forms(((t_1, x2, weight), (x1, t_2, weight), (x1, x2, t_weight)), ctx.each)
+            factors = map(_primal, ctx.saved_tensors)
+            tangent, *_ = _derivatives(ctx, (None, *factors), (None, *changes), (True, *_NOTHING))
             if t_bias is not None:
-                terms.append(t_bias.reshape(-1).expand(ctx.shape))
-            tangent = _total(terms)
+                of_bias = t_bias.reshape(-1).expand(ctx.shape)
+                tangent = of_bias if tangent is None else tangent + of_bias
             return tangent if tangent is None else tangent.to(ctx.dtype)
 
     @staticmethod
@@ -234,56 +224,26 @@ class Gradients(_Function):
 
     @staticmethod
     def setup_context(ctx: Any, inputs: tuple[Any, ...], output: tuple[Array, ...]) -> None:
-        *factors, ctx.shape_1, ctx.shape_2, ctx.needed, ctx.each = inputs
+        *factors, shape_1, shape_2, ctx.needed, ctx.each = inputs
+        ctx.shapes = tuple(shape_1), tuple(shape_2)
         ctx.save_for_backward(*factors)
         ctx.save_for_forward(*factors)
         ctx.set_materialize_grads(False)
-        ctx.real = None
-        if any(each.is_complex() for each in output):
-            ctx.real = [a is not None and not a.is_complex() for a in factors]
+        ctx.real = _real(output, factors)
 
     @staticmethod
     def backward(ctx: Any, *given: Array | None) -> tuple[Array | None, ...]:
-        # each output is linear in each of its factors: put its gradient in the place of the output
-        g, x1, x2, weight = map(_conjugate, ctx.saved_tensors) if ctx.real else ctx.saved_tensors
-        need_g, need_1, need_2, need_weight, *_ = ctx.needs_input_grad
-        v1, v2, v_weight = _spread(given, ctx.needed)
-        terms = ((v1, x2, weight), (x1, v2, weight), (x1, x2, v_weight)) if need_g else ()
-        d_g = _forms(terms, ctx.each)
-        d_inputs: list[list[Array]] = [[], [], []]
-
-        def contract(x1: Any, x2: Any, weight: Any, *needed: Any) -> None:
-            if any(needed):
-                found = gradients(g, x1, x2, weight, ctx.shape_1, ctx.shape_2, needed, ctx.each)
-                for terms, term in zip(d_inputs, _spread(found, needed), strict=True):
-                    terms += [] if term is None else [term]
-
-        if v1 is not None:
-            contract(v1, x2, weight, False, need_2, need_weight)
-        if v2 is not None:
-            contract(x1, v2, weight, need_1, False, need_weight)
-        if v_weight is not None:
-            contract(x1, x2, v_weight, need_1, need_2, False)
-        found = [_total(terms) for terms in (d_g, *d_inputs)]
+        factors = map(_conjugate, ctx.saved_tensors) if ctx.real else ctx.saved_tensors
+        changes = None, *spread(given, ctx.needed)
+        found = _derivatives(ctx, tuple(factors), changes, ctx.needs_input_grad[:4])
         return *_real_parts(found, ctx.real), None, None, None, None
 
     @staticmethod
     def jvp(ctx: Any, *tangents: Array | None) -> tuple[Array | None, ...]:
-        sums: list[list[Array]] = [[], [], []]
         with _outer_tangents():
             factors = [each if each is None else _primal(each) for each in ctx.saved_tensors]
-            for place, tangent in enumerate(tangents[:4]):
-                # the output in the place of this factor does not depend on it
-                needed = tuple(wanted and k != place - 1 for k, wanted in enumerate(ctx.needed))
-                if tangent is not None and any(needed):
-                    moved = [*factors[:place], tangent, *factors[place + 1 :]]
-                    g, x1, x2, weight = moved
-                    found = gradients(g, x1, x2, weight, ctx.shape_1, ctx.shape_2, needed, ctx.each)
-                    for terms, term in zip(sums, _spread(found, needed), strict=True):
-                        terms += [] if term is None else [term]
-            return tuple(
-                _total(terms) for terms, wanted in zip(sums, ctx.needed, strict=True) if wanted
-            )
+            found = _derivatives(ctx, factors, tangents[:4], (False, *ctx.needed))
+            return tuple(compress(found[1:], ctx.needed))
 
     @staticmethod
     def vmap(info: Any, in_dims: Any, *arguments: Any) -> tuple[Any, Any]:
@@ -315,23 +275,29 @@ def _primal(x: Array) -> Array:
     return forward_ad.unpack_dual(x).primal
 
 
-def _spread(found: Sequence[Array | None], needed: Sequence[bool]) -> list[Array | None]:
-    """Those that are needed, in their three places."""
-    left = iter(found)
-    return [next(left, None) if wanted else None for wanted in needed]
+def _derivatives(
+    ctx: Any, factors: Sequence[Array | None], changes: Sequence[Array | None],
+    wanted: Sequence[bool],
+) -> list[Array | None]:  # fmt: skip
+    """The rule of the form and of its gradients, in both directions."""
+
+    def form(x1: Array, x2: Array, weight: Array) -> Array:
+        return bilinear(x1, x2, weight, None, ctx.each)
+
+    def contract(
+        g: Array, x1: Array, x2: Array, weight: Array, needed: Needed
+    ) -> list[Array | None]:
+        shape_1, shape_2, *_ = ctx.shapes
+        return spread(gradients(g, x1, x2, weight, shape_1, shape_2, needed, ctx.each), needed)
+
+    return derivatives(form, contract, factors, changes, wanted)
 
 
-def _forms(terms: Iterable[tuple[Array | None, ...]], each: bool) -> list[Array]:
-    """The forms that have all three factors."""
-    return [
-        bilinear(x1, x2, weight, None, each)
-        for x1, x2, weight in terms
-        if not (x1 is None or x2 is None or weight is None)
-    ]
-
-
-def _total(terms: list[Array]) -> Array | None:
-    return reduce(add, terms) if terms else None
+def _real(results: Sequence[Array], arguments: Sequence[Array | None]) -> list[bool] | None:
+    """Which arguments are real, where a result is complex."""
+    if any(each.is_complex() for each in results):
+        return [a is not None and not a.is_complex() for a in arguments]
+    return None
 
 
 def _conjugate(factor: Array | None) -> Array | None:

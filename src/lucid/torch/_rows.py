@@ -2,15 +2,14 @@
 
     Q(g, x1, W, x2) = Σ_e Σ_oij g[s(e), o] · x1[p(e), i] · W[r(e), o, i, j] · x2[q(e), j]
 
-As without the maps s, p, q and r (see `_recorded.py`), two functions are closed under
-differentiation. A third one moves rows between groups and targets, for the bias, and is closed by
-itself. Each is an operator too, for what is compiled or traced.
+As without the maps s, p, q and r (see `_recorded.py`), two functions record each other. A third one
+moves rows between groups and targets, for the bias, and is closed by itself. Each is an operator
+too, for what is compiled or traced.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from itertools import compress
 from typing import Any
 
 import torch
@@ -19,9 +18,12 @@ from torch.library import custom_op, register_autograd, register_fake
 
 from .._arrays import Array
 from ..kernels import _nodes as kernels
+from ..kernels._arguments import Needed, factors_of
+from ..kernels._closure import derivatives, of_needed
 from ..kernels._nodes import memory_of
 from ..kernels._rows import FIRST, RESULT, WEIGHT, Rows, moved, rows_of
 from ..kernels._torch import promoted
+from . import _device_rows
 from ._compute import refuse_kinds
 from ._recorded import (
     _PLAIN,
@@ -29,9 +31,8 @@ from ._recorded import (
     _Function,
     _is_traced,
     _is_watched,
+    _real,
     _real_parts,
-    _spread,
-    _total,
     refuse_others,
 )
 
@@ -39,17 +40,32 @@ NAMES = ("group", "offsets", "index_1", "index_2", "segment")
 
 
 def bilinear(
-    x1: Array, x2: Array, weight: Array, bias: Array | None, maps: dict[str, Array | None],
-    num_segments: int | None,
+    x1: Array, x2: Array, weight: Array, bias: Array | None, maps: dict[str, Any],
+    weight_1: Array | None = None, weight_2: Array | None = None,
 ) -> Tensor:  # fmt: skip
-    """The form where a keyword is given, recorded by whoever looks on."""
+    """The form where a keyword is given, recorded by whoever looks on.
+
+    A linear term is a form of one input with the number 1.
+    """
     refuse_others(input_1=x1, input_2=x2, weight=weight, bias=bias)
     refuse_kinds(input_1=x1, input_2=x2, weight=weight, bias=bias)
     given = [None if maps[name] is None else torch.as_tensor(maps[name]) for name in NAMES]
-    segment = given[-1]
-    if segment is not None and num_segments is None:
-        num_segments = int(segment.max()) + 1 if segment.numel() else 0
-    return _form(x1, x2, weight, bias, *given, -1 if num_segments is None else num_segments)
+    group, offsets, index_1, index_2, segment = given
+    size = maps["num_segments"]
+    if size is None:
+        size = -1
+        if segment is not None:
+            size = int(segment.max()) + 1 if segment.numel() else 0
+    out = _form(x1, x2, weight, bias, *given, size)
+    if weight_1 is not None:
+        one = x2.new_ones(()).expand(*_leading(given, x1.shape), 1)
+        maps_1 = group, offsets, index_1, None, segment
+        out = out + _form(x1, one, weight_1.unsqueeze(-1), None, *maps_1, size)
+    if weight_2 is not None:
+        one = x1.new_ones(()).expand(*_leading(given, x1.shape), 1)
+        maps_2 = group, offsets, None, index_2, segment
+        out = out + _form(one, x2, weight_2.unsqueeze(-2), None, *maps_2, size)
+    return out
 
 
 def sum_rows(x: Array, index: Array, segment: Array, num_segments: int) -> Array:
@@ -75,6 +91,10 @@ def _recorded(function: type[_Function], operator: str) -> Callable[..., Any]:
     return call
 
 
+def is_on_device(x: Array) -> bool:
+    return not x.is_cpu and not x.is_meta
+
+
 class RowsForm(_Function):
     """out[s, o] = Σ_e∈s Σ_ij x1[p(e), i] · W[r(e), o, i, j] · x2[q(e), j] + bias[r(e), o]"""
 
@@ -88,23 +108,20 @@ class RowsForm(_Function):
         size = None if num_segments < 0 else num_segments
         named = dict(zip(NAMES, maps, strict=True))
         rows = rows_of(x1, x2, weight, bias, **named, num_segments=size)
+        if is_on_device(x1):
+            return _device_rows.bilinear(x1, x2, weight, bias, rows)
         memory = memory_of("bilinear", input_1=x1, input_2=x2, weight=weight, bias=bias)
         return kernels.bilinear(memory, x1, x2, weight, bias, rows)
 
     @staticmethod
     def setup_context(ctx: Any, inputs: tuple[Any, ...], output: Array) -> None:
         x1, x2, weight, bias, *maps, _ = inputs
-        need_1, need_2, need_weight, *_ = ctx.needs_input_grad
-        ctx.save_for_backward(
-            x1 if need_2 or need_weight else None, x2 if need_1 or need_weight else None,
-            weight if need_1 or need_2 else None, *maps,
-        )  # fmt: skip
+        factors = factors_of(None, x1, x2, weight, ctx.needs_input_grad[:3])
+        ctx.save_for_backward(*factors[1:], *maps)
         ctx.set_materialize_grads(False)
         ctx.shapes = [list(each.shape) for each in (x1, x2, weight, output)]
         ctx.bias = None if bias is None else list(bias.shape)
-        ctx.real = None
-        if output.is_complex():
-            ctx.real = [a is not None and not a.is_complex() for a in (x1, x2, weight, bias)]
+        ctx.real = _real([output], inputs[:4])
 
     @staticmethod
     def backward(ctx: Any, g: Array | None) -> tuple[Array | None, ...]:
@@ -117,7 +134,7 @@ class RowsForm(_Function):
         needed, need_bias = list(ctx.needs_input_grad[:3]), ctx.needs_input_grad[3]
         found: list[Array | None] = [None, None, None]
         if any(needed):
-            found = _of_needed(_gradients(g, *factors, *maps, *ctx.shapes, needed), needed)
+            found = of_needed(_gradients(g, *factors, *maps, *ctx.shapes, needed), needed)
         d_bias = None
         if need_bias:
             d_bias = _moved(g, *maps, ctx.bias, *ctx.shapes, RESULT, WEIGHT)
@@ -138,8 +155,11 @@ class RowsGradients(_Function):
         rows = _rows_again(maps, shape_1, shape_2, of_weight, of_result)
         first, second, third = needed
         asked = first, second, third
-        memory = memory_of("bilinear", g=g, x1=x1, x2=x2, weight=weight)
-        found = kernels.gradients(memory, g, x1, x2, weight, tuple(of_weight), rows, asked)
+        if is_on_device(g):
+            found = _device_rows.gradients(g, x1, x2, weight, tuple(of_weight), rows, asked)
+        else:
+            memory = memory_of("bilinear", g=g, x1=x1, x2=x2, weight=weight)
+            found = kernels.gradients(memory, g, x1, x2, weight, tuple(of_weight), rows, asked)
         return tuple(g.new_empty(0) if each is None else each for each in found)
 
     @staticmethod
@@ -147,40 +167,27 @@ class RowsGradients(_Function):
         tensors, ctx.shapes, ctx.needed = inputs[:9], inputs[9:13], inputs[13]
         ctx.save_for_backward(*tensors)
         ctx.set_materialize_grads(False)
-        ctx.real = None
-        if any(each.is_complex() for each in output):
-            ctx.real = [a is not None and not a.is_complex() for a in tensors[:4]]
+        ctx.real = _real(output, tensors[:4])
 
     @staticmethod
     def backward(ctx: Any, *given: Array | None) -> tuple[Array | None, ...]:
-        # each output is linear in each of its factors: put its gradient in the place of the output
-        g, x1, x2, weight, *maps = ctx.saved_tensors
+        *factors, group, offsets, index_1, index_2, segment = ctx.saved_tensors
+        maps = group, offsets, index_1, index_2, segment
         if ctx.real:
-            g, x1, x2, weight = map(_conjugate, (g, x1, x2, weight))
-        need_g, need_1, need_2, need_weight, *_ = ctx.needs_input_grad
-        v1, v2, v_weight = (
-            each if wanted else None for each, wanted in zip(given, ctx.needed, strict=True)
-        )
-        size = -1 if maps[-1] is None else ctx.shapes[3][0]
-        terms = ((v1, x2, weight), (x1, v2, weight), (x1, x2, v_weight)) if need_g else ()
-        d_g = [
-            _form(*term, None, *maps, size) for term in terms if not any(x is None for x in term)
-        ]
-        sums: list[list[Array]] = [[], [], []]
+            factors = list(map(_conjugate, factors))
+        size = -1 if segment is None else ctx.shapes[3][0]
 
-        def contract(x1: Any, x2: Any, weight: Any, *needed: bool) -> None:
-            if any(needed):
-                found = _gradients(g, x1, x2, weight, *maps, *ctx.shapes, list(needed))
-                for terms, term in zip(sums, _of_needed(found, needed), strict=True):
-                    terms += [] if term is None else [term]
+        def form(x1: Array, x2: Array, weight: Array) -> Array:
+            return _form(x1, x2, weight, None, *maps, size)
 
-        if v1 is not None:
-            contract(v1, x2, weight, False, need_2, need_weight)
-        if v2 is not None:
-            contract(x1, v2, weight, need_1, False, need_weight)
-        if v_weight is not None:
-            contract(x1, x2, v_weight, need_1, need_2, False)
-        found = [_total(terms) for terms in (d_g, *sums)]
+        def contract(
+            g: Array, x1: Array, x2: Array, weight: Array, needed: Needed
+        ) -> list[Array | None]:
+            found = _gradients(g, x1, x2, weight, *maps, *ctx.shapes, list(needed))
+            return of_needed(found, needed)
+
+        changes = None, *of_needed(given, ctx.needed)
+        found = derivatives(form, contract, factors, changes, ctx.needs_input_grad[:4])
         return *_real_parts(found, ctx.real), *(None,) * 10
 
 
@@ -196,6 +203,8 @@ class RowsMoved(_Function):
     ) -> Array:  # fmt: skip
         maps = group, offsets, index_1, index_2, segment
         rows = _rows_again(maps, shape_1, shape_2, of_weight, of_result)
+        if is_on_device(x):
+            return _device_rows.moved(x, tuple(shape), rows, source, target)
         memory = memory_of("bilinear", x=x)
         return moved(memory, x, tuple(shape), rows, source, target)
 
@@ -212,19 +221,21 @@ class RowsMoved(_Function):
         return found, *(None,) * 12
 
 
+def _leading(maps: Sequence[Array | None], shape_1: Sequence[int]) -> tuple[int, ...]:
+    """The shape of the rows of a call."""
+    group, _, *others = maps
+    named = [each for each in (group, *others) if each is not None]
+    return tuple(named[0].shape if named else shape_1[:-1])
+
+
 def _rows_again(maps: Sequence[Array | None], *shapes: Sequence[int]) -> Rows:
     """The rows of a call that has been checked, from the shapes of its arguments and result."""
     group, offsets, index_1, index_2, segment = maps
     shape_1, shape_2, of_weight, of_result = map(tuple, shapes)
-    named = [each for each in (segment, index_1, index_2, group) if each is not None]
-    shape = tuple(named[0].shape) if named else shape_1[:-1]
+    shape = _leading(maps, shape_1)
     groups = of_weight[0] if len(of_weight) == 4 else 1
     sizes = (*(each[0] if len(each) > 1 else 0 for each in (of_result, shape_1, shape_2)), groups)
     return Rows(shape, (segment, index_1, index_2, group), sizes, offsets)
-
-
-def _of_needed(found: Sequence[Array], needed: Sequence[bool]) -> list[Array | None]:
-    return _spread(list(compress(found, needed)), needed)
 
 
 FORM, GRADIENTS, MOVED = (
@@ -260,9 +271,7 @@ for _name, _function, _schema in (
 @register_fake(FORM)
 def _(x1: Array, x2: Array, weight: Array, bias: Array | None, *others: Any) -> Array:
     *maps, num_segments = others
-    named = [each for each in (maps[4], maps[2], maps[3], maps[0]) if each is not None]
-    leading = tuple(named[0].shape) if named else tuple(x1.shape[:-1])
-    leading = leading if maps[4] is None else (num_segments,)
+    leading = _leading(maps, x1.shape) if maps[4] is None else (num_segments,)
     dtype = promoted([x for x in (x1, x2, weight, bias) if x is not None])
     return weight.new_empty((*leading, weight.shape[-3]), dtype=dtype)
 
