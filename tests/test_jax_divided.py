@@ -189,6 +189,48 @@ def test_where_the_mesh_comes_from() -> None:
     """)
 
 
+def test_shard_map_over_some_axes_of_the_mesh() -> None:
+    """The others are divided as under plain `jit`: inside, too, nothing is gathered."""
+    on_eight_devices("""
+        rows = drawn((16, 8), (16, 8), (24, 8, 8))
+        pairs = drawn((8, 6, 1, 8), (8, 1, 10, 8), (24, 8, 8))
+        for own, free in (("d", "e"), ("e", "d")):
+            O, both = P(own), P((own, free))
+            def part(f):
+                return jax.shard_map(f, mesh=mesh, axis_names={own}, in_specs=(O, O, P()),
+                                     out_specs=O)
+            for specs, result, sums in (
+                ((O, O, P(free)), P(own, free), False),
+                ((both, both, P()), both, False),
+                ((P(own, free), O, P(None, free)), O, True),
+                ((O, P(own, free), P(None, None, free)), O, True),
+                ((O, O, P()), O, False),
+            ):
+                check(part(bilinear), einsum, rows, specs, [result], sums)
+                g = np.cos(einsum(*rows))
+                check(gradients(part(bilinear)), gradients(einsum), [g, *rows],
+                      (result, *specs), specs)
+            check(part(bilinear), einsum, pairs, (O, O, P(free)), [P(own, None, None, free)],
+                  False)
+            exact = [np.asarray(x, jnp.bfloat16) for x in drawn((16, 64), (16, 4), (24, 64, 4))]
+            right = lambda *x: einsum(*(np.asarray(y, float) for y in x)).astype(jnp.bfloat16)
+            check(part(bilinear), right, exact, (P(own, free), O, P(None, free)), [O], True,
+                  tolerance=2 ** -8)
+    """)
+
+
+def test_shard_map_beside_explicit_axes() -> None:
+    on_eight_devices("""
+        mixed = jax.make_mesh((4, 2), ("d", "e"), axis_types=(AxisType.Auto, AxisType.Explicit))
+        rows = drawn((16, 8), (16, 8), (24, 8, 8))
+        with jax.set_mesh(mixed):
+            part = jax.shard_map(bilinear, mesh=mixed, axis_names={"d"},
+                                 in_specs=(P("d"), P("d"), P()), out_specs=P("d"))
+            found = jax.jit(part)(*put(rows, (P("d"), P("d"), P("e")), mixed))
+            np.testing.assert_allclose(found, einsum(*rows), rtol=1e-10, atol=1e-10)
+    """)
+
+
 def test_where_it_cannot_be_told_numbers_are_right() -> None:
     """Parts of unequal length, two meshes, programs to export, an axis wished for twice."""
     on_eight_devices("""

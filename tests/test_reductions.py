@@ -638,3 +638,83 @@ def test_jax_takes_lists_and_no_partner_at_all() -> None:
     assert_same(np.asarray(found.values), right.values.astype("float32"))
     assert found.indices.tolist() == right.indices.tolist()
     assert ours.bilinear_topk(one, two, weight[0], k=0).indices.shape == (3, 1, 0)
+
+
+@pytest.mark.parametrize("name", ["logsumexp", "cross_entropy", "topk", "max", "rank"])
+@pytest.mark.parametrize("axes", [(0, None, None), (None, 1, None), (None, None, 0), (0, 1, 0)])
+def test_jax_vmap_is_the_loop(random: np.random.Generator, name: str, axes: Any) -> None:
+    jax = pytest.importorskip("jax")
+    import lucid.jax as ours
+
+    shapes = (5, 3), (7, 4), (2, 3, 4)
+    factors = [
+        random.standard_normal(shape if axis is None else (*shape[:axis], 6, *shape[axis:]))
+        for shape, axis in zip(shapes, axes, strict=True)
+    ]
+    target = random.integers(0, 7, (6, 5))
+    mask = random.random((6, 5, 7)) < 0.8
+    mask |= np.arange(7) == target[..., None]
+    function = getattr(ours, f"bilinear_{name}")
+
+    def call(mask: Any, target: Any, *factors: Any) -> Any:
+        options = {"k": 3} if name == "topk" else {}
+        if name in ("cross_entropy", "rank"):
+            options["target"] = target
+        return function(*factors, mask=mask, **options)
+
+    with jax.enable_x64(True):
+        found = jax.vmap(call, (0, 0, *axes))(mask, target, *map(jax.numpy.asarray, factors))
+        for n in range(6):
+            own = [
+                x if axis is None else np.take(x, n, axis)
+                for x, axis in zip(factors, axes, strict=True)
+            ]
+            expected = call(mask[n], target[n], *map(jax.numpy.asarray, own))
+            for one, other in zip(jax.tree.leaves(found), jax.tree.leaves(expected), strict=True):
+                assert_same(np.asarray(one[n]), np.asarray(other))
+
+
+def test_jax_looks_at_numbers_that_are_there_under_jit() -> None:
+    """Those that a compiled function has of its own are no less known there."""
+    jax = pytest.importorskip("jax")
+    import lucid.jax as ours
+
+    ones = jax.numpy.ones
+    x, weight, target = ones((3, 2)), ones((1, 2, 2)), jax.numpy.asarray([0, 2, 1])
+    beyond, segment, offsets = target + 1, target, jax.numpy.asarray([0, 1, 3])
+    for name in ("cross_entropy", "rank"):
+        function = getattr(ours, f"bilinear_{name}")
+        found = jax.jit(lambda x, f=function: f(x, x, weight, target=target))(x)
+        assert_same(np.asarray(found), np.asarray(function(x, x, weight, target=target)))
+        with pytest.raises(lucid.OutOfRangeError, match="target holds 3"):
+            jax.jit(lambda x, f=function: f(x, x, weight, target=beyond))(x)
+    form = ours.bilinear
+    assert jax.jit(lambda x: form(x, x, weight, segment=segment))(x).shape == (3, 1)
+    grouped = jax.jit(lambda x: form(x, x, ones((2, 1, 2, 2)), offsets=offsets))(x)
+    assert_same(np.asarray(grouped), np.asarray(form(x, x, weight)))
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize("width", [3, 100])
+def test_jax_orders_as_everywhere(dtype: str, width: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """NaN before all others, of equal scores the first partner, and of two zeros too."""
+    jax = pytest.importorskip("jax")
+    import lucid.jax as ours
+    from lucid.jax import _reductions
+
+    monkeypatch.setattr(_reductions, "WIDTH", width)
+    values = np.array([0, 1, -0.0, 0.0, np.inf, 1, -1, -np.inf, 2, 2, -0.0], dtype)
+    unordered = values.copy()
+    unordered[[3, 9]] = np.nan, -np.nan
+    one = np.ones((1, 1), dtype)
+    jax.clear_caches()
+    with jax.enable_x64(True):
+        for others in values, unordered, unordered[::-1]:
+            for k in range(1, len(others) + 1):
+                given = one, others[:, None].copy(), one[None]
+                found = ours.bilinear_topk(*map(jax.numpy.asarray, given), k=k)
+                expected = F.bilinear_topk(*given, k=k)
+                assert np.asarray(found.indices).tolist() == np.asarray(expected.indices).tolist()
+                assert_same(np.asarray(found.values), np.asarray(expected.values))
+            found = ours.bilinear_max(*map(jax.numpy.asarray, given))
+            assert np.asarray(found.indices).tolist() == [[int(expected.indices[0, 0, 0])]]

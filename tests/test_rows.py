@@ -570,6 +570,41 @@ def test_jax_takes_empty_sides(shapes: Any) -> None:
         assert [each.shape for each in pull(out)] == [one.shape, two.shape, weight.shape]
 
 
+@pytest.mark.parametrize(
+    "names", [["group"], ["offsets"], ["index_1", "index_2", "segment"], list(KEYS)], ids="+".join
+)
+@pytest.mark.parametrize("dtype", ["float16", "bfloat16"])
+@pytest.mark.parametrize("tile", [2 << 20, 50])
+def test_jax_halves_are_rounded_once(
+    names: list[str], dtype: str, tile: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Results and gradients: to half a unit of what float64 has of the same halves."""
+    jax = pytest.importorskip("jax", reason="JAX is not installed")
+    import lucid.jax
+    from lucid.jax import _rows
+
+    monkeypatch.setattr(_rows, "BLOCK", tile)
+    maps = maps_of(names) if names != ["offsets"] else {"offsets": np.array([0, 7, 7, 20, ROWS])}
+    given = arguments(maps_of(["group"]) if names == ["offsets"] else maps)
+    halves = [jax.numpy.asarray(x, dtype) for x in given]
+    wide = [lucid.Tensor(np.asarray(x, "float64"), requires_grad=True) for x in halves]
+
+    def total(*halves: Any) -> Any:
+        out = lucid.jax.bilinear(*halves, **maps)
+        return out.astype("float32").sum(), out
+
+    jax.clear_caches()
+    found = jax.jit(jax.grad(total, range(4), has_aux=True))(*halves)
+    out = F.bilinear(*wide, **maps)
+    out.sum().backward()
+    eps = float(jax.numpy.finfo(dtype).eps)
+    expected = [out.numpy(), *map(_grad, wide)]
+    for own, right in zip([found[1], *found[0]], expected, strict=True):
+        assert own.dtype == dtype
+        error = np.abs(np.asarray(own, "float64") - right)
+        assert (error <= eps / 2 * np.abs(right) * (1 + 1e-3) + 2e-6).all()
+
+
 def test_jax_says_what_it_must_know() -> None:
     jax = pytest.importorskip("jax", reason="JAX is not installed")
     import lucid.jax

@@ -326,6 +326,12 @@ def is_traced_by_jax(array: Array) -> bool:
     return any(each.__name__ == "Tracer" for each in type(array).__mro__)
 
 
+def untraced(numbers: Array) -> Array:
+    """The numbers of JAX's arrays as NumPy's: under `jax.jit` a look at them would be traced."""
+    is_jax = hasattr(numbers, "at") and not is_traced_by_jax(numbers)
+    return np.asarray(numbers) if is_jax else numbers
+
+
 def device_of(array: Array) -> Device | None:
     """Where an array is; None under `jax.jit`, where it is nowhere yet."""
     return getattr(array, "device", None)

@@ -63,13 +63,17 @@ def bilinear(
             group=group, offsets=offsets, index_1=index_1, index_2=index_2, segment=segment,
             num_segments=num_segments,
         )  # fmt: skip
-    check(input_1, input_2, weight, bias, weight_1, weight_2)
-    given = [input_1, input_2, weight] if bias is None else [input_1, input_2, weight, bias]
+    factors: tuple[Array | None, ...] = (
+        input_1, input_2, weight, bias, weight_1, weight_2,
+    )  # fmt: skip
+    if not all(x is None or isinstance(x, jax.Array) for x in factors):
+        check(*factors)
+        factors = tuple(x if x is None else _array(x) for x in factors)
+    given = factors[:3] if bias is None else factors[:4]
     if weight_1 is None and weight_2 is None:
-        return _compiled(*map(_array, given))
-    matrices = {"weight_1": weight_1, "weight_2": weight_2}
-    terms = {name: _array(x) for name, x in matrices.items() if x is not None}
-    return _compiled(*map(_array, given), **terms)
+        return _compiled(*given)
+    matrices = {"weight_1": factors[4], "weight_2": factors[5]}
+    return _compiled(*given, **{name: x for name, x in matrices.items() if x is not None})
 
 
 def _of_rows(*given: Array, num_segments: int | None, **maps: Array | None) -> Array:
@@ -87,13 +91,16 @@ def _array(x: Array) -> Array:
 
 
 def _bilinear(*given: Array, **terms: Array) -> Array:
+    check(*given, *(None,) * (4 - len(given)), **terms)  # while JAX traces it, not with each call
     meshes = [jax.typeof(x).sharding.mesh for x in (*given, *terms.values())]
     mesh = next((mesh for mesh in meshes if mesh.explicit_axes), None)
     if mesh is None:
         return _product(*given, **terms)
     # Where the types say how arrays are divided, they say it of the result; inside is free.
     divided = jax.sharding.NamedSharding(mesh, _divided(*given[:3]))
-    return jax.sharding.auto_axes(_product, out_sharding=divided)(*given, **terms)
+    return jax.sharding.auto_axes(_product, axes=mesh.explicit_axes, out_sharding=divided)(
+        *given, **terms
+    )
 
 
 _compiled: Any = jax.jit(_bilinear)

@@ -48,20 +48,38 @@ def takes(dtype: Any, wanted: tuple[int, ...], size: Mapping[str, int]) -> bool:
     return _native.plan(*shapes, needed, itemsize) is not None
 
 
+def kept_numbers(dtype: Any, needed: Sequence[bool], size: Mapping[str, int]) -> int:
+    """How many numbers the kernel keeps for these gradients of what has this dtype."""
+    if dtype.name not in DTYPES[:2] or size["G"] > 1 or 0 in size.values() or not is_there():
+        return 0
+    if jax.default_backend() != "cpu":  # where it will run is not known yet
+        return 0
+    sizes = tuple(size[name] for name in "SABOIJ")
+    return _native.compiled.xla_kept(sizes, tuple(needed), dtype.itemsize) or 0
+
+
 def contract(
     factors: Sequence[Array | None],
     wanted: tuple[int, ...],
     shapes: Sequence[tuple[int, ...]],
     dtypes: Sequence[Any],
+    keep: int,
 ) -> list[Array]:
     """The contractions for the wanted factors; these are the shapes and dtypes of all four.
+
+    Of the factors, what follows the four was kept; with room to `keep` so many numbers, they are
+    the last result.
 
     g is (G, S, A, B, O), x1 (G, S, A, I), x2 (G, S, B, J), W (G, O, I, J); nothing is empty. What
     is not of the widest dtype the kernel converts, part by part.
     """
     if shapes[0][2] == shapes[0][3] == 1:  # inner axes of size 1 are a copy to XLA, of bfloat16
         shapes = [(shape[0], shape[1], shape[-1]) for shape in shapes[:3]] + [shapes[3]]
-        factors = [x if x is None else x.reshape(shapes[k]) for k, x in enumerate(factors)]
+        factors = [
+            x if x is None or k == 4 else x.reshape(shapes[k]) for k, x in enumerate(factors)
+        ]
     call = f"lucid_contract_{sum(1 << k for k in wanted)}"
     types = [jax.ShapeDtypeStruct(shapes[k], dtypes[k]) for k in wanted]
+    if keep:
+        types.append(jax.ShapeDtypeStruct((keep,), dtypes[0]))
     return list(jax.ffi.ffi_call(call, types)(*(x for x in factors if x is not None)))

@@ -354,19 +354,28 @@ def _topk(
 
     def step(carry: Any, tile: Array, kept: Array, start: Array) -> Any:
         values, indices = carry
-        columns = jnp.broadcast_to(start + jnp.arange(width), tile.shape)
-        near = jnp.concatenate([values, jnp.where(kept, tile, -inf)], axis=-1)
-        which = jnp.concatenate([indices, columns.astype(indices.dtype)], axis=-1)
-        order = jnp.argsort(-near, axis=-1, stable=True)
-        nans = jnp.take_along_axis(jnp.isnan(near), order, axis=-1)
-        again = jnp.argsort(~nans, axis=-1, stable=True)
-        order = jnp.take_along_axis(order, again, axis=-1)[..., :k]
-        values = jnp.take_along_axis(near, order, axis=-1)
+        best, places = _best(jnp.where(kept, tile, -inf), min(k, width))
+        near = jnp.concatenate([values, best], axis=-1)
+        which = jnp.concatenate([indices, (start + places).astype(indices.dtype)], axis=-1)
+        values, order = _best(near, k)
         indices = jnp.take_along_axis(which, order, axis=-1)
         return values, jnp.where(jnp.isneginf(values), -1, indices)
 
     found: tuple[Array, Array] = _scanned(part, partners, width, dtype, first, step)
     return found
+
+
+def _best(scores: Array, k: int) -> tuple[Array, Array]:
+    """The k largest and their places: NaN before all others, of equal ones the first."""
+    order = jax.lax.stop_gradient(scores)
+    if k > 1:  # XLA has two zeros there, and a NaN of each sign
+        order = jnp.where(jnp.isnan(order), jnp.nan, jnp.where(order == 0, 0, order))
+        _, places = jax.lax.top_k(order, k)
+    else:
+        is_it = (order == jnp.max(order, axis=-1, keepdims=True)) | jnp.isnan(order)
+        places = jnp.where(is_it, jnp.arange(order.shape[-1]), order.shape[-1] - 1)
+        places = jnp.min(places, axis=-1, keepdims=True)
+    return jnp.take_along_axis(scores, places, axis=-1), places
 
 
 def _rank(

@@ -130,14 +130,17 @@ def solve(
     wanted: tuple[int, ...],
     types: Sequence[jax.ShapeDtypeStruct],
     *,
+    keep: int,
+    kept: Sequence[Array],
     native: bool,
     on_cpu: bool,
     divided: bool,
 ) -> list[Array]:
     """The contractions for the wanted factors, of the types that these have.
 
-    On the CPU what is copied, to be converted or put into another order, is a part at a time;
-    arrays that are divided among devices stay whole.
+    To `keep` a product, of so many numbers, makes it the last result; without the kernel it is
+    nothing. On the CPU what is copied, to be converted or put into another order, is a part at a
+    time; arrays that are divided among devices stay whole.
     """
     shapes, dtypes = [each.shape for each in types], [each.dtype for each in types]
     if any(x is not None and x.size == 0 for x in factors):
@@ -145,7 +148,7 @@ def solve(
     full = aligned(shapes)
     axes = Axes.of(full)
     dtype = dtypes[0]
-    native = native and _native.takes(dtype, wanted, axes.sizes(full))
+    native = native and (bool(kept) or _native.takes(dtype, wanted, axes.sizes(full)))
     wide = jnp.dtype(jnp.float32) if dtype in (jnp.float16, jnp.bfloat16) else dtype
 
     def is_taken(k: int) -> bool:
@@ -162,13 +165,15 @@ def solve(
         size = axes.sizes(shapes)
         if native:
             every = [tuple(size[name] for name in names) for names in _AXES]
-            found = _native.contract(gathered, wanted, every, dtypes)
+            found = _native.contract([*gathered, *kept], wanted, every, dtypes, keep)
         else:
             found = _portable_contract(gathered, wanted, size, dtypes, on_cpu)
-        return [
+            found += [jnp.zeros(keep, dtype)] if keep else []
+        own = [
             axes.scatter(k, y, shapes[k]).astype(dtypes[k])
-            for k, y in zip(wanted, found, strict=True)
+            for k, y in zip(wanted, found, strict=False)
         ]
+        return own + found[len(wanted) :]
 
     used = [k for k, x in enumerate(factors) if x is not None or k in wanted]
     is_moved = [k for k in used if not is_taken(k) or axes.moves(k, full[k])]
@@ -178,7 +183,21 @@ def solve(
         cuts = _cuts(full, ROOM // wide.itemsize, of_weight=of_weight, of_leading=bool(is_moved))
     placed = [None if x is None else jnp.reshape(x, full[k]) for k, x in enumerate(factors)]
     found = in_parts(cuts, run, placed, wanted, full, dtypes, wide)
-    return [jnp.reshape(y, shapes[k]) for k, y in zip(wanted, found, strict=True)]
+    own = [jnp.reshape(y, shapes[k]) for k, y in zip(wanted, found, strict=False)]
+    return own + found[len(wanted) :]
+
+
+def kept_numbers(types: Sequence[jax.ShapeDtypeStruct], needed: Sequence[bool]) -> int:
+    """How many numbers the kernel keeps of a result for the needed gradients of x1, x2 and W.
+
+    None of what is converted or put into another order, which may be done in parts.
+    """
+    full = aligned([each.shape for each in types])
+    axes = Axes.of(full)
+    dtypes = {each.dtype for each in types}
+    if len(dtypes) > 1 or any(axes.moves(k, shape) for k, shape in enumerate(full)):
+        return 0
+    return _native.kept_numbers(dtypes.pop(), needed, axes.sizes(full))
 
 
 def _cuts(shapes: Sequence[Shape], room: int, *, of_weight: bool, of_leading: bool) -> list[Cut]:

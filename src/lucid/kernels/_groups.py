@@ -24,6 +24,7 @@ from .._arrays import (
     kind,
     namespace,
     on_cpu,
+    untraced,
 )
 from .._errors import ArgumentError, DTypeError, OutOfRangeError, ShapeError
 from .._shapes import Shape
@@ -37,6 +38,7 @@ def check_numbers(
     `told` says what there are that many of. Negative numbers may be padding.
     """
     check_integers(function, name, numbers)
+    numbers = untraced(numbers)
     if is_traced_by_jax(numbers) or 0 in numbers.shape:
         return
     xp = namespace(numbers)
@@ -73,6 +75,7 @@ def check_offsets(function: str, offsets: Array, groups: int, shape: Shape) -> N
             f"{function}: offsets has shape {tuple(offsets.shape)}, expected ({groups + 1},): "
             "where each group begins, and where the last one ends"
         )
+    offsets = untraced(offsets)
     if is_traced_by_jax(offsets):
         return
     rows = prod(shape)

@@ -15,7 +15,16 @@ from math import prod
 from typing import Any
 
 from .._arguments import COUNT, SHARE, WHOLE, check
-from .._arrays import Array, Numbers, dtype_name, is_half, is_traced_by_jax, kind, namespace
+from .._arrays import (
+    Array,
+    Numbers,
+    dtype_name,
+    is_half,
+    is_traced_by_jax,
+    kind,
+    namespace,
+    untraced,
+)
 from .._errors import ArgumentError, DTypeError, ShapeError
 from .._shapes import Shape, bind_axes, broadcast_shapes
 from ._arguments import check_bias, promoted
@@ -181,14 +190,14 @@ def check_target(
             f"each row, {pairs.shape}, one for each row and output, or a last axis of several "
             "beside these"
         )
-    inside = target
+    inside = seen = untraced(target)
     if ignore_index is not None:
-        xp = namespace(target)
-        inside = xp.where(target == ignore_index, xp.zeros_like(target), target)
+        xp = namespace(seen)
+        inside = xp.where(seen == ignore_index, xp.zeros_like(seen), seen)
         if not pairs.partners:  # nothing is in range, unless all are ignored
-            inside = target
-            if not is_traced_by_jax(target) and bool(xp.all(target == ignore_index)):
-                inside = target[..., :0]
+            inside = seen
+            if not is_traced_by_jax(seen) and bool(xp.all(seen == ignore_index)):
+                inside = seen[..., :0]
     told = f"input_2 {tuple(pairs.x2.shape)} has {pairs.partners} partners"
     check_numbers(function, "target", inside, pairs.partners, told)
     if len(given) == rank - 1:

@@ -21,7 +21,7 @@ from typing import Any
 import numpy as np
 
 from .._arguments import COUNT, check as check_value
-from .._arrays import Array, DType, is_half, is_traced_by_jax, plain_array
+from .._arrays import Array, DType, is_half, is_traced_by_jax, plain_array, untraced
 from .._errors import ArgumentError, ShapeError
 from .._shapes import Shape, bind_axes
 from . import _native, _portable
@@ -177,7 +177,7 @@ def rows_of(
                     "bilinear: num_segments is None, but under jax.jit the shape of the result "
                     "must be known; give their number"
                 )
-            num_segments = int(segment.max()) + 1 if 0 not in segment.shape else 0
+            num_segments = int(untraced(segment).max()) + 1 if 0 not in segment.shape else 0
         told = f"num_segments is {num_segments}"
         check_numbers("bilinear", "segment", segment, num_segments, told)
     sizes = (num_segments or 0, heads[0][0] if heads[0] else 0, heads[1][0] if heads[1] else 0)

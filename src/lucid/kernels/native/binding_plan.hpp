@@ -2,6 +2,7 @@
 #pragma once
 
 #include "binding_form.hpp"
+#include "xla.hpp"
 
 namespace {
 
@@ -58,6 +59,37 @@ PyObject* plan(PyObject*, PyObject* const* arguments, Py_ssize_t count) {
     const Pairs p = pairs_of(layout, s.outputs, s.features_1, s.features_2);
     if (!takes(p, type, forward ? nullptr : needed)) Py_RETURN_NONE;
     return PyUnicode_FromString("pairs, one input with the weight and then with the other");
+}
+
+// xla_kept(sizes of the leading axes and of the weight, needed, itemsize): how many numbers the forward keeps
+// for these gradients under XLA, or None
+PyObject* xla_kept(PyObject*, PyObject* arguments) {
+    Pairs p{};
+    PyObject* flags;
+    int itemsize;
+    if (!PyArg_ParseTuple(
+            arguments, "(nnnnnn)Oi", &p.shared, &p.firsts, &p.seconds, &p.outputs, &p.features_1,
+            &p.features_2, &flags, &itemsize))
+        return nullptr;
+    bool needed[3] = {};
+    if (!flags_of(flags, needed))
+        return PyErr_SetString(PyExc_TypeError, "xla_kept: takes six sizes, three flags and an itemsize"), nullptr;
+    const Index row = p.seconds * p.outputs;
+    p.positions = {p.shared, 0, p.firsts * row}, p.first_step = row, p.second_step = p.outputs;
+    const int type = type_of_size(itemsize);
+    const double operations = p.operations();
+    if (type == bfloat16 || operations <= least_kept) Py_RETURN_NONE;
+    const bool are_rows = p.firsts == 1 && p.seconds == 1;
+    const Sizes s{p.shared, p.outputs, p.features_1, p.features_2};
+    const Kept keeps = by_type(type, [&](auto number) {
+        const auto& with = on<decltype(number)>();
+        const int threads = is_worth_threads(operations) ? get_threads() : 1;
+        return are_rows ? with.kept_of_rows(s, threads) : with.kept_of_pairs(p);
+    });
+    if (keeps.size == 0 || !needed[keeps.of_first ? 0 : 1] ||
+        (!are_rows && !(takes(p, type, nullptr) && takes(p, type, needed, true))))
+        Py_RETURN_NONE;
+    return PyLong_FromSsize_t(keeps.size + xla_mark_bytes / itemsize);
 }
 
 // chosen(samples, outputs, features 1, features 2, itemsize): the names of the algorithms that would

@@ -112,6 +112,7 @@ PyMethodDef methods[] = {
     {"instruction_set", instruction_set, METH_NOARGS, nullptr},
     {"instruction_sets", instruction_sets, METH_NOARGS, nullptr},
     {"use_instruction_set", use_instruction_set, METH_O, nullptr},
+    {"xla_kept", xla_kept, METH_VARARGS, nullptr},
     {"xla_handlers", xla_handlers, METH_NOARGS, nullptr},
     {"set_part_operations", set_part_operations, METH_O, nullptr},
     {"read_as_bfloat16", read_as_bfloat16, METH_O, nullptr},

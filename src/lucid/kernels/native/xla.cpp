@@ -16,6 +16,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <cstring>
 #include <initializer_list>
 #include <type_traits>
 
@@ -127,6 +128,13 @@ constexpr bool is_in(unsigned set, int factor) { return set >> factor & 1; }
 // Whether any of the wanted factors is another one.
 constexpr bool is_needed(unsigned wanted, int factor) { return wanted & ~(1u << factor); }
 
+// What follows a product that was kept: by which operations and for which sizes; zeros where it was not.
+// JAX fixes the room when it traces, before it is known which threads and instructions there will be.
+struct Mark {
+    std::uint64_t by, sizes[6];
+};
+static_assert(sizeof(Mark) == xla_mark_bytes);
+
 // Sizes by their place in the formula, and where the factors are; null for those not there.
 struct Call {
     Index groups = -1, shared = -1, firsts = -1, seconds = -1;
@@ -136,6 +144,21 @@ struct Call {
         int dtype = 0;
     };
     Place given[factors], found[factors];
+    struct Product {
+        void* data = nullptr;
+        int dtype = 0;
+        Index size = 0;
+    };
+    Product kept, keeps;  // by the forward for these gradients; by this forward
+
+    // Takes the last buffer for a product; false where it is none.
+    static bool take(const Buffers& from, std::int64_t k, Product& product) {
+        if (k >= from.count || from.kinds[k] != is_buffer) return false;
+        const Buffer& buffer = *from.buffers[k];
+        if (buffer.size < sizeof(Buffer) || buffer.rank != 1) return false;
+        product = {buffer.data, buffer.dtype, Index(buffer.sizes[0])};
+        return true;
+    }
 
     // Takes the next buffer for a factor; false where it is not what the others say.
     bool take(int factor, const Buffers& from, std::int64_t k, Place* places) {
@@ -160,11 +183,61 @@ struct Call {
         return is(firsts, sizes[2]) && is(seconds, sizes[3]) && is(outputs, sizes[4]);
     }
 
+    // Whether there is no product, or one of all that is computed: one weight, and one dtype.
+    bool suits(const Product& product) const {
+        if (!product.data) return true;
+        for (int k = 0; k < factors; ++k)
+            for (const Place& place : {given[k], found[k]})
+                if (place.data && place.dtype != product.dtype) return false;
+        const Index itemsize = product.dtype == float32 ? 4 : product.dtype == float64 ? 8 : 0;
+        return groups == 1 && product.size * itemsize > xla_mark_bytes;
+    }
+
     static bool is(Index& known, std::int64_t size) {
         if (known < 0) known = Index(size);
         return known == size && size > 0;
     }
 };
+
+template <class Real> constexpr Index mark_numbers = xla_mark_bytes / Index(sizeof(Real));
+
+template <class Real> Mark mark_of(const Pairs& p) {
+    const auto number = [](Index size) { return std::uint64_t(size); };
+    return {
+        reinterpret_cast<std::uintptr_t>(&operations<Real>(kernel())),
+        {number(p.shared), number(p.firsts), number(p.seconds), number(p.outputs), number(p.features_1),
+         number(p.features_2)}};
+}
+
+template <class Real> Kept kept_of(const Pairs& p, int threads) {
+    const Operations<Real>& on = operations<Real>(kernel());
+    if (p.firsts * p.seconds > 1) return on.kept_of_pairs(p);
+    return on.kept_of_rows({p.shared, p.outputs, p.features_1, p.features_2}, threads);
+}
+
+// Where to keep the product of this call: null where there is no room of its size. It is marked as not kept.
+template <class Real> Real* room_for_kept(const Call& call, const Pairs& p, int threads) {
+    if (!call.keeps.data) return nullptr;
+    Real* const room = static_cast<Real*>(call.keeps.data);
+    const Index numbers = call.keeps.size - mark_numbers<Real>;
+    std::memset(room + numbers, 0, sizeof(Mark));
+    return kept_of<Real>(p, threads).size == numbers ? room : nullptr;
+}
+
+template <class Real> void mark_kept(const Call& call, const Pairs& p) {
+    const Mark mark = mark_of<Real>(p);
+    std::memcpy(
+        static_cast<Real*>(call.keeps.data) + call.keeps.size - mark_numbers<Real>, &mark, sizeof(Mark));
+}
+
+// What was kept, if it was for these sizes.
+template <class Real> Real* kept_for(const Call& call, const Pairs& p) {
+    if (!call.kept.data) return nullptr;
+    Real* const kept = static_cast<Real*>(call.kept.data);
+    const Mark mark = mark_of<Real>(p);
+    const Real* const found = kept + call.kept.size - mark_numbers<Real>;
+    return std::memcmp(found, &mark, sizeof(Mark)) == 0 ? kept : nullptr;
+}
 
 // So many shared positions, and rows of x1 in each of them.
 struct Part {
@@ -184,6 +257,8 @@ bool compute(
         part.shared, part.firsts, call.seconds, s.outputs, s.features_1, s.features_2,
         {part.shared, 0, part.firsts * row}, row, s.outputs};
     const int threads = is_worth_threads(p.operations()) ? get_threads() : 1;
+    Real* const room = room_for_kept<Real>(call, p, threads);
+    Real* const kept = kept_for<Real>(call, p);
     if (call.firsts * call.seconds > 1) {
         const auto strided = [&](auto* data, Index rows, Index features) {
             return Strided<std::remove_pointer_t<decltype(data)>>{
@@ -191,23 +266,32 @@ bool compute(
         };
         const auto x1 = strided(static_cast<const Real*>(given[first]), part.firsts, s.features_1);
         const auto x2 = strided(static_cast<const Real*>(given[second]), call.seconds, s.features_2);
-        if (is_in(wanted, result) && !on.pairs(p, x1, x2, given[weight], nullptr, found[result], nullptr, threads))
-            return false;
+        if (is_in(wanted, result)) {
+            if (!on.pairs(p, x1, x2, given[weight], nullptr, found[result], room, threads)) return false;
+            if (room) mark_kept<Real>(call, p);
+        }
         return !(wanted >> first) ||
                on.pair_gradients(
                    p, given[result], x1, x2, given[weight],
                    strided(found[first], part.firsts, s.features_1),
-                   strided(found[second], call.seconds, s.features_2), found[weight], part.adds, nullptr,
+                   strided(found[second], call.seconds, s.features_2), found[weight], part.adds, kept,
                    threads);
     }
     const Matrix<Real> g{given[result], s.outputs};
     const Matrix<Real> x1{given[first], s.features_1}, x2{given[second], s.features_2};
-    if (is_in(wanted, result) &&
-        !on.forward(s, x1, x2, given[weight], nullptr, found[result], nullptr, threads, Algorithm::chosen))
-        return false;
-    if ((is_in(wanted, first) || is_in(wanted, second)) &&
+    if (is_in(wanted, result)) {
+        if (!on.forward(s, x1, x2, given[weight], nullptr, found[result], room, threads, Algorithm::chosen))
+            return false;
+        if (room) mark_kept<Real>(call, p);
+    }
+    Real* d_second = found[second];
+    if (kept && d_second) {
+        if (!on.gradient_from_kept(s, g, kept, d_second, threads)) return false;
+        d_second = nullptr;
+    }
+    if ((found[first] || d_second) &&
         !on.input_gradients(
-            s, g, x1, x2, given[weight], found[first], found[second], threads, Algorithm::chosen))
+            s, g, x1, x2, given[weight], found[first], d_second, threads, Algorithm::chosen))
         return false;
     return !is_in(wanted, weight) ||
            on.weight_gradient(
@@ -378,7 +462,12 @@ template <unsigned wanted> Error* contract(const Frame* frame) {
         if (fits && is_in(wanted, factor))
             fits = call.take(factor, frame->results, results++, call.found);
     }
-    if (!fits || arguments != frame->arguments.count || results != frame->results.count)
+    if (fits && wanted == 1u << result && results + 1 == frame->results.count)
+        fits = call.take(frame->results, results++, call.keeps);
+    if (fits && !is_in(wanted, result) && arguments + 1 == frame->arguments.count)
+        fits = call.take(frame->arguments, arguments++, call.kept);
+    if (!fits || arguments != frame->arguments.count || results != frame->results.count ||
+        !call.suits(call.keeps) || !call.suits(call.kept))
         return error(frame, invalid_argument, "lucid: not what its kernel computes");
     bool is_double = false;
     for (int k = 0; k < factors; ++k)
