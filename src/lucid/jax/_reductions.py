@@ -368,7 +368,7 @@ def _topk(
 def _best(scores: Array, k: int) -> tuple[Array, Array]:
     """The k largest and their places: NaN before all others, of equal ones the first."""
     order = jax.lax.stop_gradient(scores)
-    if k > 1:  # XLA has two zeros there, and a NaN of each sign
+    if k != 1:  # XLA has two zeros there, and a NaN of each sign
         order = jnp.where(jnp.isnan(order), jnp.nan, jnp.where(order == 0, 0, order))
         _, places = jax.lax.top_k(order, k)
     else:
