@@ -22,7 +22,10 @@ class Given:
     def __init__(self, sizes: tuple[int, ...], dtype: Any, is_shared: bool, plain: bool) -> None:
         positions, rows, partners, features = sizes
         random = np.random.default_rng(sum(sizes))
-        draw = lambda *shape: random.integers(-2, 3, shape).astype(dtype)  # noqa: E731
+
+        def draw(*shape: int) -> Array:
+            return random.integers(-2, 3, shape).astype(dtype)
+
         q, x2 = (
             draw(positions, rows, features),
             draw(1 if is_shared else positions, partners, features),

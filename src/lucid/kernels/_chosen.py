@@ -24,7 +24,8 @@ def gradients(
     of_first: bool,
 ) -> Array | None:  # fmt: skip
     """dq in the shape of q, if wanted; the others are added to. `places` are -1 where none is."""
-    work, xp, pairs = block.work, block.work.xp, block.pairs
+    work: Any = block.work  # in place
+    xp, pairs = work.xp, block.pairs
     x2, outputs, features = pairs.x2, block.outputs, pairs.x2.shape[-1]
     count, leading = prod(block.shape), tuple(x2.shape[:-2])
     whole = (*block.leading, prod(block.shape[-2:]), features)

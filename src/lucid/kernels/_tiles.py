@@ -140,7 +140,10 @@ class TilesInPlace(Tiles):
         return self.xp.matmul(x1, x2, out=scratch[:size].reshape(shape))
 
     def nonzero(self, truth: Array) -> tuple[Array, ...]:
-        return truth.nonzero() if self.is_numpy else truth.nonzero(as_tuple=True)
+        found: tuple[Array, ...] = (
+            truth.nonzero() if self.is_numpy else truth.nonzero(as_tuple=True)
+        )
+        return found
 
     def keep(self, tile: Array, mask: Array, other: float = -inf) -> Array:
         if self.is_numpy:
