@@ -29,7 +29,8 @@ SIZES = {
     "128 x 40 x 40, 101 -> 45": ((128, 40, 101), (128, 40, 101), 45),
     "60000 x 60000, 64 -> 1": ((60000, 64), (60000, 64), 1),
 }
-REDUCTIONS = ("logsumexp", "cross_entropy", "topk", "max", "rank")
+REDUCTIONS = ("logsumexp", "cross_entropy", "topk", "max", "max + gradients", "rank")
+WITH_GRADIENTS = ("logsumexp", "cross_entropy", "max + gradients")
 WAYS = (
     "lucid", "lucid dense", "lucid.torch", "torch dense", "torch.compile", "lucid.jax", "jax dense",
 )  # fmt: skip
@@ -129,6 +130,11 @@ def makers() -> dict[str, Callable[..., Callable[[], Any]]]:
     }  # fmt: skip
 
 
+def first(out: Any) -> Any:
+    """The values of a result that has indices too."""
+    return out[0] if isinstance(out, tuple) else out
+
+
 def options_of(reduction: str, target: Any) -> dict[str, Any]:
     if reduction == "topk":
         return {"k": 10}
@@ -139,15 +145,15 @@ def lucid_way(reduction: str, x1: Any, x2: Any, weight: Any, target: Any) -> Cal
     import lucid
     from lucid.nn import functional
 
-    function = getattr(functional, f"bilinear_{reduction}")
+    function = getattr(functional, f"bilinear_{reduction.split()[0]}")
     options = options_of(reduction, target)
 
     def run() -> None:
-        grad = reduction in ("logsumexp", "cross_entropy")
+        grad = reduction in WITH_GRADIENTS
         factors = [lucid.Tensor(each, requires_grad=grad) for each in (x1, x2, weight)]
         out = function(*factors, **options)
         if grad:
-            out.sum().backward()
+            first(out).sum().backward()
 
     return run
 
@@ -157,7 +163,7 @@ def lucid_dense(reduction: str, x1: Any, x2: Any, weight: Any, target: Any) -> C
     from lucid.nn import functional
 
     def run() -> None:
-        grad = reduction in ("logsumexp", "cross_entropy")
+        grad = reduction in WITH_GRADIENTS
         a, b, w = (lucid.Tensor(each, requires_grad=grad) for each in (x1, x2, weight))
         scores = functional.bilinear(a[..., :, None, :], b[..., None, :, :], w)
         if reduction == "logsumexp":
@@ -168,6 +174,8 @@ def lucid_dense(reduction: str, x1: Any, x2: Any, weight: Any, target: Any) -> C
             functional.cross_entropy(rows, classes).backward()
         elif reduction == "topk":
             lucid.topk(scores, 10, axis=-2)
+        elif grad:
+            lucid.max(scores, axis=-2).sum().backward()
         elif reduction == "max":
             lucid.max(scores, axis=-2), lucid.argmax(scores, axis=-2)
         else:
@@ -184,15 +192,15 @@ def torch_way(reduction: str, *given: Any) -> Callable[[], Any]:
     import lucid.torch
 
     x1, x2, weight, target = map(torch.from_numpy, given)
-    function = getattr(lucid.torch, f"bilinear_{reduction}")
+    function = getattr(lucid.torch, f"bilinear_{reduction.split()[0]}")
     options = options_of(reduction, target)
 
     def run() -> None:
-        grad = reduction in ("logsumexp", "cross_entropy")
+        grad = reduction in WITH_GRADIENTS
         factors = [each.detach().requires_grad_(grad) for each in (x1, x2, weight)]
         out = function(*factors, **options)
         if grad:
-            out.sum().backward()
+            first(out).sum().backward()
 
     return run
 
@@ -209,6 +217,8 @@ def _torch_scores(reduction: str, x1: Any, x2: Any, weight: Any, target: Any) ->
         return torch.nn.functional.cross_entropy(rows, classes)
     if reduction == "topk":
         return scores.topk(10, dim=-2)
+    if reduction == "max + gradients":
+        return scores.max(dim=-2).values.sum()
     if reduction == "max":
         return scores.max(dim=-2)
     own = scores.gather(-2, target[..., None, None].expand(*target.shape, 1, scores.shape[-1]))
@@ -222,7 +232,7 @@ def torch_dense(reduction: str, *given: Any, compiled: bool = False) -> Callable
     function = torch.compile(_torch_scores) if compiled else _torch_scores
 
     def run() -> None:
-        grad = reduction in ("logsumexp", "cross_entropy")
+        grad = reduction in WITH_GRADIENTS
         factors = [each.detach().requires_grad_(grad) for each in (x1, x2, weight)]
         out = function(reduction, *factors, target)
         if grad:
@@ -242,10 +252,11 @@ def jax_way(reduction: str, *given: Any) -> Callable[[], Any]:
     import lucid.jax
 
     x1, x2, weight, target = map(jnp.asarray, given)
-    function = getattr(lucid.jax, f"bilinear_{reduction}")
+    function = getattr(lucid.jax, f"bilinear_{reduction.split()[0]}")
     options = options_of(reduction, target)
-    if reduction in ("logsumexp", "cross_entropy"):
-        compute = jax.jit(jax.value_and_grad(lambda *f: function(*f, **options).sum(), (0, 1, 2)))
+    if reduction in WITH_GRADIENTS:
+        value = lambda *f: first(function(*f, **options)).sum()  # noqa: E731
+        compute = jax.jit(jax.value_and_grad(value, (0, 1, 2)))
     else:
         compute = jax.jit(lambda *f: function(*f, **options))
     return jax_run(compute, x1, x2, weight)
@@ -277,6 +288,8 @@ def jax_dense(reduction: str, *given: Any) -> Callable[[], Any]:
             return jax.lax.top_k(scores, 10)
         if reduction == "max":
             return scores.max(-1), scores.argmax(-1)
+        if reduction == "max + gradients":
+            return scores.max(-1).sum()
         places = jnp.broadcast_to(target[..., None, None], (*scores.shape[:-1], 1))
         if reduction == "cross_entropy":
             chances = jax.nn.log_softmax(scores, axis=-1)
@@ -284,8 +297,8 @@ def jax_dense(reduction: str, *given: Any) -> Callable[[], Any]:
         own = jnp.take_along_axis(scores, places, axis=-1)
         return 1 + (scores > own).sum(-1) + ((scores == own).sum(-1) - 1) / 2
 
-    grad = reduction in ("logsumexp", "cross_entropy")
-    compute = jax.jit(jax.value_and_grad(reduced, (0, 1, 2)) if grad else reduced)
+    has_gradients = reduction in WITH_GRADIENTS
+    compute = jax.jit(jax.value_and_grad(reduced, (0, 1, 2)) if has_gradients else reduced)
     return jax_run(compute, x1, x2, weight)
 
 

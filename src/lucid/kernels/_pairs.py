@@ -115,9 +115,12 @@ def part_of(array: Array, box: tuple[slice, ...], *last: slice) -> Array:
 
 def check_pairs(
     function: str, input_1: Array, input_2: Array, weight: Array, bias: Array | None,
-    mask: Array | None, exclude: Array | None, group: Array | None,
+    mask: Array | None, exclude: Array | None, group: Array | None, has_values: bool = True,
 ) -> Pairs:  # fmt: skip
-    """The pairs, or an error that names the argument, both numbers and what to do."""
+    """The pairs, or an error that names the argument, both numbers and what to do.
+
+    Without values, as under a compiler, only shapes and dtypes are checked.
+    """
     matrices = "out_features in1_features in2_features"
     sizes = bind_axes(
         function,
@@ -152,20 +155,26 @@ def check_pairs(
             raise ShapeError(f"{function}: exclude has shape (), expected (..., {rows}, L)")
         whole = (*leading, rows, exclude.shape[-1])
         _check_broadcasts(function, "exclude", exclude, whole, "a list for each row of input_1")
-        told = f"input_2 {tuple(input_2.shape)} has {partners} partners"
-        check_numbers(function, "exclude", exclude, partners, told, padded=True)
+        if has_values:
+            told = f"input_2 {tuple(input_2.shape)} has {partners} partners"
+            check_numbers(function, "exclude", exclude, partners, told, padded=True)
         exclude = _with_rank(exclude, len(leading) + 2)[..., None, :]
     if group is not None:
         check_integers(function, "group", group)
         whole = tuple(input_1.shape[:-1])
         _check_broadcasts(function, "group", group, whole, "a number for each row of input_1")
-        check_group(function, group, weight)
+        if has_values:
+            check_group(function, group, weight)
         group = namespace(group).broadcast_to(group, whole)
     return Pairs(input_1, input_2, weight, bias, mask, exclude, group)
 
 
 def check_target(
-    function: str, pairs: Pairs, target: Array | None, ignore_index: int | None
+    function: str,
+    pairs: Pairs,
+    target: Array | None,
+    ignore_index: int | None,
+    has_values: bool = True,
 ) -> Array:
     """The target with the axes (..., N, O or 1, K): K partners for each row."""
     if target is None:
@@ -191,15 +200,16 @@ def check_target(
             "beside these"
         )
     inside = seen = untraced(target)
-    if ignore_index is not None:
+    if has_values and ignore_index is not None:
         xp = namespace(seen)
         inside = xp.where(seen == ignore_index, xp.zeros_like(seen), seen)
         if not pairs.partners:  # nothing is in range, unless all are ignored
             inside = seen
             if not is_traced_by_jax(seen) and bool(xp.all(seen == ignore_index)):
                 inside = seen[..., :0]
-    told = f"input_2 {tuple(pairs.x2.shape)} has {pairs.partners} partners"
-    check_numbers(function, "target", inside, pairs.partners, told)
+    if has_values:
+        told = f"input_2 {tuple(pairs.x2.shape)} has {pairs.partners} partners"
+        check_numbers(function, "target", inside, pairs.partners, told)
     if len(given) == rank - 1:
         return target[..., None, None]
     return target[..., None] if len(given) == rank else target

@@ -1,43 +1,50 @@
 """Reductions over all pairs for tensors of PyTorch, recorded by PyTorch's own autograd.
 
-On the CPU the tiles are computed in the tensors' own memory, seen as NumPy's arrays. A gradient
-that is itself recorded is written in PyTorch's operations, tile by tile, under its checkpoint.
+In eager mode they are the autograd functions of `_reduced.py`. What is being compiled, traced or
+transformed by `torch.func` goes through `_reduction_operators.py`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from functools import partial, wraps
-from typing import Any, TypeVar
+from typing import Any
 
-import numpy as np
 import torch
 from torch import Tensor
-from torch.utils.checkpoint import checkpoint
 
-from .._arrays import Array, is_array, mixture
-from .._errors import LibraryError
-from ..kernels import _recorded, _reductions as kernels
+from ..kernels import _reductions as kernels
 from ..kernels._pairs import check_k, check_loss, check_pairs, check_target, with_shares
-from ..kernels._reductions import Partners, Slopes, Target
+from ..kernels._reductions import Partners, Target
 from ..kernels._torch import promoted
-
-Function = TypeVar("Function", bound=Callable[..., Any])
-
-
-def _outside_of_graphs(function: Function) -> Function:
-    """A function that `torch.compile` calls as it is, between two graphs."""
-
-    @wraps(function)
-    def call(*arguments: Any, **options: Any) -> Any:
-        if torch.compiler.is_compiling():
-            return torch.compiler.disable(function)(*arguments, **options)
-        return function(*arguments, **options)
-
-    return call  # type: ignore[return-value]
+from . import _reduction_operators as operators
+from ._recorded import _PLAIN, _is_traced
+from ._reduced import NAMES, Best, Call, Reduced, check_tensors, raw
 
 
-@_outside_of_graphs
+def _is_seen(*given: Any) -> bool:
+    """Whether somebody looks at the operators that are called, or a tensor is not plain."""
+    return (
+        _is_traced()
+        or torch._C._are_functorch_transforms_active()
+        or any(isinstance(each, Tensor) and type(each) not in _PLAIN for each in given)
+    )
+
+
+def _check(name: str, *given: Any, target: Any = None, k: int | None = None) -> None:
+    """Shapes and dtypes in the caller's terms, before `vmap` puts axes together."""
+    if torch.compiler.is_dynamo_compiling():  # which would go through every line of it
+        return
+    check_tensors(name, **dict(zip(NAMES, given, strict=True)), target=target)
+    pairs = check_pairs(name, *given, has_values=False)
+    if target is not None:
+        check_target(name, pairs, target, None, has_values=False)
+    if k is not None:
+        check_k(name, pairs, k)
+
+
+def _dtype(*factors: Any) -> torch.dtype:
+    return promoted([each for each in factors if each is not None])
+
+
 def bilinear_logsumexp(
     input_1: Tensor, input_2: Tensor, weight: Tensor, bias: Tensor | None = None, *,
     mask: Tensor | None = None, exclude: Tensor | None = None, group: Tensor | None = None,
@@ -46,19 +53,24 @@ def bilinear_logsumexp(
 
         out[..., n, o] = log Σ_m exp(scores[..., n, m, o])
 
-    PyTorch's autograd records it, to every order; `torch.compile` breaks its graph around it.
+    PyTorch's autograd records it, to every order. Under `torch.func` and `torch.compile` it is an
+    operator, with one order of derivatives.
 
     >>> import torch
     >>> from lucid.torch import bilinear_logsumexp
     >>> bilinear_logsumexp(torch.ones(4, 2), torch.zeros(8, 3), torch.ones(1, 2, 3)).shape
     torch.Size([4, 1])
     """
-    call = _Call("bilinear_logsumexp", input_1, input_2, weight, bias, mask, exclude, group)
-    lse, _ = _Reduced.apply(call, None, *call.factors)
+    name, given = "bilinear_logsumexp", (input_1, input_2, weight, bias, mask, exclude, group)
+    if _is_seen(*given):
+        _check(name, *given)
+        lse, _ = operators.reduced(*given, None, 0, 0.0)
+        return lse.to(_dtype(*given[:4]))
+    call = Call(name, *given)
+    lse, _ = Reduced.apply(call, None, *call.factors)
     return lse.to(call.dtype)
 
 
-@_outside_of_graphs
 def bilinear_cross_entropy(
     input_1: Tensor, input_2: Tensor, weight: Tensor, bias: Tensor | None = None, *,
     target: Tensor, mask: Tensor | None = None, exclude: Tensor | None = None,
@@ -79,18 +91,37 @@ def bilinear_cross_entropy(
     check_loss(
         name, ignore_index=ignore_index, label_smoothing=label_smoothing, reduction=reduction
     )
-    call = _Call(name, input_1, input_2, weight, bias, mask, exclude, group)
-    given = check_target(name, call.pairs, _raw(name, target=target), ignore_index)
-    places, shares, kept = with_shares(call.pairs, given, ignore_index)
-    _, losses = _Reduced.apply(call, Target(places, shares, float(label_smoothing)), *call.factors)
+    given = (input_1, input_2, weight, bias, mask, exclude, group)
+    kept: Any
+    if _is_seen(*given, target):
+        _check(name, *given, target=target)
+        _, losses = operators.reduced(*given, target, ignore_index, float(label_smoothing))
+        dtype, kept = _dtype(*given[:4]), _count_kept(losses, target, ignore_index)
+    else:
+        call = Call(name, *given)
+        places = check_target(name, call.pairs, raw(name, target=target), ignore_index)
+        places, shares, kept = with_shares(call.pairs, places, ignore_index)
+        _, losses = Reduced.apply(
+            call, Target(places, shares, float(label_smoothing)), *call.factors
+        )
+        dtype, kept = call.dtype, max(kept, 1)
     if reduction != "none":
         losses = losses.sum()
         if reduction == "mean":
-            losses = losses / max(kept, 1)
-    return losses.to(call.dtype)
+            losses = losses / kept
+    return losses.to(dtype)
 
 
-@_outside_of_graphs
+def _count_kept(losses: Tensor, target: Tensor, ignore_index: int) -> Tensor:
+    """How many losses have a target, at least 1."""
+    kept = target != ignore_index
+    if kept.ndim > losses.ndim:
+        kept = kept.any(-1)
+    elif kept.ndim < losses.ndim:
+        kept = kept[..., None]
+    return kept.expand(losses.shape).sum().clamp(min=1)
+
+
 def bilinear_topk(
     input_1: Tensor, input_2: Tensor, weight: Tensor, bias: Tensor | None = None, *, k: int,
     mask: Tensor | None = None, exclude: Tensor | None = None, group: Tensor | None = None,
@@ -103,13 +134,10 @@ def bilinear_topk(
     >>> bilinear_topk(torch.ones(1, 1), others, torch.ones(1, 1, 1), k=2).indices
     tensor([[[1, 2]]])
     """
-    call = _Call("bilinear_topk", input_1, input_2, weight, bias, mask, exclude, group)
-    check_k("bilinear_topk", call.pairs, k)
-    values, indices = _Best.apply(call, k, *call.factors)
-    return Partners(values.to(call.dtype), indices)
+    given = (input_1, input_2, weight, bias, mask, exclude, group)
+    return _best("bilinear_topk", k, *given)
 
 
-@_outside_of_graphs
 def bilinear_max(
     input_1: Tensor, input_2: Tensor, weight: Tensor, bias: Tensor | None = None, *,
     mask: Tensor | None = None, exclude: Tensor | None = None, group: Tensor | None = None,
@@ -122,13 +150,22 @@ def bilinear_max(
     >>> bilinear_max(torch.ones(1, 1), others, torch.ones(1, 1, 1)).indices
     tensor([[1]])
     """
-    call = _Call("bilinear_max", input_1, input_2, weight, bias, mask, exclude, group)
-    check_k("bilinear_max", call.pairs, 1)
-    values, indices = _Best.apply(call, 1, *call.factors)
-    return Partners(values[..., 0].to(call.dtype), indices[..., 0])
+    given = (input_1, input_2, weight, bias, mask, exclude, group)
+    values, indices = _best("bilinear_max", 1, *given)
+    return Partners(values[..., 0], indices[..., 0])
 
 
-@_outside_of_graphs
+def _best(name: str, k: int, *given: Any) -> Partners:
+    if _is_seen(*given):
+        _check(name, *given, k=k)
+        values, indices = operators.best(*given, k, name)
+        return Partners(values.to(_dtype(*given[:4])), indices)
+    call = Call(name, *given)
+    check_k(name, call.pairs, k)
+    values, indices = Best.apply(call, k, *call.factors)
+    return Partners(values.to(call.dtype), indices)
+
+
 def bilinear_rank(
     input_1: Tensor, input_2: Tensor, weight: Tensor, bias: Tensor | None = None, *,
     target: Tensor, mask: Tensor | None = None, exclude: Tensor | None = None,
@@ -146,125 +183,14 @@ def bilinear_rank(
     tensor([[2.5000]])
     """
     name = "bilinear_rank"
-    call = _Call(name, input_1, input_2, weight, bias, mask, exclude, group)
-    given = _raw(name, target=target)
-    found = call.tensor(kernels.rank(call.pairs, check_target(name, call.pairs, given, None)))
-    several = len(given.shape) > len(call.pairs.shape)
+    given = (input_1, input_2, weight, bias, mask, exclude, group)
+    if _is_seen(*given, target):
+        _check(name, *given, target=target)
+        plain = (None if each is None else each.detach() for each in given)
+        found = operators.ranks(*plain, target)
+        return found if target.ndim > max(input_1.ndim, input_2.ndim) else found[..., 0]
+    call = Call(name, *given)
+    places = raw(name, target=target)
+    several = len(places.shape) > len(call.pairs.shape)
+    found = call.tensor(kernels.rank(call.pairs, check_target(name, call.pairs, places, None)))
     return found if several else found[..., 0]
-
-
-def _raw(function: str, **arguments: Any) -> Any:
-    """A tensor as the array that is computed with: NumPy's on the CPU, in the same memory."""
-    ((name, tensor),) = arguments.items()
-    if tensor is None:
-        return None
-    if not isinstance(tensor, Tensor):
-        mixed = mixture(function, {name: tensor, "others": torch.zeros(0)})
-        raise (mixed if is_array(tensor) and mixed else None) or LibraryError(
-            f"{function}: {name} is {type(tensor).__name__}, expected a torch tensor; "
-            "torch.as_tensor makes one of numbers, lists and arrays"
-        )
-    tensor = tensor.detach()
-    if not tensor.is_cpu:
-        return tensor
-    if tensor.dtype == torch.bfloat16:  # which NumPy lacks
-        tensor = tensor.float()
-    return tensor.resolve_neg().resolve_conj().numpy()
-
-
-class _Call:
-    """The arguments of a call, checked: the raw pairs, and the factors as they were given."""
-
-    def __init__(self, name: str, *given: Any) -> None:
-        names = ("input_1", "input_2", "weight", "bias", "mask", "exclude", "group")
-        raw = [_raw(name, **{key: each}) for key, each in zip(names, given, strict=True)]
-        self.pairs = check_pairs(name, *raw)
-        x1, x2, weight, bias, *_ = given
-        bias = None if bias is None else bias.reshape(-1)
-        self.factors = (x1, x2, weight, bias)
-        self.dtype = promoted([each for each in self.factors if each is not None])
-        self.device = x1.device
-
-    def tensor(self, array: Array) -> Tensor:
-        """What was computed, as a tensor."""
-        return torch.from_numpy(array) if isinstance(array, np.ndarray) else array
-
-    def raw(self, tensor: Any) -> Any:
-        return None if tensor is None else _raw("bilinear", g=tensor)
-
-    def gradients(
-        self, factors: Any, slopes: Slopes, needed: tuple[bool, ...]
-    ) -> tuple[Tensor | None, ...]:
-        """Those needed: by raw tiles, or recorded."""
-        if not torch.is_grad_enabled():
-            raw = Slopes(*(
-                each if isinstance(each, np.ndarray) else self.raw(each) for each in slopes
-            ))  # fmt: skip
-            need_1, need_2, need_weight, need_bias = needed
-            asked = (need_1, need_2, need_weight, need_bias)
-            found = kernels.gradients(self.pairs, raw, asked)
-            return tuple(
-                None if each is None else self.tensor(each).to(of.dtype)
-                for each, of in zip(found, factors, strict=True)
-            )
-        sums = torch.float64 if self.dtype == torch.float64 else torch.float32
-        wide = [None if each is None else each.to(sums) for each in factors]
-        recorded = _recorded.gradients(torch, _checkpointed, self.tensor, self.pairs, wide, slopes)
-        return tuple(
-            each.to(of.dtype) if wanted else None
-            for each, of, wanted in zip(recorded, factors, needed, strict=True)
-        )
-
-
-def _checkpointed(function: Callable[..., Any]) -> Callable[..., Any]:
-    return partial(checkpoint, function, use_reentrant=False)
-
-
-class _Reduced(torch.autograd.Function):
-    """lse, and the losses where there is a target."""
-
-    @staticmethod
-    def forward(call: _Call, target: Target | None, *_: Any) -> tuple[Tensor, Tensor]:
-        if target is None:
-            lse = call.tensor(kernels.logsumexp(call.pairs))
-            return lse, lse.new_zeros(0)
-        lse, losses = map(call.tensor, kernels.cross_entropy(call.pairs, target))
-        return lse, losses
-
-    @staticmethod
-    def setup_context(ctx: Any, inputs: Any, output: Any) -> None:
-        ctx.call, ctx.target, *factors = inputs
-        ctx.save_for_backward(*factors, output[0])
-
-    @staticmethod
-    def backward(ctx: Any, *g: Any) -> Any:
-        *factors, lse = ctx.saved_tensors
-        slopes = Slopes(shares=g[0])
-        if ctx.target is not None:
-            of_lse, of_loss = g
-            slopes = kernels.of_cross_entropy(
-                ctx.call.pairs, ctx.target, of_lse, of_loss, ctx.call.tensor
-            )
-        slopes = slopes._replace(lse=lse)
-        return None, None, *ctx.call.gradients(factors, slopes, ctx.needs_input_grad[2:])
-
-
-class _Best(torch.autograd.Function):
-    """The k largest scores and whose they are."""
-
-    @staticmethod
-    def forward(call: _Call, k: int, *_: Any) -> tuple[Tensor, Tensor]:
-        values, indices = kernels.topk(call.pairs, k)
-        return call.tensor(values), call.tensor(indices)
-
-    @staticmethod
-    def setup_context(ctx: Any, inputs: Any, output: Any) -> None:
-        ctx.call, _, *factors = inputs
-        ctx.mark_non_differentiable(output[1])
-        ctx.save_for_backward(*factors, output[1])
-
-    @staticmethod
-    def backward(ctx: Any, g: Any, _: Any) -> Any:
-        *factors, places = ctx.saved_tensors
-        slopes = Slopes(places=ctx.call.raw(places), at_places=g)
-        return None, None, *ctx.call.gradients(factors, slopes, ctx.needs_input_grad[2:])
