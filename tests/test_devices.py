@@ -18,7 +18,7 @@ torch = pytest.importorskip("torch", reason="the devices are PyTorch's")
 from torch.utils._python_dispatch import TorchDispatchMode  # noqa: E402
 
 import lucid.torch  # noqa: E402
-from lucid.kernels import _portable, _torch, _workspace  # noqa: E402
+from lucid.kernels import _pairs, _portable, _torch, _workspace  # noqa: E402
 from lucid.kernels._plan import DEVICE, DEVICE_BLOCK, DEVICE_OF_HALVES, DEVICE_TILE  # noqa: E402
 from lucid.torch import _compute, _device_rows, _rows  # noqa: E402
 
@@ -357,3 +357,22 @@ def derivatives_of_rows(factors: list[Any], maps: dict[str, Any]) -> list[Any]:
     squares = sum(slope.double().square().sum() for slope in slopes)
     second = torch.autograd.grad(squares, given, allow_unused=True)
     return [out.detach(), *slopes, *(each for each in second if each is not None)]
+
+
+def test_reductions_on_a_device_take_large_tiles(monkeypatch: pytest.MonkeyPatch) -> None:
+    draw = torch.Generator().manual_seed(3)
+    shapes = (5000, 8), (3000, 8), (2, 8, 8)
+    factors = [torch.randn(shape, generator=draw).requires_grad_() for shape in shapes]
+    found = []
+    for is_near in (True, False):
+        monkeypatch.setattr(_pairs, "on_cpu", lambda _, where=is_near: where)
+        lse = lucid.torch.bilinear_logsumexp(*factors)
+        found.append([lse, *torch.autograd.grad(lse.sum(), factors)])
+    for expected, actual in zip(*found, strict=True):
+        assert torch.allclose(expected, actual, rtol=1e-4, atol=1e-3)
+    pairs = _pairs.check_pairs("", *(x.detach() for x in factors), None, None, None, None)
+    few = sum(1 for _ in pairs.blocks(4)) * -(-3000 // pairs.steps(4).partners)
+    monkeypatch.undo()
+    many = sum(1 for _ in pairs.blocks(4)) * -(-3000 // pairs.steps(4).partners)
+    assert few == 1
+    assert many > 20

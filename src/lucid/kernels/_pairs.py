@@ -23,6 +23,7 @@ from .._arrays import (
     is_traced_by_jax,
     kind,
     namespace,
+    on_cpu,
     untraced,
 )
 from .._errors import ArgumentError, DTypeError, ShapeError
@@ -30,13 +31,16 @@ from .._shapes import Shape, bind_axes, broadcast_shapes
 from ._arguments import check_bias, promoted
 from ._groups import check_group, check_integers, check_numbers
 from ._layout import boxes, slices
-from ._plan import BLOCK
+from ._plan import BLOCK, DEVICE_TILE
 
 TILE = 4 << 20
 """Bytes of a tile of scores, and of each array that has a row for each row of it."""
 
 WIDTH = 1024
 """Partners in a tile, unless there are few rows: then more."""
+
+DEVICE_WIDTH = 16 * WIDTH
+"""On a device, where each step over a tile has to be started, and its caches hold more."""
 
 
 @dataclass(frozen=True)
@@ -80,10 +84,11 @@ class Pairs:
         """How many of each there are in a block and a tile, so that each has its bytes."""
         *_, rows, outputs = self.shape
         features_1, features_2 = self.weight.shape[-2:]
-        room = TILE // itemsize
+        is_near = on_cpu(self.x1)
+        room = (TILE if is_near else DEVICE_TILE // 2) // itemsize
         of_x2 = max(1, room // max(features_2, 1))  # rows as long as those of x2
         outs = max(1, min(outputs, BLOCK // itemsize // max(features_1 * features_2, 1), of_x2))
-        width = max(1, min(self.partners, WIDTH, of_x2))
+        width = max(1, min(self.partners, WIDTH if is_near else DEVICE_WIDTH, of_x2))
         of_q = min(room // width, of_x2)
         some = max(1, min(rows, of_q // outs, room // max(features_1, 1)))
         width = max(1, min(self.partners, room // (some * outs), of_x2))
