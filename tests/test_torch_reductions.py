@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import pytest
@@ -12,15 +13,16 @@ import lucid
 
 torch = pytest.importorskip("torch")
 
+from torch.utils.flop_counter import FlopCounterMode  # noqa: E402
+
 import lucid.torch as ours  # noqa: E402
 
 ROWS, PARTNERS, FIRST, SECOND, OUTPUTS, SIZE = 5, 7, 3, 4, 2, 3
 
-LOSS = {"label_smoothing": 0.1, "reduction": "none"}
 FUNCTIONS: dict[str, Callable[..., Any]] = {
     "logsumexp": lambda *f, target, **o: ours.bilinear_logsumexp(*f, **o),  # noqa: ARG005
-    "cross_entropy": lambda *f, **o: ours.bilinear_cross_entropy(*f, **LOSS, **o),
-    "mean": lambda *f, **o: ours.bilinear_cross_entropy(*f, **o),
+    "cross_entropy": partial(ours.bilinear_cross_entropy, label_smoothing=0.1, reduction="none"),
+    "mean": ours.bilinear_cross_entropy,
     "topk": lambda *f, target, **o: ours.bilinear_topk(*f, k=3, **o)[0],  # noqa: ARG005
     "max": lambda *f, target, **o: ours.bilinear_max(*f, **o).values,  # noqa: ARG005
     "rank": lambda *f, target, **o: ours.bilinear_rank(*f, target=target.clamp(min=0), **o),
@@ -103,7 +105,7 @@ def test_vmap_over_leading_axes_and_other_dims(name: str) -> None:
         torch.randn(2, 6, PARTNERS, SECOND, SIZE, dtype=torch.float64),
         draw("weight", ()), draw("bias", ()), torch.randint(0, PARTNERS, (2, SIZE, 6, ROWS)),
     ]  # fmt: skip
-    function = lambda *a: FUNCTIONS[name](*a[:4], target=a[4])  # noqa: E731
+    function: Callable[..., Any] = lambda *a: FUNCTIONS[name](*a[:4], target=a[4])  # noqa: E731
     compare_vmap(function, (1, 4, None, None, 1), given)
     slopes = torch.func.grad(lambda *a: function(*a).sin().sum(), (0, 1, 2, 3))
     compare_vmap(slopes, (1, 4, None, None, 1), given)
@@ -125,7 +127,7 @@ def test_jacobians_and_gradients(name: str) -> None:
     torch.manual_seed(0)
     given = [draw(each, ()) for each in NAMES[:4]]
     target = draw("target", ())
-    function = lambda *f: FUNCTIONS[name](*f, target=target)  # noqa: E731
+    function: Callable[..., Any] = lambda *f: FUNCTIONS[name](*f, target=target)  # noqa: E731
     for found, expected in zip(
         torch.func.jacrev(function, (0, 1, 2, 3))(*given),
         torch.autograd.functional.jacobian(function, tuple(given)),
@@ -145,7 +147,10 @@ def test_compiled_as_one_graph(name: str, dynamic: bool) -> None:
     torch._dynamo.reset()
     options = {"mask": draw("mask", ()), "exclude": draw("exclude", ())}
     target = draw("target", ())
-    function = lambda *f: FUNCTIONS[name](*f, target=target, **options).clamp(-1e3, 1e3)  # noqa: E731
+
+    def function(*factors: Any) -> Any:
+        return FUNCTIONS[name](*factors, target=target, **options).clamp(-1e3, 1e3)
+
     compiled = torch.compile(function, fullgraph=True, backend="aot_eager", dynamic=dynamic)
     given = [draw(each, ()).requires_grad_() for each in NAMES[:4]]
     out = compiled(*given)
@@ -169,6 +174,7 @@ def test_halves_keep_their_dtype_when_compiled() -> None:
 
 
 def test_operators_keep_their_promises() -> None:
+    torch.manual_seed(0)
     operators = torch.ops.lucid
     factors = [draw(each, ()).requires_grad_() for each in NAMES[:4]]
     rest = [draw("mask", ()), draw("exclude", ()), None]
@@ -180,12 +186,51 @@ def test_operators_keep_their_promises() -> None:
     plain = [each.detach() for each in factors]
     check(operators.bilinear_ranks.default, (*plain, *rest, target.clamp(min=0)))
     lse, loss = operators.bilinear_reduced(*plain, *rest, target, -100, 0.1)
+    slopes = torch.randn_like(lse), torch.randn_like(loss)  # a loss itself may be infinite
     check(
         operators.bilinear_reduced_gradients.default,
-        (lse, loss, lse, *plain, *rest, target, -100, 0.1, needed),
+        (*slopes, lse, *plain, *rest, target, -100, 0.1, needed),
     )
     values, indices = operators.bilinear_best(*plain, *rest, 2, "bilinear_topk")
-    check(operators.bilinear_best_gradients.default, (values, indices, *plain, *rest, needed))
+    check(
+        operators.bilinear_best_gradients.default,
+        (torch.randn_like(values), indices, *plain, *rest, needed),
+    )
+
+
+def test_operators_say_that_they_have_one_order() -> None:
+    torch.manual_seed(0)
+    given = [draw(each, ()).requires_grad_() for each in NAMES[:4]]
+    rest = (None, None, None)
+    for values, _ in (
+        torch.ops.lucid.bilinear_reduced(*given, *rest, None, 0, 0.0),
+        torch.ops.lucid.bilinear_best(*given, *rest, 2, "bilinear_topk"),
+    ):
+        slopes = torch.autograd.grad(values.sin().sum(), given, create_graph=True)
+        with pytest.raises(lucid.GraphError, match="no second derivatives under torch"):
+            torch.autograd.grad(slopes[0].sum(), given)
+
+
+class Mine(torch.Tensor):  # type: ignore[misc]
+    """A subclass that leaves operators alone."""
+
+
+@pytest.mark.parametrize("name", ["logsumexp", "cross_entropy", "topk"])
+def test_who_only_watches_keeps_every_order(name: str) -> None:
+    torch.manual_seed(0)
+    *given, target = (draw(each, ()) for each in (*NAMES[:4], "target"))
+
+    def second(*factors: Any) -> Any:
+        out = FUNCTIONS[name](*factors, target=target)
+        slopes = torch.autograd.grad(out.sin().sum(), factors, create_graph=True)
+        squares = torch.stack([each.square().sum() for each in slopes]).sum()
+        return torch.autograd.grad(squares, factors)
+
+    expected = second(*(each.clone().requires_grad_() for each in given))
+    with FlopCounterMode(display=False):
+        same(second(*(each.clone().requires_grad_() for each in given)), expected)
+    of_mine = second(*(each.clone().as_subclass(Mine).requires_grad_() for each in given))
+    same(tuple(each.as_subclass(torch.Tensor) for each in of_mine), expected)
 
 
 def test_what_does_not_fit_is_told_in_the_callers_terms() -> None:
@@ -196,10 +241,28 @@ def test_what_does_not_fit_is_told_in_the_callers_terms() -> None:
     )
     with pytest.raises(lucid.ShapeError, match=r"axis 'in2_features' is 5 in input_2 \(7, 5\)"):
         torch.func.vmap(ours.bilinear_max, (0, 0, None))(x1, x2, weight)
+    numbers: Any = [1.0]
     with pytest.raises(lucid.LibraryError, match="bilinear_max: weight is list"):
-        torch.func.vmap(lambda x: ours.bilinear_max(x, x2[0], [1.0]))(x1)
+        torch.func.vmap(lambda x: ours.bilinear_max(x, x2[0], numbers))(x1)
     target = torch.full((SIZE, ROWS), PARTNERS)
     others = torch.ones(PARTNERS, SECOND)
-    function = lambda x, t: ours.bilinear_cross_entropy(x, others, weight, target=t)  # noqa: E731
+
+    def function(x: Any, t: Any) -> Any:
+        return ours.bilinear_cross_entropy(x, others, weight, target=t)
+
     with pytest.raises(lucid.OutOfRangeError, match="bilinear_cross_entropy: target holds 7"):
         torch.func.vmap(function)(x1, target)
+
+
+@pytest.mark.parametrize("reduction", [ours.bilinear_cross_entropy, ours.bilinear_rank])
+def test_a_missing_target_is_told(reduction: Callable[..., Any]) -> None:
+    others, weight = torch.ones(PARTNERS, SECOND), torch.ones(OUTPUTS, FIRST, SECOND)
+
+    def function(x: Any) -> Any:
+        return reduction(x, others, weight, target=None)
+
+    told = rf"{reduction.__name__}: target is None, expected numbers of partners: one for each row"
+    with pytest.raises(lucid.ArgumentError, match=rf"{told}, of shape \(5,\)"):
+        torch.func.vmap(function)(torch.ones(SIZE, ROWS, FIRST))
+    with pytest.raises(lucid.ArgumentError, match=rf"{told}, of shape \(5,\)"):
+        torch.compile(function, backend="aot_eager")(torch.ones(ROWS, FIRST))

@@ -120,7 +120,7 @@ def part_of(array: Array, box: tuple[slice, ...], *last: slice) -> Array:
 
 def check_pairs(
     function: str, input_1: Array, input_2: Array, weight: Array, bias: Array | None,
-    mask: Array | None, exclude: Array | None, group: Array | None, has_values: bool = True,
+    mask: Array | None, exclude: Array | None, group: Array | None, *, has_values: bool = True,
 ) -> Pairs:  # fmt: skip
     """The pairs, or an error that names the argument, both numbers and what to do.
 

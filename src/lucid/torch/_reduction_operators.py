@@ -21,7 +21,7 @@ from ..kernels._pairs import check_k, check_pairs, check_target, with_shares
 from ..kernels._reductions import Slopes, Target
 from ..kernels._torch import promoted
 from . import _reduction_vmap
-from ._recorded import _PLAIN, _is_traced
+from ._recorded import _PLAIN
 from ._reduced import Call, raw
 
 LOGSUMEXP, LOSS, RANK = "bilinear_logsumexp", "bilinear_cross_entropy", "bilinear_rank"
@@ -33,6 +33,30 @@ _PAIRS = (
 _TARGET = "Tensor? target, int ignore_index, float smoothing"
 _FOUR = "(Tensor, Tensor, Tensor, Tensor)"
 COUNT = 7  # of arguments that say what the pairs are
+
+_MODES = torch._C._TorchDispatchModeKey
+_TRACERS = (_MODES.FAKE, _MODES.PROXY, _MODES.FUNCTIONAL)
+
+
+def is_traced(*given: Any) -> bool:
+    """Whether the numbers are not there, or the tensor is of a class that takes operators apart.
+
+    A mode that only watches, such as a counter of operations, has them: there is eager mode.
+    """
+    return (
+        torch.compiler.is_compiling()
+        or torch._C._get_tracing_state() is not None
+        or (
+            torch._C._len_torch_dispatch_stack() > 0
+            and any(torch._C._get_dispatch_mode(each) is not None for each in _TRACERS)
+        )
+        or any(
+            isinstance(each, torch.Tensor)
+            and type(each) not in _PLAIN
+            and type(each).__torch_dispatch__ is not torch.Tensor.__torch_dispatch__
+            for each in given
+        )
+    )
 
 
 def _shape(given: Sequence[Any]) -> tuple[int, ...]:
@@ -196,7 +220,7 @@ def _wanted(found: Sequence[Array], needed: Sequence[bool]) -> tuple[Array | Non
     return tuple(one if wanted else None for one, wanted in zip(found, needed, strict=True))
 
 
-def _keep_nothing(*_: Any) -> None:
+def _keep_nothing(ctx: Any, inputs: Any, output: Any) -> None:
     pass
 
 
@@ -226,11 +250,10 @@ def _known(
         "forward": staticmethod(compute), "setup_context": staticmethod(keep),
         "backward": staticmethod(backward), "vmap": staticmethod(of_batch),
     }  # fmt: skip
-    function = type(f"lucid.bilinear_{name}", (torch.autograd.Function,), rules)
+    function: Any = type(f"lucid.bilinear_{name}", (torch.autograd.Function,), rules)
 
     def call(*arguments: Any) -> Any:
-        tensors = [each for each in arguments if isinstance(each, torch.Tensor)]
-        if _is_traced() or any(type(each) not in _PLAIN for each in tensors):
+        if is_traced(*arguments):
             return getattr(torch.ops.lucid, f"bilinear_{name}")(*arguments)
         return function.apply(*arguments)
 

@@ -16,29 +16,27 @@ from ..kernels._pairs import check_k, check_loss, check_pairs, check_target, wit
 from ..kernels._reductions import Partners, Target
 from ..kernels._torch import promoted
 from . import _reduction_operators as operators
-from ._recorded import _PLAIN, _is_traced
 from ._reduced import NAMES, Best, Call, Reduced, check_tensors, raw
 
 
 def _is_seen(*given: Any) -> bool:
-    """Whether somebody looks at the operators that are called, or a tensor is not plain."""
-    return (
-        _is_traced()
-        or torch._C._are_functorch_transforms_active()
-        or any(isinstance(each, Tensor) and type(each) not in _PLAIN for each in given)
-    )
+    """Whether it is an operator that is called, for a tracer or `torch.func`."""
+    return operators.is_traced(*given) or torch._C._are_functorch_transforms_active()
 
 
-def _check(name: str, *given: Any, target: Any = None, k: int | None = None) -> None:
+def _check(name: str, *given: Any, **own: Any) -> None:
     """Shapes and dtypes in the caller's terms, before `vmap` puts axes together."""
     if torch.compiler.is_dynamo_compiling():  # which would go through every line of it
+        if any(each is None for each in own.values()):
+            torch.compiler.disable(_check)(name, *given, **own)
         return
+    target = own.get("target")
     check_tensors(name, **dict(zip(NAMES, given, strict=True)), target=target)
     pairs = check_pairs(name, *given, has_values=False)
-    if target is not None:
+    if "target" in own:
         check_target(name, pairs, target, None, has_values=False)
-    if k is not None:
-        check_k(name, pairs, k)
+    if "k" in own:
+        check_k(name, pairs, own["k"])
 
 
 def _dtype(*factors: Any) -> torch.dtype:
