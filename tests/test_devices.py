@@ -370,7 +370,7 @@ def test_reductions_on_a_device_take_large_tiles(monkeypatch: pytest.MonkeyPatch
         found.append([lse, *torch.autograd.grad(lse.sum(), factors)])
     for expected, actual in zip(*found, strict=True):
         assert torch.allclose(expected, actual, rtol=1e-4, atol=1e-3)
-    x1, x2, weight = (x.detach() for x in factors)
+    x1, x2, weight = (factor.detach() for factor in factors)
     pairs = _pairs.check_pairs("", x1, x2, weight, None, None, None, None)
     few = sum(1 for _ in pairs.blocks(4)) * -(-3000 // pairs.steps(4).partners)
     monkeypatch.undo()

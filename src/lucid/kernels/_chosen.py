@@ -6,7 +6,7 @@ dq[r]  = Σ_k b[r, k] · x2[t[r, k]],    dx2[m] = Σ_rk [t[r, k] = m] · b[r, k]
 from __future__ import annotations
 
 from math import prod
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
@@ -15,12 +15,9 @@ from .._shapes import unbroadcast
 from . import _native
 from ._pairs import part_of
 
-if TYPE_CHECKING:
-    from ._reductions import Block
-
 
 def gradients(
-    block: Block, places: Array, slopes: Array, d_2: Array | None, d_bias: Array | None,
+    block: Any, places: Array, slopes: Array, d_2: Array | None, d_bias: Array | None,
     of_first: bool,
 ) -> Array | None:  # fmt: skip
     """dq in the shape of q, if wanted; the others are added to. `places` are -1 where none is."""

@@ -7,7 +7,7 @@ None is returned.
 from __future__ import annotations
 
 from math import inf, prod
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
@@ -15,14 +15,11 @@ from .._arrays import Array
 from . import _native
 from ._pairs import part_of
 
-if TYPE_CHECKING:
-    from ._reductions import Block
-
 MOST_KEPT = 64
 """Of the largest scores of a row, up to which each is put in its place as it is found."""
 
 
-def best(block: Block, k: int) -> tuple[Array, Array] | None:
+def best(block: Any, k: int) -> tuple[Array, Array] | None:
     """The k largest scores (R, k) and whose they are; -∞ and -1 where fewer are left."""
     if not 0 < k <= MOST_KEPT or block.work.xp is not np:
         return None
@@ -34,7 +31,7 @@ def best(block: Block, k: int) -> tuple[Array, Array] | None:
     return values, indices
 
 
-def ranks(block: Block, places: Array) -> Array | None:
+def ranks(block: Any, places: Array) -> Array | None:
     """The ranks (R, K) of the places among each row's scores."""
     if block.work.xp is not np:
         return None
@@ -53,7 +50,7 @@ def ranks(block: Block, places: Array) -> Array | None:
     return found
 
 
-def _arguments(block: Block, part: slice, x2: Array, leave_out: bool = True) -> tuple[Any, ...]:
+def _arguments(block: Any, part: slice, x2: Array, leave_out: bool = True) -> tuple[Any, ...]:
     """q (S, R, J), x2 (S or 1, m, J), bias, what is kept (S·R, m), exclude, the first partner."""
     if prod(x2.shape[:-2]) == 1:
         q, second = block.q.reshape(1, -1, x2.shape[-1]), x2.reshape(1, *x2.shape[-2:])

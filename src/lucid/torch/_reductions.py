@@ -188,7 +188,6 @@ def bilinear_rank(
         found = operators.ranks(*plain, target)
         return found if target.ndim > max(input_1.ndim, input_2.ndim) else found[..., 0]
     call = Call(name, *given)
-    places = raw(name, target=target)
-    several = len(places.shape) > len(call.pairs.shape)
-    found = call.tensor(kernels.rank(call.pairs, check_target(name, call.pairs, places, None)))
-    return found if several else found[..., 0]
+    places = check_target(name, call.pairs, raw(name, target=target), None)
+    found = call.tensor(kernels.rank(call.pairs, places))
+    return found if target.ndim > len(call.pairs.shape) else found[..., 0]
