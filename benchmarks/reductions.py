@@ -67,7 +67,7 @@ def main() -> None:
                     best[way] = {key: min(known[key], found[key]) for key in found}
             for way, found in best.items():
                 print(
-                    f"{size:<26} {reduction:<14} {way:<14} {found['ms']:9.1f} ms "
+                    f"{size:<26} {reduction:<15} {way:<14} {found['ms']:9.1f} ms "
                     f"{found['mib']:8.0f} MiB",
                     flush=True,
                 )
@@ -86,7 +86,7 @@ def in_process(size: str, reduction: str, way: str) -> dict[str, float] | None:
     )  # fmt: skip
     if done.returncode:
         reason = done.stderr.strip().splitlines()[-1] if done.stderr.strip() else "killed"
-        print(f"{size:<26} {reduction:<14} {way:<14} {reason[:60]}")
+        print(f"{size:<26} {reduction:<15} {way:<14} {reason[:60]}")
         return None
     result: dict[str, float] = json.loads(done.stdout.splitlines()[-1])
     return result
