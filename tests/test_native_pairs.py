@@ -212,12 +212,16 @@ def test_pairs_of_wrong_sizes_are_declined() -> None:
     good = (g, x1, x2, weight, ALL)
     assert compiled.gradients(*good)[2].shape == weight.shape
     for k, wrong in (
-        (0, g[:, :4]), (0, g[..., ::-1]), (0, g[0]), (1, np.ones((3, 5, 1, 3))), (1, x1.shape),
+        (0, g[:, :4]), (0, g[0]), (1, np.ones((3, 5, 1, 3))), (1, x1.shape),
         (2, x2[..., :3]), (3, weight[:6]), (3, None),
     ):  # fmt: skip
         bad = [*good]
         bad[k] = wrong
         assert compiled.gradients(*bad) is None
+    g[...] = np.arange(7)  # a small one that lies otherwise is copied
+    found = compiled.gradients(g[..., ::-1], x1, x2, weight, ALL)
+    expected = compiled.gradients(np.ascontiguousarray(g[..., ::-1]), x1, x2, weight, ALL)
+    assert all(map(np.array_equal, found, expected))
 
 
 def test_large_sizes_have_a_plan_or_none() -> None:

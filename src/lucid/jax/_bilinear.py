@@ -8,6 +8,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
+from .._errors import LucidError
 from .._shapes import broadcast_shapes
 from ..kernels._arguments import check, refuse_both
 from ..kernels._rows import rows_of
@@ -70,10 +71,14 @@ def bilinear(
         check(*factors)
         factors = tuple(x if x is None else _array(x) for x in factors)
     given = factors[:3] if bias is None else factors[:4]
-    if weight_1 is None and weight_2 is None:
-        return _compiled(*given)
-    matrices = {"weight_1": factors[4], "weight_2": factors[5]}
-    return _compiled(*given, **{name: x for name, x in matrices.items() if x is not None})
+    try:
+        if weight_1 is None and weight_2 is None:
+            return _compiled(*given)
+        matrices = {"weight_1": factors[4], "weight_2": factors[5]}
+        return _compiled(*given, **{name: x for name, x in matrices.items() if x is not None})
+    except LucidError as error:
+        vars(error).pop("__notes__", None)  # what JAX says of its own frames
+        raise
 
 
 def _of_rows(*given: Array, num_segments: int | None, **maps: Array | None) -> Array:
