@@ -33,7 +33,7 @@ for sanitizer in "${@:-address undefined thread}"; do
     echo "race:_dl_deallocate_tls" > "$work/suppressions"
     export TSAN_OPTIONS=halt_on_error=1:report_signal_unsafe=0:suppressions="$work/suppressions"
     # The sanitizers cannot do with limits on memory, nor be loaded into processes of their own.
-    files=$(cd "$root" && ls tests/test_native*.py tests/test_kept.py tests/test_rows.py tests/test_optim.py tests/test_out.py tests/test_reductions.py | grep -v limits)
+    files=$(cd "$root" && ls tests/test_native*.py tests/test_kept.py tests/test_rows.py tests/test_optim.py tests/test_out.py | grep -v limits)
     skip="threads_that_cannot_be_made or test_without_the_kernel or jax"  # jaxlib throws as it starts
     [ "$each" != thread ] || skip="$skip or forked"
     # -s, or pytest keeps the report of a process that the sanitizer ends.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from typing import Any
 
 import numpy as np
@@ -324,7 +325,10 @@ def test_a_weight_used_twice() -> None:
     np.testing.assert_allclose(held._array, 4 * expected_once(), rtol=1e-5, atol=1e-5)
 
 
-SIZES = [(1, 2, 3, 4), (5, 20, 30, 40), (700, 16, 17, 9), (1100, 3, 40, 33), (300, 4, 1, 50)]
+SIZES = [
+    (1, 2, 3, 4), (5, 20, 30, 40), (700, 16, 17, 9), (1100, 3, 40, 33), (300, 4, 1, 50),
+    (20_000, 4, 8, 9),  # the last one: copies of the gradient, each for some of the samples
+]  # fmt: skip
 
 
 @pytest.mark.skipif(_native.compiled is None, reason="there is no compiled kernel")
@@ -337,14 +341,15 @@ def test_each_algorithm_adds(size: tuple[int, ...], dtype: Any) -> None:
     g, x1, x2 = (rng.standard_normal((n, k)).astype(dtype) for k in (o, i, j))
     start = rng.standard_normal((o, i, j)).astype(dtype)
     product = np.einsum("no,ni,nj->oij", *(np.float64(x) for x in (g, x1, x2)))
-    expected = start + product
-    tolerance = 2 * np.sqrt(n) * np.finfo(dtype).eps * np.abs(expected).max()
-    for name in (None, *compiled.algorithms()["weight"]):
-        for threads, part_operations in ((1, 1.2e10), (3, 1.2e10), (1, 1e3)):
+    tolerance = 2 * np.sqrt(n) * np.finfo(dtype).eps * np.abs(start + product).max()
+    ways = itertools.product((True, False), ((1, 1.2e10), (3, 1.2e10), (1, 1e3 * n)))
+    for adds, (threads, part_operations) in ways:
+        expected = start + product if adds else product
+        for name in (None, *compiled.algorithms()["weight"]):
             before = compiled.set_part_operations(part_operations)
             try:
                 total = start.copy()
-                given = g, x1, x2, None, (False, False, True), (None, None, total), True
+                given = g, x1, x2, None, (False, False, True), (None, None, total), adds
                 assert compiled.gradients_into(*given, name, threads)[2] is total
             finally:
                 compiled.set_part_operations(before)
