@@ -21,6 +21,9 @@ from ..kernels import _torch as kernels
 from ..kernels._arguments import Gradients, Needed, check
 from ..kernels._plan import BLOCK, DEVICE_TILE
 
+MULTIPLIED_ALONE = 1e7
+"""Multiplications of an element in bfloat16, from which on it is faster alone than in float32."""
+
 
 def bilinear(x1: Array, x2: Array, weight: Array, bias: Array | None, each: bool = False) -> Array:
     """out[..., o] = Σ_ij x1[..., i] · W[o, i, j] · x2[..., j] + bias[o], sizes checked."""
@@ -269,6 +272,12 @@ def _groups(
     elements, outputs, features_1, features_2 = weight_shape
     rows = prod(leading)
     if elements * rows * outputs * features_1 * features_2 == 0:
+        return
+    many = rows * outputs * features_1 * features_2 >= MULTIPLIED_ALONE
+    if (
+        many and like.is_cpu and like.dtype == torch.bfloat16
+    ):  # which the kernel multiplies as it is
+        yield slice(0, elements), False
         return
     if like.is_cpu:  # for the arguments and the results in another dtype
         room = BLOCK // 2
