@@ -16,6 +16,8 @@ import time
 from pathlib import Path
 from typing import Any
 
+from edges import status
+
 WAYS = ("lucid.jax", "a weight for each edge", "einsum of gathered rows")
 
 
@@ -48,11 +50,6 @@ def step_of(way: str, edges: int, nodes: int) -> Any:
     compiled = slopes.lower(*given, source, target).compile()
     jax.block_until_ready((*given, source, target))
     return lambda: jax.block_until_ready(compiled(*given, source, target))
-
-
-def status(name: str) -> int:
-    lines = Path("/proc/self/status").read_text().splitlines()
-    return next(int(line.split()[1]) for line in lines if line.startswith(name))
 
 
 def main() -> None:

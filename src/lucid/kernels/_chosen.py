@@ -12,8 +12,8 @@ import numpy as np
 
 from .._arrays import Array
 from .._shapes import unbroadcast
-from . import _native
 from ._pairs import part_of
+from ._rows import add_rows
 
 
 def gradients(
@@ -56,5 +56,5 @@ def _add_rows(is_numpy: bool, total: Array, index: Array, rows: Array) -> None:
     total = total.reshape(-1, total.shape[-1])
     if not is_numpy:
         total.index_add_(0, index, rows)
-    elif not _native.add_rows(total, np.ascontiguousarray(index, np.int64), rows):
-        np.add.at(total, index, rows)
+    else:
+        add_rows(total, np.ascontiguousarray(index, np.int64), rows)

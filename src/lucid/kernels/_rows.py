@@ -269,8 +269,8 @@ class Result:
     def put(self, place: Any, found: Any) -> None:
         if not self.adds:
             self._flat[place] = found
-        elif _native.add_rows(self._flat, place, found) is None:
-            np.add.at(self._flat, place, found)
+        else:
+            add_rows(self._flat, place, found)
 
     def finish(self) -> Array:
         return self._memory.given(self._array)
@@ -302,6 +302,12 @@ class Work:
 
 def _flat(shape: Shape) -> Shape:
     return prod(shape[:-1]), shape[-1]
+
+
+def add_rows(total: Any, index: Any, rows: Any) -> None:
+    """total[index[n]] += rows[n], one after the other."""
+    if _native.add_rows(total, index, rows) is None:
+        np.add.at(total, index, rows)
 
 
 def matrix_of(memory: Memory, x: Array | None) -> Any:
@@ -463,7 +469,7 @@ def moved(memory: Memory, x: Array, shape: Shape, rows: Rows, source: int, targe
             to[place] += found
         elif target == WEIGHT and len(to) == 1:
             to[0] += np.add.reduce(found, 0)
-        elif _native.add_rows(to, place, found) is None:
-            np.add.at(to, place, found)
+        else:
+            add_rows(to, place, found)
     work.release()
     return memory.given(total)

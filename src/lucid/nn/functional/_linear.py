@@ -5,9 +5,9 @@ from __future__ import annotations
 from ..._arrays import Array, namespace
 from ..._op import op
 from ..._shapes import bind_axes
-from ..._wide import folded, product, widened
+from ..._wide import folded, product
 from ...ops._movement import matrix_transpose
-from ...ops._products import as_rows, matmul, unrounded_product
+from ...ops._products import as_rows, unrounded_product
 
 
 @op(halves=True)
@@ -31,9 +31,7 @@ def linear(input: Array, weight: Array, bias: Array | None = None) -> Array:
 
 linear.gradient(
     # dx[..., i] = Σ_o g[..., o] · W[o, i]
-    input=lambda g, weight: (
-        unrounded_product(g, weight) if len(g.shape) > 1 else matmul(widened(g), widened(weight))
-    ),
+    input=lambda g, weight: unrounded_product(g, weight),
     # dW[o, i] = Σ_... g[..., o] · x[..., i]
     weight=lambda g, input: unrounded_product(matrix_transpose(as_rows(g)), as_rows(input)),
     # db[o] = Σ_... g[..., o]
