@@ -263,3 +263,18 @@ def test_a_missing_target_is_told(reduction: Callable[..., Any]) -> None:
         torch.func.vmap(function)(torch.ones(SIZE, ROWS, FIRST))
     with pytest.raises(lucid.ArgumentError, match=rf"{told}, of shape \(5,\)"):
         torch.compile(function, backend="aot_eager")(torch.ones(ROWS, FIRST))
+
+
+@pytest.mark.parametrize("name", ["logsumexp", "cross_entropy", "topk", "max", "rank"])
+def test_no_storage_is_locked(name: str) -> None:
+    factors = [torch.randn(shape, requires_grad=True) for shape in ((3, 4), (5, 4), (1, 4, 4))]
+    mask, target = torch.ones(3, 5, dtype=torch.bool), torch.tensor([0, 1, 2])
+    options: dict[str, Any] = {"k": 2} if name == "topk" else {}
+    if name in ("cross_entropy", "rank"):
+        options["target"] = target
+    found = getattr(lucid.torch, f"bilinear_{name}")(*factors, mask=mask, **options)
+    values = found[0] if isinstance(found, tuple) else found
+    if values.requires_grad:
+        values.sum().backward()
+    for tensor in (*factors, mask, target):
+        tensor.detach().untyped_storage().resize_(0)  # raises where it is locked

@@ -32,7 +32,7 @@ class TorchMemory(Memory):
         self.working = torch.empty(0, dtype=self._wide).numpy().dtype
 
     def seen(self, x: Tensor) -> Any:
-        return _Halves(x.detach()) if x.dtype in _HALVES else _array(x)
+        return _Halves(x.detach()) if x.dtype in _HALVES else array_of(x)
 
     def new(self, shape: Shape, is_wide: bool, is_zero: bool) -> Tensor:
         make = torch.zeros if is_zero else torch.empty
@@ -69,7 +69,7 @@ def _place(place: Any) -> Any:
     return int(place) if isinstance(place, np.integer) else place
 
 
-def _array(tensor: Tensor) -> Any:
+def array_of(tensor: Tensor) -> Any:
     """By DLPack, which leaves the storage free to be resized."""
     found = np.from_dlpack(tensor.detach().resolve_conj().resolve_neg())
     if found.flags.writeable:

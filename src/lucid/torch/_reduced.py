@@ -21,6 +21,7 @@ from ..kernels import _recorded, _reductions as kernels
 from ..kernels._pairs import check_pairs
 from ..kernels._reductions import Slopes, Target
 from ..kernels._torch import promoted
+from ..kernels._torch_rows import array_of
 
 NAMES = ("input_1", "input_2", "weight", "bias", "mask", "exclude", "group")
 
@@ -47,7 +48,7 @@ def raw(function: str, **arguments: Any) -> Any:
         return tensor
     if tensor.dtype == torch.bfloat16:  # which NumPy lacks
         tensor = tensor.float()
-    return tensor.resolve_neg().resolve_conj().numpy()
+    return array_of(tensor)
 
 
 class Call:
