@@ -151,7 +151,7 @@ MUTANTS = [
     row_step("g", "weight_gradient.hpp", "bool weight_gradient_part(", "(begin + n) * c.g.step + o",
              "(begin + n) * s.outputs + o", *by(WEIGHT, "packed_products")),
     row_step("x1", "weight_gradient.hpp", "bool weight_gradient_part(", "column + k, c.x1,",
-             "column + k, Matrix<Real>{c.x1.data, s.features_1},", *by(WEIGHT, "packed_products")),
+             "column + k, decltype(c.x1){c.x1.data, s.features_1},", *by(WEIGHT, "packed_products")),
     row_step("x2", "tiny.hpp", "void tiny_forward(", "n * x2.step", "n * s.features_2",
              *by(FORWARD, "reference")),
     row_step("g", "tiny.hpp", "void tiny_weight_gradient(", "n * g.step", "n * s.outputs",
