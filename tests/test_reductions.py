@@ -549,6 +549,68 @@ def test_pytorch_takes_groups_and_halves(random: np.random.Generator) -> None:
         assert halves[0].grad.dtype == dtype
 
 
+@pytest.mark.parametrize("kind", [KINDS[4], KINDS[-1]], ids=["mask", "group"])
+@pytest.mark.parametrize("room", [1, 64, 160, 256, 1 << 20])
+def test_jax_takes_positions_rows_and_partners_together(
+    room: int, kind: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A row at a time; the rows of one position, of two, of all: the last ones are padded."""
+    jax = pytest.importorskip("jax")
+    import lucid.jax as ours
+    from lucid.jax import _reductions
+
+    monkeypatch.setattr(_reductions, "ROOM", 8 * room)
+    monkeypatch.setattr(_reductions, "WIDTH", 4 if room < 256 else 1024)
+    random = np.random.default_rng(0)
+    given = Given(random, (1, 3, 4, 3), (1, 3, 7, 4), **kind)
+    target = random.integers(0, 7, (1, 3, 4))  # some are left out
+    options: dict[str, Any] = {**given.options, "target": target, "label_smoothing": 0.2}
+    weights = np.cos(np.arange(given.scores[..., 0].size)).reshape(given.scores.shape[:-1])
+    jax.clear_caches()
+
+    def loss(*factors: Any, of: Any = ours) -> Any:
+        lse = of.bilinear_logsumexp(*factors, **given.options)
+        rows = of.bilinear_cross_entropy(*factors, **options, reduction="none")
+        return (lse * weights).sum() + (rows * weights**2).sum()
+
+    with jax.enable_x64(True):
+        factors = [jax.numpy.asarray(each) for each in given.factors]
+        value, slopes = jax.jit(jax.value_and_grad(loss, range(len(factors))))(*factors)
+        lse = ours.bilinear_logsumexp(*factors, **given.options)
+        best = ours.bilinear_topk(*factors, k=7, **given.options)
+    assert_same(np.asarray(lse), lse_of(given.scores))
+    assert_same(np.asarray(value), loss(*given.factors, of=F))
+    expected = gradients(lambda *f: loss(*f, of=F), given.factors)
+    for own, right in zip(slopes, expected, strict=True):
+        assert_same(np.asarray(own), right)
+    again = F.bilinear_topk(*given.factors, k=7, **given.options)
+    assert_same(np.asarray(best.indices), again.indices)
+
+
+@pytest.mark.parametrize(
+    "shapes",
+    [((1448, 64), (1448, 64), 1), ((20_000, 8), (10, 1000), 1), ((32, 40, 101), (32, 40, 101), 45)],
+    ids=["one tile", "wide", "positions"],
+)
+def test_jax_holds_no_more_than_tiles(shapes: Any) -> None:
+    """Of a value and its gradients, by XLA's count."""
+    jax = pytest.importorskip("jax")
+    import lucid.jax as ours
+
+    one, two, outputs = shapes
+    arrays = [
+        jax.ShapeDtypeStruct(shape, "float32")
+        for shape in (one, two, (outputs, one[-1], two[-1]))
+    ]  # fmt: skip
+    target = np.zeros((*one[:-1], 1, 2), int)
+
+    def loss(*factors: Any) -> Any:
+        return ours.bilinear_cross_entropy(*factors, target=target, label_smoothing=0.1)
+
+    compiled = jax.jit(jax.value_and_grad(loss, (0, 1, 2))).lower(*arrays).compile()
+    assert compiled.memory_analysis().temp_size_in_bytes < 64 << 20
+
+
 def test_jax_gives_the_same_under_its_transformations(
     random: np.random.Generator, monkeypatch: pytest.MonkeyPatch
 ) -> None:
