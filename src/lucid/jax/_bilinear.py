@@ -37,7 +37,8 @@ def bilinear(
 
     With `weight_1` (out_features, in1_features) and `weight_2` (out_features, in2_features), or one
     of them, the linear terms Σ_i input_1[..., i] · weight_1[o, i] and Σ_j input_2[..., j] ·
-    weight_2[o, j] are added, each computed once for each row of its input.
+    weight_2[o, j] are added, each computed once for each row of its input, or of the call where one
+    of the other keywords chooses these.
 
     Every dtype works; mixed ones promote as JAX does, and float16 and bfloat16 add up in float32.
     All of JAX's transformations apply, to every order; a complex gradient is JAX's, the conjugate
@@ -79,11 +80,14 @@ def bilinear(
 def _of_rows(
     factors: Sequence[Array | None], maps: Mapping[str, Array | None], num_segments: int | None
 ) -> Array:
-    arrays = {name: each if each is None else jnp.asarray(each) for name, each in maps.items()}
-    terms = _terms(*factors[4:])
-    rows = rows_of(*factors[:4], **terms, **arrays, num_segments=num_segments)
+    arrays: dict[str, Any] = {
+        name: each if each is None else jnp.asarray(each) for name, each in maps.items()
+    }
+    x1, x2, weight, bias, *matrices = factors
+    terms = _terms(*matrices)
+    rows = rows_of(x1, x2, weight, bias, **terms, **arrays, num_segments=num_segments)
     return _rows.contract(
-        *factors[:4], terms, rows.maps, rows.offsets, product=_bilinear, shape=rows.shape,
+        x1, x2, weight, bias, terms, rows.maps, rows.offsets, product=_bilinear, shape=rows.shape,
         sizes=rows.sizes,
     )  # fmt: skip
 
