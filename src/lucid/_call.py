@@ -29,6 +29,8 @@ argument k requires a gradient:
             return wrap(chosen(x1, x2))
         if has_list:
             x1, x2, = convert_lists(x1, x2)
+        if tracked and not mode.recording:
+            tracked = 0
         try:
             y = function(x1, x2)
         except Exception as error:
@@ -36,7 +38,7 @@ argument k requires a gradient:
         if anomaly.watching or y.__class__ not in array_types:
             return finish(y, tracked, (_x1, _x2,), (x1, x2,))
         place = None
-        if tracked and mode.recording:
+        if tracked:
             saving = savings.get(tracked) or make_saving(tracked)
             if saving.rules:
                 values = (x1, x2, y)
@@ -53,7 +55,7 @@ Where the signature has a `dtype`, a call that gives one ends in `finish` too, b
 may be integers, which have no gradient. An operation that keeps something of its work for its rules
 has, in the place of `y = function(x1, x2)`,
 
-            if tracked and mode.recording:
+            if tracked:
                 y, kept = keeping(tracked, x1, x2)
             else:
                 y, kept = function(x1, x2), None
@@ -136,7 +138,7 @@ _COMPUTE = """
 """
 
 _COMPUTE_AND_KEEP = """
-            if tracked and mode.recording:
+            if tracked:
                 y, kept = keeping(tracked, {passed})
             else:
                 y, kept = function({passed}), None
@@ -156,6 +158,8 @@ def build(
             return wrap(chosen({passed}))
         if has_list:
             {values}, = convert_lists({values})
+        if tracked and not mode.recording:
+            tracked = 0
         try:
 {compute}
         except Exception as error:
@@ -163,7 +167,7 @@ def build(
         if anomaly.watching or y.__class__ not in array_types{chosen_dtype}:
             return finish(y, tracked, ({places},), ({values},){kept})
         place = None
-        if tracked and mode.recording:
+        if tracked:
             saving = savings.get(tracked) or make_saving(tracked)
             if saving.rules:
                 values = ({values}, y{kept})
