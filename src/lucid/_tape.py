@@ -18,7 +18,7 @@ from __future__ import annotations
 
 import sys
 import threading
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from itertools import count
 from operator import attrgetter
 from typing import TYPE_CHECKING, Any, ClassVar, TypeAlias
@@ -56,6 +56,7 @@ Hook: TypeAlias = "Callable[[Tensor], Tensor | None]"
 _FLOAT32, _FLOAT64 = np.dtype(np.float32), np.dtype(np.float64)
 
 _ndarray = np.ndarray
+_create = object.__new__
 _birth = count().__next__
 _accumulating = threading.Lock()
 
@@ -146,8 +147,7 @@ _by_birth = attrgetter("_birth")
 
 def new_tensor(array: Array, node: Place | None = None) -> Tensor:
     """A Tensor for an array, on a place."""
-    public = Tracked._public
-    tensor: Tensor = public.__new__(public)
+    tensor: Tensor = _create(Tracked._public)
     tensor._array = array
     tensor._node = node
     tensor._grad = None
@@ -227,7 +227,7 @@ def propagate(
                 g = converted(g, dtype)
             if leaf.hooks is not None:
                 g = _run_hooks(leaf, leaf.hooks, g)
-            results[leaf] = g if targets is None else now(g)
+            results[leaf] = g.array() if targets is not None and type(g) is Addend else g
         return results
     finally:
         mode.recording = before
@@ -235,23 +235,26 @@ def propagate(
 
 def _youngest_first(
     roots: Iterable[Place], targets: frozenset[Place] | None
-) -> tuple[list[Place], list[Leaf], set[Place]]:
+) -> tuple[list[Place], Collection[Leaf], set[Place]]:
     """All places on the way from the roots to what is wanted, in the order of the walk back.
 
     Leaves come apart: nothing goes on from them.
     """
-    # with targets, the walk also ends at what is no younger than all of them
-    oldest = -1 if targets is None else min([place._birth for place in targets], default=0)
+    oldest = -1  # with targets, the walk also ends at what is no younger than all of them
+    for place in targets or ():
+        if oldest < 0 or place._birth < oldest:
+            oldest = place._birth
 
     found: set[Any] = set(roots)
     order: list[Any] = []
-    leaves: list[Any] = []
-    waiting: list[Any] = []
-    for place in roots:
-        (leaves if type(place) is Leaf else waiting).append(place)
+    leaves: dict[Any, None] = {}
+    waiting = list(found)
     everything = True  # leads to what is wanted
     while waiting:
         place = waiting.pop()
+        if type(place) is Leaf:
+            leaves[place] = None
+            continue
         order.append(place)
         if place._birth <= oldest:
             everything = everything and place in targets  # type: ignore[operator]
@@ -263,16 +266,17 @@ def _youngest_first(
                 "Call the first one with retain_graph=True to go through it twice."
             )
         for source in place.inputs:
-            if source is None or source in found:
-                continue
-            if type(source) is tuple:  # the places of a sequence of arrays
+            kind = type(source)
+            if kind is Leaf:
+                leaves[source] = None
+            elif kind is tuple:  # the places of a sequence of arrays
                 fresh = set(source) - found - {None}
                 found |= fresh
-                for each in fresh:
-                    (leaves if type(each) is Leaf else waiting).append(each)
-            else:
+                waiting += fresh
+            elif source is not None and source not in found:
                 found.add(source)
-                (leaves if type(source) is Leaf else waiting).append(source)
+                waiting.append(source)
+    found.update(leaves)
     order.sort(key=_by_birth, reverse=True)
     if targets is None:
         for leaf in leaves:
@@ -285,7 +289,7 @@ def _youngest_first(
     if not everything:
         found = _leading_to(targets, [*order, *leaves])
         order = [place for place in order if place in found]
-        leaves = [leaf for leaf in leaves if leaf in found]
+        leaves = {leaf: None for leaf in leaves if leaf in found}
     return order, leaves, found
 
 
