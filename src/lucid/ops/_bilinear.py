@@ -160,9 +160,9 @@ def _bilinear_gradients(
                 return *found[:2], addend, found[3]
         found = _native.gradients_kept(g, first, second, weight, needed, product)
         if found is None:
-            asked = needed[:3]
-            found = gradients_otherwise(g, first, second, weight, asked, as_arguments=True)
-            found = *found, None
+            found = gradients_otherwise(g, first, second, weight, needed, as_arguments=True)
+            if len(found) == 3:
+                found = *found, None
         if needed.bias and (found[3] is None or len(bias_shape or ()) != 1):
             return *found[:3], _sum_rows(g, bias_shape or ())
         return found  # type: ignore[no-any-return]
