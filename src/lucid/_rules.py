@@ -6,7 +6,7 @@ wanted, `x_shape` and `x_dtype` are those of the argument x, and every other nam
 the operation. Only what the needed rules name is kept alive until the backward pass.
 
 The tape knows nothing of this: to it a rule is what has `run(places, given, useful)` and gives
-pairs of a place and the gradient there.
+pairs of a place and the gradient there, for places that are useful; None says that all are.
 """
 
 from __future__ import annotations
@@ -203,9 +203,9 @@ class RuleOfOne:
         self.rule = rule
         self.pick = _picker([given.index(name) for name in _names_of(rule)])
 
-    def run(self, places: Sequence[Any], given: tuple[Any, ...], useful: set[Any]) -> Pairs:
+    def run(self, places: Sequence[Any], given: tuple[Any, ...], useful: set[Any] | None) -> Pairs:
         place = places[self.position]
-        if place not in useful:
+        if useful is not None and place not in useful:
             return ()
         try:
             return ((place, self.rule(*self.pick(given))),)
@@ -224,9 +224,9 @@ class RuleInBlocks:
         self.shape = shape  # of the result
         self.axes = axes  # of the argument, which are not cut
 
-    def run(self, places: Sequence[Any], given: tuple[Any, ...], useful: set[Any]) -> Pairs:
+    def run(self, places: Sequence[Any], given: tuple[Any, ...], useful: set[Any] | None) -> Pairs:
         place = places[self.rule.position]
-        if place not in useful:
+        if useful is not None and place not in useful:
             return ()
         arrays = self.rule.pick(given)
         if self.axes == ():
@@ -272,11 +272,11 @@ class JointRule:
             else _picker([known.index(name) if name in known else len(known) for name in asked])
         )
 
-    def run(self, places: Sequence[Any], given: tuple[Any, ...], useful: set[Any]) -> Pairs:
+    def run(self, places: Sequence[Any], given: tuple[Any, ...], useful: set[Any] | None) -> Pairs:
         mine = self.pick(places)
         wanted, needed = None, self.all_needed
-        if not useful.issuperset(mine):  # what is rarely so
-            wanted = [place in useful for place in mine]
+        if None in mine if useful is None else not useful.issuperset(mine):  # what is rarely so
+            wanted = [place is not None if useful is None else place in useful for place in mine]
             if True not in wanted:
                 return ()
             needed = self.needed(wanted)
@@ -314,9 +314,9 @@ class NoRule:
         self.argument = argument
         self.position = position
 
-    def run(self, places: Sequence[Any], _given: tuple[Any, ...], useful: set[Any]) -> Pairs:
+    def run(self, places: Sequence[Any], _given: tuple[Any, ...], useful: set[Any] | None) -> Pairs:
         mine = places[self.position]
-        if useful.isdisjoint(mine if type(mine) is tuple else (mine,)):
+        if useful is not None and useful.isdisjoint(mine if type(mine) is tuple else (mine,)):
             return ()
         raise GraphError(
             f"{self.operation} has no gradient for its argument '{self.argument}'.\n"

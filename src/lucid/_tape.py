@@ -206,7 +206,7 @@ def propagate(
                 g = _run_hooks(place, place.hooks, g)
             if targets is not None and place in targets:
                 results[place] = g
-                if not _leads_to(useful, place):  # this is as far as we go
+                if not (useful and _leads_to(useful, place)):  # this is as far as we go
                     continue
             if type(place) is Node:
                 _apply_rules(place, g, gradients, useful, create_graph, order, uses)
@@ -235,10 +235,11 @@ def propagate(
 
 def _youngest_first(
     roots: Iterable[Place], targets: frozenset[Place] | None
-) -> tuple[list[Place], Collection[Leaf], set[Place]]:
+) -> tuple[list[Place], Collection[Leaf], set[Place] | None]:
     """All places on the way from the roots to what is wanted, in the order of the walk back.
 
-    Leaves come apart: nothing goes on from them.
+    Leaves come apart: nothing goes on from them. Last, all of these as a set; without targets None
+    where there are no others.
     """
     oldest = -1  # with targets, the walk also ends at what is no younger than all of them
     for place in targets or ():
@@ -249,7 +250,7 @@ def _youngest_first(
     order: list[Any] = []
     leaves: dict[Any, None] = {}
     waiting = list(found)
-    everything = True  # leads to what is wanted
+    everything = True  # leads to what is named
     while waiting:
         place = waiting.pop()
         if type(place) is Leaf:
@@ -276,17 +277,17 @@ def _youngest_first(
             elif source is not None and source not in found:
                 found.add(source)
                 waiting.append(source)
-    found.update(leaves)
-    order.sort(key=_by_birth, reverse=True)
+    if len(order) > 1:
+        order.sort(key=_by_birth, reverse=True)
     if targets is None:
         for leaf in leaves:
             owner = leaf.owner()  # as in `wanted`, without a call
             if owner is None or owner._node is not leaf:
-                everything = False
                 break
-    else:
-        everything = everything and targets.issuperset(leaves)
-    if not everything:
+        else:
+            return order, leaves, None
+    found.update(leaves)
+    if targets is None or not (everything and targets.issuperset(leaves)):
         found = _leading_to(targets, [*order, *leaves])
         order = [place for place in order if place in found]
         leaves = {leaf: None for leaf in leaves if leaf in found}
@@ -314,7 +315,7 @@ def _leads_to(useful: set[Place], place: Place) -> bool:
 
 
 def _apply_rules(
-    node: Node, g: Any, gradients: dict[Place, Any], useful: set[Place], create_graph: bool,
+    node: Node, g: Any, gradients: dict[Place, Any], useful: set[Place] | None, create_graph: bool,
     order: list[Place], uses: dict[Place, int],
 ) -> None:  # fmt: skip
     """Run the rules of one node, and add what they give to the gradients of its inputs."""
