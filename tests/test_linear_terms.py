@@ -149,6 +149,31 @@ def test_dtypes_promote_over_all_arguments() -> None:
 
 
 @pytest.mark.parametrize(
+    ("dtypes", "wide"),
+    [
+        (("e", "f", "f", "f", "e", "e"), "f"), (("f", "f", "f", "f", "f", "d"), "d"),
+        (("f", "f", "d", "f", "f", "f"), "d"), (("e", "e", "bfloat16", "e", "e", "e"), "f"),
+        (("e", "bfloat16", "e", "e", "bfloat16", "e"), "f"),
+        (("bfloat16", "?", "?", "f", "bfloat16", "bfloat16"), "f"),
+    ],
+)  # fmt: skip
+def test_nothing_is_rounded_before_it_is_added(dtypes: tuple[str, ...], wide: str) -> None:
+    if "bfloat16" in dtypes:
+        pytest.importorskip("ml_dtypes")
+    for leads in (((4,), (4,)), ((), ()), ((2, 3, 1), (2, 1, 4))):
+        arrays = [x.astype(d) for x, d in zip(sample(*leads), dtypes, strict=True)]
+        exact = reference(*(x.astype(float) for x in arrays))
+        tensors = [Tensor(x, requires_grad=x.dtype != bool) for x in arrays]
+        out = form(*tensors)
+        assert out.dtype == form(*arrays).dtype == np.dtype(wide)
+        bound = 50 * np.finfo(wide).eps
+        np.testing.assert_allclose(out.numpy(), exact, bound, bound)
+        out.backward()
+        for tensor in tensors:
+            assert tensor.grad is None or tensor.grad.dtype == tensor.dtype
+
+
+@pytest.mark.parametrize(
     ("k", "shape", "message"),
     [
         (4, (5, 4), "axis 'in1_features' is 3 in weight (5, 3, 2) but 4 in weight_1 (5, 4)"),

@@ -314,8 +314,39 @@ def test_empty_sides() -> None:
         target = np.zeros(one[:-1], int)
         assert F.bilinear_rank(*factors, target=target).shape == (*one[:-1], outputs)
         assert F.bilinear_cross_entropy(*factors, target=target) == 0
-    no_features = np.ones((3, 0)), np.ones((4, 2)), np.ones((1, 0, 2))
-    assert_same(F.bilinear_logsumexp(*no_features), np.full((3, 1), np.log(4)))
+
+
+@pytest.mark.parametrize("features", [(0, 2), (2, 0), (0, 0)])
+@pytest.mark.parametrize("leads", [((), ()), ((2,), (2,)), ((2, 1), (3,))], ids=str)
+def test_no_features(features: tuple[int, int], leads: Any) -> None:
+    """All scores are the bias, and equal."""
+    i, j = features
+    given = np.ones((*leads[0], 3, i)), np.ones((*leads[1], 4, j)), np.ones((2, i, j)), np.ones(2)
+    factors = [Tensor(each, requires_grad=True) for each in given]
+    shape = (*np.broadcast_shapes(*leads), 3, 2)
+    lse = F.bilinear_logsumexp(*factors)
+    assert_same(lse, np.full(shape, 1 + np.log(4)))
+    target, mask = np.ones(shape[:-1], int), np.array([True, True, False, True])
+    assert_same(F.bilinear_rank(*factors, target=target), np.full(shape, 2.5))
+    best = F.bilinear_topk(*factors, k=3, mask=mask)
+    assert_same(best.values, np.ones((*shape, 3)))
+    assert (best.indices.numpy() == [0, 1, 3]).all()
+    slope = lucid.grad(lse, factors[3], create_graph=True)
+    assert_same(slope, np.full(2, float(np.prod(shape[:-1]))))
+    for each in lucid.grad(slope, factors):
+        np.testing.assert_allclose(each, 0, atol=1e-14)
+    loss = F.bilinear_cross_entropy(*factors, target=target)
+    assert_same(loss, np.log(4))
+    loss.backward()
+
+
+def test_no_rows_have_derivatives_of_every_order() -> None:
+    for rows, outputs in ((0, 2), (3, 0)):
+        given = np.ones((rows, 2)), np.full((4, 3), np.nan), np.ones((outputs, 2, 3))
+        factors = [Tensor(each, requires_grad=True) for each in given]
+        slopes = lucid.grad(F.bilinear_logsumexp(*factors), factors, create_graph=True)
+        for each in lucid.grad(slopes, factors):
+            assert not each.numpy().any()
 
 
 def test_small_losses_keep_their_digits() -> None:

@@ -17,7 +17,7 @@ from .._arrays import Array, is_half, namespace
 from .._errors import LibraryError
 from .._op import op
 from .._tape import Tracked
-from .._wide import converted, product, widened
+from .._wide import converted, widened
 from ..kernels import _native
 from ..kernels._arguments import Needed, check, promoted, refuse_beside
 from ..kernels._closure import derivatives, spread
@@ -271,12 +271,12 @@ def _bilinear(
     given = [x for x in (input_1, input_2, weight, bias, weight_1, weight_2) if x is not None]
     xp = namespace(*given)
     dtype = promoted(xp, tuple(given))
+    wide = xp.float32 if is_half(dtype) else dtype  # nothing is rounded before it is added
     if is_half(dtype):
-        input_1, input_2, weight, bias, weight_1, weight_2 = map(
-            widened, (input_1, input_2, weight, bias, weight_1, weight_2)
-        )
+        input_1, input_2, bias = map(widened, (input_1, input_2, bias))
+    weight = converted(weight, wide)  # what the others are then promoted to
     terms = [
-        product("matmul", x, xp.matrix_transpose(matrix))
+        xp.matmul(converted(x, wide), xp.matrix_transpose(converted(matrix, wide)))
         for x, matrix in ((input_1, weight_1), (input_2, weight_2))
         if matrix is not None
     ]
