@@ -71,6 +71,7 @@ class Block:
     rows: slice
     outs: slice
     width: int
+    whole: Array | None  # the weight as (I, O · J), where a block has all outputs
 
     @cached_property
     def leading(self) -> Shape:
@@ -112,6 +113,8 @@ class Block:
 
     def matrix(self, group: int | None) -> Array:
         """The weight of a group, or the one for all, as (I, O · J)."""
+        if self.whole is not None:
+            return self.whole
         weight = self.pairs.weight if group is None else self.pairs.weight[group, ...]
         return _by_first(self.work, weight[self.outs, ...])
 
@@ -187,9 +190,12 @@ def swapped(xp: Namespace, x: Any) -> Any:
 def blocks(pairs: Pairs) -> Iterator[Block]:
     """The blocks of all pairs."""
     work = tiles_for(_like(pairs))
-    width = pairs.steps(work.itemsize).partners
+    steps, whole = pairs.steps(work.itemsize), None
+    if pairs.group is None and steps.outputs == pairs.shape[-1]:
+        whole = _by_first(work, pairs.weight)
     for box, rows, outs in pairs.blocks(work.itemsize):
-        yield Block(pairs, work, box, rows, outs, width)
+        yield Block(pairs, work, box, rows, outs, steps.partners, whole)
+    work.release()
 
 
 def _like(pairs: Pairs) -> Array:
@@ -478,7 +484,7 @@ def _of_tiles(
             of_outputs = xp.reshape(block.work.sum(tile), (-1, block.outputs))
             d_bias = add(d_bias, (block.outs,), xp.sum(of_outputs, axis=0))
         if of_first:
-            more = _with_second(block, tile, second)
+            more = _with_second(block, tile, second, "dq" if d_q is None else "dq more")
             d_q = more if d_q is None else _sum(d_q, more)
         if d_2 is not None:
             d_2 = _add_second(block, d_2, tile, part)
@@ -514,14 +520,14 @@ def _slopes_of_tile(block: Block, slopes: Slopes, part: slice, second: Array) ->
     return tile
 
 
-def _with_second(block: Block, tile: Array, second: Array) -> Array:
-    """dq[..., r, j] = Σ_m C[..., r, m] · x2[..., m, j], in the shape of q."""
+def _with_second(block: Block, tile: Array, second: Array, name: str) -> Array:
+    """dq[..., r, j] = Σ_m C[..., r, m] · x2[..., m, j], in the shape of q, in scratch."""
     xp = block.work.xp
     if prod(second.shape[:-2]) == 1:
         matrix = xp.reshape(second, tuple(second.shape[-2:]))
-        found = tile @ matrix
+        found = block.work.product(name, tile, matrix)
     else:
-        found = xp.reshape(tile, _of_tile(block, tile)) @ second
+        found = block.work.product(name, xp.reshape(tile, _of_tile(block, tile)), second)
     full = (*block.leading, block.q.shape[-2], block.q.shape[-1])
     return unbroadcast(xp.reshape(found, full), tuple(block.q.shape))
 
@@ -538,7 +544,7 @@ def _add_second(block: Block, d_2: Array, tile: Array, part: slice) -> Array:
     if prod(shape[:-2]) == 1 and tuple(q.shape[:-2]) == block.leading:
         more = block.work.product("dx2", tile.T, xp.reshape(q, (tile.shape[0], q.shape[-1])))
     else:
-        more = xp.reshape(tile, _of_tile(block, tile)).mT @ q
+        more = block.work.product("dx2", xp.reshape(tile, _of_tile(block, tile)).mT, q)
         more = unbroadcast(more, shape)
     return add(d_2, index, xp.reshape(more, shape))
 
@@ -561,13 +567,13 @@ def _with_first(
         step = max(1, BLOCK // work.itemsize // max(outputs * features_2, 1))
         for g, own_first, own_q in block.by_group.runs(first, d_q):
             for part in slices(features_1, step):
-                more = xp.reshape(
-                    own_first[:, part].T @ own_q, (part.stop - part.start, outputs, features_2)
-                )
+                more = work.product("dW", own_first[:, part].T, own_q)
+                more = xp.reshape(more, (part.stop - part.start, outputs, features_2))
                 own = (block.outs, part, slice(0, features_2))
                 d_weight = add(d_weight, own if g is None else (g, *own), swapped(xp, more))
     if d_1 is not None:
-        found = block.by_group.product(d_q, lambda g: block.matrix(g).T)
+        matrix = lambda g: block.matrix(g).T  # noqa: E731
+        found = block.by_group.product(d_q, matrix, partial(work.product, "dx1"))
         leading = [slice(None) if size == 1 else at for at, size in zip(
             block.box[len(block.box) - (len(d_1.shape) - 2) :], d_1.shape[:-2], strict=True
         )]  # fmt: skip
