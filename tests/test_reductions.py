@@ -184,13 +184,15 @@ PAIRED = [
 
 @pytest.mark.parametrize(("one", "two"), PAIRED)
 @pytest.mark.parametrize("kind", [{"bias": False}, {}, {"mask": 2, "exclude": True}], ids=str)
-@pytest.mark.parametrize("several", [False, True])
+@pytest.mark.parametrize("mode", ["at once", "in blocks", "a large weight"])
 def test_a_tile_that_is_all_of_a_block_goes_through_the_kernel(
-    random: np.random.Generator, one: Any, two: Any, kind: dict[str, Any], several: bool,
+    random: np.random.Generator, one: Any, two: Any, kind: dict[str, Any], mode: str,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:  # fmt: skip
-    """At once, as pairs, or in several blocks; with the same numbers."""
-    if several:
+    """As pairs, at once or in several blocks; not with a large weight. The numbers are the same."""
+    if mode == "a large weight":
+        monkeypatch.setattr(_scores, "BLOCK", 1000)
+    elif mode == "in blocks":
         monkeypatch.setattr(_pairs, "TILE", 10 * two[-2] * one[-1] * 8)
     taken: list[bool] = []
     own = _scores.gradients
@@ -226,7 +228,9 @@ def test_a_tile_that_is_all_of_a_block_goes_through_the_kernel(
         gradients(ours, given.factors), gradients(theirs, given.factors), strict=True
     ):
         assert_same(found, expected)
-    if _native.compiled is not None and len(one) == len(two):
+    if mode == "a large weight" or _native.compiled is None:
+        assert not any(taken)
+    elif len(one) == len(two):
         assert any(taken)
 
 

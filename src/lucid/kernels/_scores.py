@@ -14,6 +14,7 @@ import numpy as np
 from .._arrays import Array
 from . import _native
 from ._pairs import part_of
+from ._plan import BLOCK
 
 ALL = (True, True, True)
 """The gradients that a product may be kept for."""
@@ -64,6 +65,7 @@ def _is_paired(block: Any) -> bool:
         and block.whole is not None
         and block.outputs == 1
         and block.width >= block.pairs.partners
+        and block.whole.nbytes <= BLOCK  # its gradient is made of each block
     )
 
 
