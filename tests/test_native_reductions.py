@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -186,7 +187,15 @@ class Choices:
         return compiled.chosen_gradients(self.places, self.slopes, q, self.x2, d_q, d_2)
 
 
-@pytest.mark.usefixtures("instruction_set")
+@pytest.fixture(params=[1, 2])
+def threads(request: pytest.FixtureRequest) -> Iterator[None]:
+    before = compiled.get_num_threads()
+    compiled.set_num_threads(request.param)
+    yield
+    compiled.set_num_threads(before)
+
+
+@pytest.mark.usefixtures("instruction_set", "threads")
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
 @pytest.mark.parametrize("sizes", CHOSEN, ids=str)
 def test_gradients_of_chosen_scores(sizes: tuple[int, ...], dtype: Any) -> None:
