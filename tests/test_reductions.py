@@ -14,7 +14,7 @@ import pytest
 import lucid
 import lucid.nn.functional as F
 from lucid import Tensor
-from lucid.kernels import _pairs
+from lucid.kernels import _native, _pairs, _scores
 from lucid.testing import assert_same, gradcheck
 
 Array = np.ndarray[Any, Any]
@@ -173,6 +173,65 @@ def test_gradients_are_those_of_all_scores(
         gradients(ours, given.factors), gradients(theirs, given.factors), strict=True
     ):
         assert_same(found, expected)
+
+
+PAIRED = [
+    ((6, 20, 33), (6, 20, 21)), ((6, 20, 33), (20, 21)), ((20, 33), (6, 20, 21)),
+    ((40, 33), (30, 21)), ((2, 3, 20, 33), (3, 20, 21)), ((3, 20, 33), (2, 1, 20, 21)),
+    ((8, 40, 101), (8, 40, 101)),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("one", "two"), PAIRED)
+@pytest.mark.parametrize("kind", [{"bias": False}, {}, {"mask": 2, "exclude": True}], ids=str)
+@pytest.mark.parametrize("mode", ["at once", "in blocks", "a large weight"])
+def test_a_tile_that_is_all_of_a_block_goes_through_the_kernel(
+    random: np.random.Generator, one: Any, two: Any, kind: dict[str, Any], mode: str,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:  # fmt: skip
+    """As pairs, at once or in several blocks; not with a large weight. The numbers are the same."""
+    if mode == "a large weight":
+        monkeypatch.setattr(_scores, "BLOCK", 1000)
+    elif mode == "in blocks":
+        monkeypatch.setattr(_pairs, "TILE", 10 * two[-2] * one[-1] * 8)
+    taken: list[bool] = []
+    own = _scores.gradients
+
+    def spied(*arguments: Any) -> Any:
+        found = own(*arguments)
+        taken.append(found is not None)
+        return found
+
+    monkeypatch.setattr(_scores, "gradients", spied)
+    given = Given(random, one, two, outputs=1, **kind)
+    shape = given.scores.shape[:-2]
+    target = random.integers(0, two[-2], shape)
+    target[..., 0] = -100
+    rows = Tensor(random.normal(size=(*shape, 1)))
+
+    def ours(*factors: Any) -> Any:
+        lse = F.bilinear_logsumexp(*factors, **given.options)
+        loss = F.bilinear_cross_entropy(*factors, target=target, label_smoothing=0.2)
+        return lucid.sum(lse * rows) + loss
+
+    def theirs(*factors: Any) -> Any:
+        lse = lucid.logsumexp(dense(factors, given), axis=-2)
+        x1, x2, weight, *bias = factors
+        first, second = lucid.expand_dims(x1, axis=-2), lucid.expand_dims(x2, axis=-3)
+        scores = F.bilinear(first, second, weight, *bias)[..., 0]
+        whole = np.reshape(target, -1)
+        loss = F.cross_entropy(scores.reshape((-1, two[-2])), whole, label_smoothing=0.2)
+        return lucid.sum(lse * rows) + loss
+
+    assert_same(ours(*given.factors), theirs(*map(Tensor, given.factors)).numpy())
+    for found, expected in zip(
+        gradients(ours, given.factors), gradients(theirs, given.factors), strict=True
+    ):
+        assert_same(found, expected)
+    if mode == "a large weight" or _native.compiled is None:
+        assert not any(taken)
+    elif len(one) == len(two):
+        assert any(taken)
 
 
 @pytest.mark.usefixtures("few")

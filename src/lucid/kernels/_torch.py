@@ -17,6 +17,7 @@ from collections.abc import Iterable, Sequence
 from functools import cache, reduce
 from itertools import compress
 from math import prod
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -53,6 +54,16 @@ def _seen(tensor: Tensor) -> Any:
     if tensor.is_neg():  # DLPack does not know of the sign
         tensor = tensor.resolve_neg()
     return to_dlpack(tensor)
+
+
+def array_of(tensor: Tensor) -> Any:
+    """NumPy's view of it, by DLPack, which leaves the storage free to be resized."""
+    found = np.from_dlpack(tensor.detach().resolve_conj().resolve_neg())
+    if found.flags.writeable:
+        return found
+    # before NumPy 2.1 what comes by DLPack is read-only, but results are written into
+    interface = {**found.__array_interface__, "data": (found.ctypes.data, False)}
+    return np.asarray(SimpleNamespace(__array_interface__=interface, held=found))
 
 
 def _made(shape: Shape, steps: Shape, itemsize: int) -> tuple[Tensor, int]:
@@ -122,7 +133,7 @@ def attempt_gradients(
     except (BufferError, RuntimeError):
         return None
     if kept is not None and kept.dtype in _COMPILED:
-        given += (needed, kept.numpy())
+        given += (needed, array_of(kept))
         found = _native.gradients_kept(*given, torch.get_num_threads())
     else:
         run = _native.gradients_each if each else _native.gradients
