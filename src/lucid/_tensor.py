@@ -721,7 +721,7 @@ def seed(function: str, result: Tensor, gradient: Any, recorded: bool) -> Any:
     return given if recorded else given._array
 
 
-_one = cache(lambda kind: kind(1))
+_one: Callable[[Any], Any] = cache(lambda kind: kind(1))  # shared: nothing writes to a scalar
 
 
 def _host(array: Array) -> np.ndarray[Any, Any]:
