@@ -384,6 +384,8 @@ def test_truth_values_are_or_and_and() -> None:
         (("float64", "complex64", "float32"), "complex128"),
         (("int32", "int64", "int8"), "int64"),
         (("float16", "float32", "float16"), "float32"),
+        ((">f4", "float32", "float32"), "float32"),
+        (("float32", ">f4", ">f8"), "float64"),
     ],
 )
 def test_mixed_dtypes_promote(dtypes: tuple[str, ...], result: str) -> None:
@@ -399,6 +401,30 @@ def test_mixed_dtypes_promote(dtypes: tuple[str, ...], result: str) -> None:
             if tensor.requires_grad:
                 assert tensor.grad is not None
                 assert (tensor.grad.dtype, tensor.grad.shape) == (tensor.dtype, tensor.shape)
+
+
+def test_a_half_keeps_its_dtype_beside_the_other_byte_order() -> None:
+    whole = [np.round(a * 3) for a in sample(*SHAPES[:3])]
+    arrays = [a.astype(d) for a, d in zip(whole, ("e", ">e", "e"), strict=True)]
+    assert_same(F.bilinear(*arrays), reference(*whole).astype("e"))
+    assert F.bilinear_logsumexp(*arrays).dtype == np.float16
+
+
+def test_dtypes_that_do_not_promote_are_told() -> None:
+    bfloat16 = pytest.importorskip("ml_dtypes").bfloat16
+    x1, x2, weight, bias = sample(*SHAPES)
+    arrays = x1.astype(bfloat16), x2.astype(bfloat16), weight.astype("i4"), bias.astype(bfloat16)
+    words = re.escape("bilinear: bfloat16 and int32 promote to no dtype; convert one of them")
+    rows = [0] * len(x1)
+    calls: list[dict[str, Any]] = [
+        {}, {"weight_1": weight[..., 0].astype(bfloat16)}, {"segment": rows},
+        {"out": np.empty((len(x1), len(weight)), bfloat16)},
+    ]  # fmt: skip
+    for options in calls:
+        with pytest.raises(lucid.DTypeError, match=words):
+            F.bilinear(*arrays, **options)
+    with pytest.raises(lucid.DTypeError, match=words):
+        F.bilinear(*map(Tensor, arrays))
 
 
 # NaN and infinity

@@ -179,6 +179,24 @@ def test_layouts(layout: Layout, leading: Any) -> None:
             np.testing.assert_allclose(grad, reference, 1e-11, 1e-11)
 
 
+@pytest.mark.parametrize("leading", [(), (1,), (1, 1), (3, 1)])
+@pytest.mark.parametrize("is_second", [False, True])
+def test_an_axis_along_which_no_input_has_rows_of_its_own(leading: Any, is_second: bool) -> None:
+    """One has a single row there, the other shows one again and again: gradients are sums."""
+    x1, x2, weight = arguments((leading, (3, 1)), (2, 3, 5))
+    x2 = np.broadcast_to(x2, (3, 4, 3))
+    if is_second:
+        x1, x2, weight = x2, x1, weight.mT
+    np.testing.assert_allclose(bilinear(x1, x2, weight), expected(x1, x2, weight), 1e-12, 1e-12)
+    g = random(3, 4, 5)
+    references = expected_gradients(g, x1, x2, weight)
+    for needed in itertools.product((False, True), repeat=3):
+        found = gradients(g, x1, x2, weight, needed)
+        for grad, reference, wanted in zip(found, references, needed, strict=True):
+            if wanted:
+                np.testing.assert_allclose(grad, reference, 1e-12, 1e-12)
+
+
 @pytest.mark.parametrize("dtype", [np.float16, np.float32, np.float64, np.complex64, np.complex128])
 @pytest.mark.parametrize("leading", [((4,), (4,)), ((500,), (500,)), ((6, 5, 1), (6, 1, 7))])
 def test_dtypes(dtype: Any, leading: Any) -> None:

@@ -286,6 +286,33 @@ def test_half_precision_is_remembered_in_single(kind: Make) -> None:
     assert_same(p.detach(), np.array(expected, np.float16))
 
 
+@pytest.mark.parametrize("dtype", ["float16", "bfloat16", "float32", ">f2", ">f4", ">f8"])
+@pytest.mark.parametrize("kind", [optim.SGD, optim.Adam, optim.AdamW])
+def test_one_number_and_any_byte_order(kind: Make, dtype: str) -> None:
+    """A parameter without axes takes the steps of one with a single element, and stays as it is."""
+    if dtype == "bfloat16":
+        pytest.importorskip("ml_dtypes")
+    options = {"momentum": 0.9} if kind is optim.SGD else {}
+    native = np.dtype(dtype).newbyteorder("=")
+    one, row, empty = (np.full(shape, 2, dtype) for shape in ((), (1,), (0, 3)))
+    parameters = [Tensor(x, requires_grad=True) for x in (one, row, empty, row.astype(native))]
+    optimizer = kind(parameters, lr=0.1, weight_decay=0.1, **options)
+    for _ in range(3):
+        optimizer.zero_grad()
+        for p in parameters:
+            (p * p).sum().backward()
+        optimizer.step()
+    for p, given in zip(parameters, (one, row, empty), strict=False):
+        assert (p.dtype, p.shape) == (given.dtype, given.shape)
+    values = [float(p.sum()) for p in parameters]
+    bound = 4 * float(lucid.finfo(native).eps)
+    assert values[0] == pytest.approx(values[1], bound)
+    assert values[1] == pytest.approx(values[3], bound)
+    assert values[3] < 2
+    optimizer.load_state_dict(optimizer.state_dict())
+    optimizer.step()
+
+
 def test_sgd_goes_down_a_complex_slope() -> None:
     p = nn.Parameter([1 + 2j])
     optimizer = optim.SGD([p], lr=0.1)

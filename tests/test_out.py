@@ -144,6 +144,20 @@ def test_out_that_is_read_only() -> None:
         F.bilinear(*factors(SHAPES[0]), out=out)
 
 
+def test_out_that_shows_one_row_again_and_again() -> None:
+    x1, x2, weight = factors(((8, 6), (8, 6), (6, 6, 6)))
+    for out in (
+        np.lib.stride_tricks.as_strided(np.zeros(6), (8, 6), (0, 8)),
+        np.lib.stride_tricks.as_strided(np.zeros(8), (8, 6), (8, 0)),
+    ):
+        words = (
+            r"^bilinear: out of shape \(8, 6\) has the strides .*; give an array with memory for"
+        )
+        with pytest.raises(ArgumentError, match=words):
+            F.bilinear(x1, x2, weight, out=out)
+        assert not out.any()
+
+
 def test_out_beside_a_tensor_or_another_keyword() -> None:
     x1, x2, weight = factors(SHAPES[0])
     with pytest.raises(LibraryError, match=r"^bilinear: out= is for NumPy arrays, and weight is"):

@@ -373,8 +373,39 @@ def test_empty_sides() -> None:
         target = np.zeros(one[:-1], int)
         assert F.bilinear_rank(*factors, target=target).shape == (*one[:-1], outputs)
         assert F.bilinear_cross_entropy(*factors, target=target) == 0
-    no_features = np.ones((3, 0)), np.ones((4, 2)), np.ones((1, 0, 2))
-    assert_same(F.bilinear_logsumexp(*no_features), np.full((3, 1), np.log(4)))
+
+
+@pytest.mark.parametrize("features", [(0, 2), (2, 0), (0, 0)])
+@pytest.mark.parametrize("leads", [((), ()), ((2,), (2,)), ((2, 1), (3,))], ids=str)
+def test_no_features(features: tuple[int, int], leads: Any) -> None:
+    """All scores are the bias, and equal."""
+    i, j = features
+    given = np.ones((*leads[0], 3, i)), np.ones((*leads[1], 4, j)), np.ones((2, i, j)), np.ones(2)
+    factors = [Tensor(each, requires_grad=True) for each in given]
+    shape = (*np.broadcast_shapes(*leads), 3, 2)
+    lse = F.bilinear_logsumexp(*factors)
+    assert_same(lse, np.full(shape, 1 + np.log(4)))
+    target, mask = np.ones(shape[:-1], int), np.array([True, True, False, True])
+    assert_same(F.bilinear_rank(*factors, target=target), np.full(shape, 2.5))
+    best = F.bilinear_topk(*factors, k=3, mask=mask)
+    assert_same(best.values, np.ones((*shape, 3)))
+    assert (best.indices.numpy() == [0, 1, 3]).all()
+    slope = lucid.grad(lse, factors[3], create_graph=True)
+    assert_same(slope, np.full(2, float(np.prod(shape[:-1]))))
+    for each in lucid.grad(slope, factors):
+        np.testing.assert_allclose(each, 0, atol=1e-14)
+    loss = F.bilinear_cross_entropy(*factors, target=target)
+    assert_same(loss, np.log(4))
+    loss.backward()
+
+
+def test_no_rows_have_derivatives_of_every_order() -> None:
+    for rows, outputs in ((0, 2), (3, 0)):
+        given = np.ones((rows, 2)), np.full((4, 3), np.nan), np.ones((outputs, 2, 3))
+        factors = [Tensor(each, requires_grad=True) for each in given]
+        slopes = lucid.grad(F.bilinear_logsumexp(*factors), factors, create_graph=True)
+        for each in lucid.grad(slopes, factors):
+            assert not each.numpy().any()
 
 
 def test_small_losses_keep_their_digits() -> None:
@@ -606,6 +637,68 @@ def test_pytorch_takes_groups_and_halves(random: np.random.Generator) -> None:
         assert (found == exact.to(dtype)).all()
         found.sum().backward()  # type: ignore[no-untyped-call]
         assert halves[0].grad.dtype == dtype
+
+
+@pytest.mark.parametrize("kind", [KINDS[4], KINDS[-1]], ids=["mask", "group"])
+@pytest.mark.parametrize("room", [1, 64, 160, 256, 1 << 20])
+def test_jax_takes_positions_rows_and_partners_together(
+    room: int, kind: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A row at a time; the rows of one position, of two, of all: the last ones are padded."""
+    jax = pytest.importorskip("jax")
+    import lucid.jax as ours
+    from lucid.jax import _reductions
+
+    monkeypatch.setattr(_reductions, "ROOM", 8 * room)
+    monkeypatch.setattr(_reductions, "WIDTH", 4 if room < 256 else 1024)
+    random = np.random.default_rng(0)
+    given = Given(random, (1, 3, 4, 3), (1, 3, 7, 4), **kind)
+    target = random.integers(0, 7, (1, 3, 4))  # some are left out
+    options: dict[str, Any] = {**given.options, "target": target, "label_smoothing": 0.2}
+    weights = np.cos(np.arange(given.scores[..., 0].size)).reshape(given.scores.shape[:-1])
+    jax.clear_caches()
+
+    def loss(*factors: Any, of: Any = ours) -> Any:
+        lse = of.bilinear_logsumexp(*factors, **given.options)
+        rows = of.bilinear_cross_entropy(*factors, **options, reduction="none")
+        return (lse * weights).sum() + (rows * weights**2).sum()
+
+    with jax.enable_x64(True):
+        factors = [jax.numpy.asarray(each) for each in given.factors]
+        value, slopes = jax.jit(jax.value_and_grad(loss, range(len(factors))))(*factors)
+        lse = ours.bilinear_logsumexp(*factors, **given.options)
+        best = ours.bilinear_topk(*factors, k=7, **given.options)
+    assert_same(np.asarray(lse), lse_of(given.scores))
+    assert_same(np.asarray(value), loss(*given.factors, of=F))
+    expected = gradients(lambda *f: loss(*f, of=F), given.factors)
+    for own, right in zip(slopes, expected, strict=True):
+        assert_same(np.asarray(own), right)
+    again = F.bilinear_topk(*given.factors, k=7, **given.options)
+    assert_same(np.asarray(best.indices), again.indices)
+
+
+@pytest.mark.parametrize(
+    "shapes",
+    [((1448, 64), (1448, 64), 1), ((20_000, 8), (10, 1000), 1), ((32, 40, 101), (32, 40, 101), 45)],
+    ids=["one tile", "wide", "positions"],
+)
+def test_jax_holds_no_more_than_tiles(shapes: Any) -> None:
+    """Of a value and its gradients, by XLA's count."""
+    jax = pytest.importorskip("jax")
+    import lucid.jax as ours
+
+    one, two, outputs = shapes
+    arrays = [
+        jax.ShapeDtypeStruct(shape, "float32")
+        for shape in (one, two, (outputs, one[-1], two[-1]))
+    ]  # fmt: skip
+    target = np.zeros((*one[:-1], 1, 2), int)
+
+    def loss(*factors: Any) -> Any:
+        return ours.bilinear_cross_entropy(*factors, target=target, label_smoothing=0.1)
+
+    compiled = jax.jit(jax.value_and_grad(loss, (0, 1, 2))).lower(*arrays).compile()
+    assert compiled.memory_analysis().temp_size_in_bytes < 64 << 20
 
 
 def test_jax_gives_the_same_under_its_transformations(

@@ -53,7 +53,7 @@ _NUMBERS = (bool, int, float, complex)
 # What array libraries say of an argument whose dtype they do not take
 _REFUSED = re.compile(
     "is not supported, use|not supported for (the input types|complex)|not implemented for '|"
-    "dtypes are allowed in|not accept dtype"
+    "dtypes are allowed in|not accept dtype|could not be promoted"
 )
 
 _NUMPY = {np.ndarray, type(None)}
@@ -339,6 +339,9 @@ class _Operation:
             if wrong is not None:
                 return wrong
         if _REFUSED.search(str(error)) and not isinstance(error, LucidError):
+            for name in self.rules.sequences:
+                some = arguments[self.names.index(name)]
+                arrays.update({f"{name}[{k}]": x for k, x in enumerate(some) if is_array(x)})
             dtypes = ", ".join(f"{name} {dtype_name(x.dtype)}" for name, x in arrays.items())
             return DTypeError(
                 f"{self.name}: there is none of {dtypes}; convert to another dtype with "

@@ -7,8 +7,8 @@ from typing import Any
 
 import numpy as np
 
-from .._arrays import Array, DType, Namespace, is_half, plain_array
-from .._errors import ArgumentError, ShapeError
+from .._arrays import Array, DType, Namespace, dtype_name, is_half, plain_array
+from .._errors import ArgumentError, DTypeError, ShapeError
 from .._shapes import Shape, bind_axes
 from ._plan import Needed as Needed
 
@@ -66,17 +66,6 @@ def check_bias(function: str, weight: Array, bias: Array, groups: int | None = N
         )
 
 
-def refuse_both(weight_1: Any, weight_2: Any, maps: Mapping[str, Any]) -> None:
-    """Raise ArgumentError where a call has linear terms and chooses rows as well."""
-    chosen = [name for name, value in maps.items() if value is not None]
-    terms = [n for n, w in (("weight_1", weight_1), ("weight_2", weight_2)) if w is not None]
-    if chosen and terms:
-        raise ArgumentError(
-            f"bilinear: {terms[0]} and {chosen[0]} do not go together; add the linear term of the "
-            "rows by hand, with linear and take"
-        )
-
-
 def refuse_beside(name: str, others: Mapping[str, Any]) -> None:
     """Raise ArgumentError where a keyword is given that does not go together with this one."""
     for other, value in others.items():
@@ -121,8 +110,19 @@ def promoted(xp: Namespace, factors: tuple[Array | None, ...]) -> DType:
     dtype, *others = [factor.dtype for factor in factors if factor is not None]
     for other in others:
         if other != dtype:
-            halves = is_half(dtype) and is_half(other)
-            dtype = xp.float32 if halves else xp.result_type(dtype, other)
+            dtype = _common(xp, dtype, other)
     if xp is np and not np.dtype(dtype).isnative:
         dtype = dtype.newbyteorder("=")
     return dtype
+
+
+def _common(xp: Namespace, dtype: DType, other: DType) -> DType:
+    if is_half(dtype) and is_half(other) and dtype_name(dtype) != dtype_name(other):
+        return xp.float32
+    try:
+        return xp.result_type(dtype, other)
+    except TypeError:  # such as bfloat16 with int32, in NumPy
+        raise DTypeError(
+            f"bilinear: {dtype_name(dtype)} and {dtype_name(other)} promote to no dtype; convert "
+            "one of them with lucid.astype"
+        ) from None

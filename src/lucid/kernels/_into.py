@@ -89,6 +89,11 @@ def check(function: str, name: str, out: Any, shape: Shape, dtype: DType) -> Non
         )
     if not out.flags.writeable:
         raise ArgumentError(f"{function}: {name} is read-only, expected an array to write to")
+    if any(step == 0 and size > 1 for step, size in zip(out.strides, out.shape, strict=True)):
+        raise ArgumentError(
+            f"{function}: {name} of shape {out.shape} has the strides {out.strides}, so that one "
+            "number has several places; give an array with memory for each"
+        )
 
 
 def _refuse_others(function: str, factors: Sequence[Array]) -> None:

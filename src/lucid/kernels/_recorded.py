@@ -126,10 +126,7 @@ class _Steps:
         flat = (prod(at.shape), x2.shape[-2])
         kept = at.leave_out(at.work.full(flat, 1.0), part, 0.0) > 0
         kept = self.constant(kept)
-        total = xp.zeros_like(
-            xp.reshape(xp.broadcast_to(q[..., :1], (*shape[:-1], 1)), (flat[0], 1))
-        )
-        tile = xp.broadcast_to(total, flat)
+        tile = self.constant(at.work.full(flat, 0.0))
         if lse is not None:
             scores = q @ x2.mT
             if bias is not None:
@@ -172,7 +169,9 @@ class _Pieces:
 
     def joined(self) -> Any:
         if not self.parts:
-            return self.xp.zeros_like(self.of)
+            nothing = self.xp.zeros_like(self.of)
+            # recorded too, so that somebody who goes on finds a derivative
+            return self.xp.where(nothing != 0, self.of, nothing)
         return _join(self.xp, self.parts, 0)
 
 

@@ -108,10 +108,13 @@ def ranks(block: Any, places: Array) -> Array | None:
 def _arguments(block: Any, part: slice, x2: Array, leave_out: bool = True) -> tuple[Any, ...]:
     """q (S, R, J), x2 (S or 1, m, J), bias, what is kept (S·R, m), exclude, the first partner."""
     if prod(x2.shape[:-2]) == 1:
-        q, second = block.q.reshape(1, -1, x2.shape[-1]), x2.reshape(1, *x2.shape[-2:])
+        q = block.q.reshape(1, prod(block.q.shape[:-1]), x2.shape[-1])
+        second = x2.reshape(1, *x2.shape[-2:])
     else:
         q, second = (
-            np.broadcast_to(each, (*block.leading, *each.shape[-2:])).reshape(-1, *each.shape[-2:])
+            np.broadcast_to(each, (*block.leading, *each.shape[-2:])).reshape(
+                prod(block.leading), *each.shape[-2:]
+            )
             for each in (block.q, x2)
         )
     kept, mask = None, block.pairs.mask
@@ -119,7 +122,7 @@ def _arguments(block: Any, part: slice, x2: Array, leave_out: bool = True) -> tu
         # (..., n, m, o) → (..., n, o, m)
         mask = part_of(mask, block.box, block.rows, part, block.outs).mT
         kept = np.broadcast_to(mask, (*block.shape, x2.shape[-2]))
-        kept = np.ascontiguousarray(kept).reshape(-1, x2.shape[-2])
+        kept = np.ascontiguousarray(kept).reshape(prod(block.shape), x2.shape[-2])
     excluded = None if block.excluded is None else _whole(block.excluded)
     return q, second, block.bias, kept, excluded, part.start
 

@@ -177,13 +177,11 @@ class Optimizer:
         return state
 
     def _step(self, parameter: Tensor, state: State, group: Group) -> None:
-        array, gradient = parameter._array, parameter._grad._array  # type: ignore[union-attr]
-        if is_half(array.dtype):  # computed, and remembered, in float32
+        array, gradient = map(_writable, (parameter._array, parameter._grad._array))  # type: ignore[union-attr]
+        xp, dtype, wide = None, _computed_in(array), array
+        if array.dtype != dtype:
             xp = namespace(array)
-            wide = xp.astype(array, xp.float32)
-            gradient = xp.astype(gradient, xp.float32)
-        else:
-            xp, wide = None, np.asarray(array) if isinstance(array, np.generic) else array
+            wide, gradient = xp.astype(array, dtype), xp.astype(gradient, dtype)
         self.state[parameter] = state
         state["step"] += 1
         new = None
@@ -193,7 +191,7 @@ class Optimizer:
                 new = self._in_blocks(wide, gradient, state, group)
         if new is None:
             new = self._update(wide, gradient, state, group, None)
-        parameter._array = new if xp is None else xp.astype(new, array.dtype)
+        parameter._array = new if xp is None else xp.astype(_writable(new), array.dtype)
 
     def _in_blocks(self, array: Array, gradient: Array, state: State, group: Group) -> Array:
         """The update of a large NumPy array, block by block: as many passes, in the cache."""
@@ -292,8 +290,16 @@ def _copied(values: Mapping[str, Any], parameter: Tensor) -> State:
     return copies
 
 
+def _writable(array: Array) -> Array:
+    """An array where NumPy has a scalar, which `out=` does not take."""
+    return np.asarray(array) if isinstance(array, np.generic) else array
+
+
 def _computed_in(array: Array) -> DType:
-    return namespace(array).float32 if is_half(array.dtype) else array.dtype
+    """The dtype of a step, and of what is remembered: a half's is float32, and native bytes'."""
+    if is_half(array.dtype):
+        return namespace(array).float32
+    return array.dtype.newbyteorder("=") if isinstance(array.dtype, np.dtype) else array.dtype
 
 
 def _described(value: Any) -> str:

@@ -67,6 +67,8 @@ struct Layout {
             if (whole == 1) continue;
             const bool in_1 = size[x1] > 1 && (of[x1].by_shape || step[x1] != 0);
             const bool in_2 = size[x2] > 1 && (of[x2].by_shape || step[x2] != 0);
+            // along an axis that is in neither input, an input's gradient would have to be summed
+            if (!in_1 && !in_2 && (of[d1].shape || of[d2].shape)) return false;
             if (!add(in_1 == in_2 ? shared : in_1 ? first : second, whole, step)) return false;
         }
         return true;

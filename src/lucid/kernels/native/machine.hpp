@@ -62,6 +62,9 @@ constexpr Index outputs_together = 4;
 // A weight that is read where it lies, again and again.
 inline Index near_weight_bytes() { return machine.last_level / 4; }
 
+// A weight's gradient that does not stay in the caches of the cores that write it.
+inline bool is_far(Index bytes) { return bytes > machine.second_level; }
+
 // stream_weight: rows of W in a chunk, for their results to lie in lines of their own.
 constexpr Index rows_in_chunk = 16;
 
