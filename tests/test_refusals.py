@@ -1160,3 +1160,62 @@ def test_weights_of_a_loss_may_be_an_array_or_a_list() -> None:
     expected = F.cross_entropy(scores, [0, 1], lucid.Tensor([1.0, 3.0]))
     for weight in ([1.0, 3.0], np.array([1.0, 3.0], "f4")):
         assert_same(nn.CrossEntropyLoss(weight)(scores, [0, 1]), expected)
+
+
+X1, X2, WEIGHT = np.ones((4, 3)), np.ones((4, 2)), np.ones((5, 3, 2))
+NUMBERS = [0, 1, 2, 0]
+
+
+@pytest.mark.parametrize("as_tensors", [False, True])
+@pytest.mark.parametrize("name", ["group", "offsets", "index_1", "index_2", "segment", "weight_1"])
+def test_what_is_masked_chooses_no_rows(name: str, as_tensors: bool) -> None:
+    factors: list[Any] = [X1, X2, np.ones((3, 5, 3, 2)) if name in ("group", "offsets") else WEIGHT]
+    value = [0, 1, 2, 4] if name == "offsets" else NUMBERS if name != "weight_1" else WEIGHT[..., 0]
+    if as_tensors:
+        factors = [lucid.Tensor(each, requires_grad=True) for each in factors]
+    with pytest.raises(lucid.LibraryError, match=f"^bilinear: {name} is a masked array, and what"):
+        F.bilinear(*factors, **{name: np.ma.masked_equal(value, 0)})
+
+
+@pytest.mark.parametrize("as_tensors", [False, True])
+@pytest.mark.parametrize(
+    "name", ["input_1", "input_2", "weight", "bias", "mask", "exclude", "group", "target"]
+)
+def test_what_is_masked_is_not_reduced(name: str, as_tensors: bool) -> None:
+    given: dict[str, Any] = {
+        "input_1": X1, "input_2": X2, "weight": np.ones((3, 5, 3, 2)), "bias": np.ones(5),
+        "mask": np.ones((4, 4), bool), "exclude": np.zeros((4, 1), int), "group": np.array(NUMBERS),
+        "target": np.array(NUMBERS),
+    }  # fmt: skip
+    if as_tensors:
+        given["weight"] = lucid.Tensor(given["weight"])
+    if name != "weight" or not as_tensors:
+        given[name] = np.ma.masked_equal(given[name], 0)
+        function = F.bilinear_rank
+        with pytest.raises(lucid.LibraryError, match=f"^bilinear_rank: {name} is a masked array"):
+            function(**given)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "options", "words"),
+    [
+        ((X1.astype(object), X2, WEIGHT), {}, "input_1 has dtype object, expected numbers"),
+        ((X1, X2.astype("M8[s]"), WEIGHT), {}, "input_2 has dtype datetime64[s], expected numbers"),
+        ((X1, X2, WEIGHT.astype("U1")), {}, "weight has dtype <U1, expected numbers"),
+        ((X1, X2, WEIGHT, np.ones(5, object)), {}, "bias has dtype object, expected numbers"),
+        ((X1, X2, WEIGHT, np.ones(5, object)), {"segment": NUMBERS}, "bias has dtype object, exp"),
+        ((X1, X2, WEIGHT.astype(object)), {"segment": NUMBERS}, "weight has dtype object, expect"),
+        ((X1, X2, WEIGHT, 1.0), {}, "bias is float, expected an array with the axes (out_feat"),
+        ((X1, X2, WEIGHT, "b"), {"segment": NUMBERS}, "bias: expected numbers, got str of dtype"),
+        ((X1, X2, WEIGHT), {"segment": ["a"] * 4}, "segment: expected numbers, got list of dtype"),
+        ((X1, X2, WEIGHT), {"index_1": [[1], [2, 3]]}, "index_1: nested lists of unequal lengths"),
+        ((X1, X2, WEIGHT), {"segment": NUMBERS, "num_segments": 1 << 62},
+         "num_segments is 4611686018427387904, and no array has as many rows; give the number"),
+        ((X1, X2, WEIGHT), {"segment": np.full(4, (1 << 64) - 1, np.uint64)},
+         "num_segments is 18446744073709551616, and no array has as many rows"),
+    ],
+)  # fmt: skip
+def test_what_the_form_is_not_made_of(arguments: Any, options: Any, words: str) -> None:
+    with pytest.raises(lucid.LucidError) as raised:
+        F.bilinear(*arguments, **options)
+    assert str(raised.value).startswith(f"bilinear: {words}")

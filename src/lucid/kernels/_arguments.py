@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from .._arrays import Array, DType, Namespace, dtype_name, is_half, plain_array
-from .._errors import ArgumentError, DTypeError, ShapeError
+from .._errors import ArgumentError, DTypeError, LibraryError, ShapeError
 from .._shapes import Shape, bind_axes
 from ._plan import Needed as Needed
 
@@ -27,8 +27,7 @@ def check(
         "weight_1": weight_1, "weight_2": weight_2,
     }  # fmt: skip
     for name, array in given.items():
-        if type(array) is not np.ndarray:
-            plain_array("bilinear", name, array)
+        check_array(name, array)
     if not _fit(input_1, input_2, weight):
         bind_axes(
             "bilinear",
@@ -39,6 +38,17 @@ def check(
     check_terms(weight, weight_1, weight_2)
     if bias is not None:
         check_bias("bilinear", weight, bias)
+
+
+def check_array(name: str, array: Any) -> None:
+    """Refuse masked arrays and what holds no numbers; what is no array is told with its axes."""
+    if type(array) is not np.ndarray:
+        plain_array("bilinear", name, array)
+    elif array.dtype.kind in "OSUMm":
+        raise DTypeError(
+            f"bilinear: {name} has dtype {array.dtype}, expected numbers; convert it, for example "
+            "to float32"
+        )
 
 
 def check_terms(
@@ -55,6 +65,11 @@ def check_terms(
 
 def check_bias(function: str, weight: Array, bias: Array, groups: int | None = None) -> None:
     """Raise ShapeError unless there is a number for each output, or one for each of each group."""
+    if not hasattr(bias, "shape"):
+        raise LibraryError(
+            f"{function}: bias is {type(bias).__name__}, expected an array with the axes "
+            "(out_features,)"
+        )
     outputs, shape = weight.shape[-3], tuple(bias.shape)
     first = 1 if groups is None else groups
     if shape not in ((outputs,), (first, outputs)):

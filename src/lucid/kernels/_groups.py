@@ -24,6 +24,7 @@ from .._arrays import (
     kind,
     namespace,
     on_cpu,
+    plain_array,
     untraced,
 )
 from .._errors import ArgumentError, DTypeError, OutOfRangeError, ShapeError
@@ -52,7 +53,8 @@ def check_numbers(
 
 
 def check_integers(function: str, name: str, numbers: Array) -> None:
-    """Raise DTypeError unless these are integers."""
+    """Raise DTypeError unless these are integers, LibraryError where some are masked."""
+    plain_array(function, name, numbers)
     if kind(numbers.dtype) is not Numbers.INTEGER:
         raise DTypeError(
             f"{function}: {name} has dtype {dtype_name(numbers.dtype)}, expected integers; convert "

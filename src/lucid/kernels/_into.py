@@ -89,7 +89,8 @@ def check(function: str, name: str, out: Any, shape: Shape, dtype: DType) -> Non
         )
     if not out.flags.writeable:
         raise ArgumentError(f"{function}: {name} is read-only, expected an array to write to")
-    if any(step == 0 and size > 1 for step, size in zip(out.strides, out.shape, strict=True)):
+    steps = zip(out.strides, out.shape, strict=True)
+    if out.size and any(step == 0 and size > 1 for step, size in steps):
         raise ArgumentError(
             f"{function}: {name} of shape {out.shape} has the strides {out.strides}, so that one "
             "number has several places; give an array with memory for each"

@@ -21,11 +21,11 @@ from typing import Any
 import numpy as np
 
 from .._arguments import COUNT, check as check_value
-from .._arrays import Array, DType, is_half, is_traced_by_jax, plain_array, untraced
+from .._arrays import Array, DType, is_half, is_traced_by_jax, untraced
 from .._errors import ArgumentError, ShapeError
 from .._shapes import Shape, bind_axes
 from . import _native, _portable
-from ._arguments import Gradients, Needed, check_bias, check_terms
+from ._arguments import Gradients, Needed, check_array, check_bias, check_terms
 from ._cpu import COPIED
 from ._groups import (
     Block,
@@ -46,6 +46,9 @@ LEAST_ROWS = 512
 
 SORTED = 1 << 20
 """Rows that are brought into the order of their groups at a time."""
+
+MOST = np.iinfo(np.intp).max // np.dtype(np.complex128).itemsize
+"""Numbers of an array."""
 
 RESULT, FIRST, SECOND, WEIGHT = range(4)
 
@@ -179,6 +182,11 @@ def rows_of(
                 )
             num_segments = int(untraced(segment).max()) + 1 if 0 not in segment.shape else 0
         told = f"num_segments is {num_segments}"
+        if num_segments > MOST // max(weight.shape[-3], 1):
+            raise ArgumentError(
+                f"bilinear: {told}, and no array has as many rows; give the number of rows of the "
+                "result, and each row of the call one of these as its segment"
+            )
         check_numbers("bilinear", "segment", segment, num_segments, told)
     sizes = (num_segments or 0, heads[0][0] if heads[0] else 0, heads[1][0] if heads[1] else 0)
     return Rows(shape, (segment, index_1, index_2, group), (*sizes, groups), offsets)
@@ -187,8 +195,9 @@ def rows_of(
 def _check_weights(
     input_1: Array, input_2: Array, weight: Array, bias: Array | None, has_groups: bool
 ) -> None:
-    for name, array in (("input_1", input_1), ("input_2", input_2), ("weight", weight)):
-        plain_array("bilinear", name, array)
+    given = {"input_1": input_1, "input_2": input_2, "weight": weight, "bias": bias}
+    for name, array in given.items():
+        check_array(name, array)
     shape = tuple(getattr(weight, "shape", ()))
     if len(shape) == 4 and not has_groups:
         raise ShapeError(

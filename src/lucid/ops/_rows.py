@@ -21,6 +21,7 @@ from .._arrays import (
     mixture,
     namespace,
 )
+from .._errors import LucidError
 from .._op import op
 from .._tape import Tracked, beside, operand, plain
 from ..kernels import _nodes as kernels
@@ -56,8 +57,8 @@ def bilinear_of_rows(
             function: Any = import_module(f"lucid.{found.pop()}").bilinear
             return function(*factors.values(), **terms, **maps, num_segments=num_segments)
     rows = rows_of(
-        *map(_looked_at, factors.values()),
-        **{name: _looked_at(each) for name, each in {**terms, **maps}.items()},
+        *map(_looked_at, factors, factors.values()),
+        **{name: _looked_at(name, each) for name, each in {**terms, **maps}.items()},
         num_segments=num_segments,
     )
     if weight_1 is weight_2 is None:
@@ -65,11 +66,14 @@ def bilinear_of_rows(
     return _with_terms(rows, given)
 
 
-def _looked_at(value: Any) -> Any:
+def _looked_at(name: str, value: Any) -> Any:
     """The array of a Tensor or of a list."""
     if value is None or is_array(value):
         return getattr(value, "_array", value)
-    return asarray(value)
+    try:
+        return asarray(value)
+    except LucidError as error:
+        raise type(error)(f"bilinear: {name}: {error}") from None
 
 
 def _with_terms(rows: Rows, given: dict[str, Any]) -> Array:

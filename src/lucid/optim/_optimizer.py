@@ -299,7 +299,8 @@ def _computed_in(array: Array) -> DType:
     """The dtype of a step, and of what is remembered: a half's is float32, and native bytes'."""
     if is_half(array.dtype):
         return namespace(array).float32
-    return array.dtype.newbyteorder("=") if isinstance(array.dtype, np.dtype) else array.dtype
+    dtype = array.dtype
+    return dtype if getattr(dtype, "isnative", True) else dtype.newbyteorder("=")
 
 
 def _described(value: Any) -> str:

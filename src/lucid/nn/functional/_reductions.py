@@ -10,7 +10,7 @@ import sys
 from importlib import import_module
 from typing import Any
 
-from ..._arrays import Array, is_array, library, mixture, namespace
+from ..._arrays import Array, is_array, library, mixture, namespace, plain_array
 from ..._op import op
 from ..._tape import Tracked, beside, operand, plain
 from ..._tensor import Tensor
@@ -270,6 +270,9 @@ def _elsewhere(name: str, *factors: Any) -> Any:
 
 def _prepared(name: str, *factors: Any, **options: Any) -> tuple[Pairs, list[Any]]:
     """The pairs, checked, and the four factors as Tensors or arrays, as they were given."""
+    names = ("input_1", "input_2", "weight", "bias")
+    factors = tuple(plain_array(name, *each) for each in zip(names, factors, strict=True))
+    options = {key: plain_array(name, key, each) for key, each in options.items()}
     arrays = [each for each in factors if is_array(each) and not isinstance(each, Tracked)]
     if arrays and not any(isinstance(each, Tracked) for each in factors):
         given = [_given(arrays[0], each) for each in factors]
@@ -277,7 +280,6 @@ def _prepared(name: str, *factors: Any, **options: Any) -> tuple[Pairs, list[Any
         given = [None if each is None else operand(each, *factors) for each in factors]
     raw = [None if each is None else plain(each) for each in given]
     others = {key: _given(raw[0], each) for key, each in options.items()}
-    names = ("input_1", "input_2", "weight", "bias")
     mixed = mixture(name, dict(zip((*names, *others), (*raw, *others.values()), strict=True)))
     if mixed is not None:
         raise mixed
