@@ -35,7 +35,8 @@ for sanitizer in "${@:-address undefined thread}"; do
     # The sanitizers cannot do with limits on memory, nor be loaded into processes of their own.
     files=$(cd "$root" && ls tests/test_native*.py tests/test_kept.py tests/test_rows.py tests/test_optim.py tests/test_out.py | grep -v limits)
     skip="threads_that_cannot_be_made or test_without_the_kernel or jax"  # jaxlib throws as it starts
-    [ "$each" != thread ] || skip="$skip or forked"
+    # PyTorch's threads are OpenMP's, whose library is not built with the sanitizer.
+    [ "$each" != thread ] || skip="$skip or forked or torch"
     # -s, or pytest keeps the report of a process that the sanitizer ends.
     (cd "$work/$each/source" &&
       PYTHONPATH=src LUCID_REQUIRE_NATIVE=1 LD_PRELOAD="$("$compiler" -print-file-name=$library.so)" \
