@@ -8,6 +8,7 @@
 #include "nodes.hpp"
 #include "outer.hpp"
 #include "pairs.hpp"
+#include "pairs_by_outputs.hpp"
 #include "pairs_choice.hpp"
 #include "reductions.hpp"
 #include "report.hpp"
@@ -151,13 +152,16 @@ bool gradients_of_inputs(
     return gradients_by_feature(c, threads);
 }
 
-// The input with the fewer rows meets the weight, or whatever multiplies less.
+// The input with the fewer rows meets the weight, or whatever multiplies less; which of both ways it is
+// done changes no bit.
 template <class Real>
 bool pairs(
     const Pairs& p, Strided<const Real> x1, Strided<const Real> x2, const Real* weight,
     const Real* bias, Real* out, Real* kept, int threads) {
     const PairsOf<Real> left(p, x1, x2, weight), right = left.exchanged();
-    return pairs_forward(right.work() < left.work() ? right : left, bias, out, kept, threads);
+    const PairsOf<Real>& c = right.work() < left.work() ? right : left;
+    if (!kept && work_by_outputs(c, threads) < c.work()) return pairs_forward_by_outputs(c, bias, out, threads);
+    return pairs_forward(c, bias, out, kept, threads);
 }
 
 // The product of the input that meets the weight, unless an input's gradient is spread.

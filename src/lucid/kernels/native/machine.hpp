@@ -59,6 +59,10 @@ constexpr Index least_samples = 64;
 inline Index middle_bytes() { return machine.second_level / 4; }
 constexpr Index outputs_together = 4;
 
+// The same with outputs on lanes: T of all outputs for so many tiles of rows at most.
+inline Index output_middle_bytes() { return machine.second_level * 5 / 8; }
+constexpr Index tiles_of_middle = 4;
+
 // A weight that is read where it lies, again and again.
 inline Index near_weight_bytes() { return machine.last_level / 4; }
 

@@ -236,15 +236,12 @@ LUCID_INLINE void put(const Target<Real>& target, Vector<Real> (&d)[Rows][Width]
             }
         return;
     }
-    Real edge[Rows][Width * lanes<Real>];
     LUCID_UNROLL for (int r = 0; r < Rows; ++r)
-        LUCID_UNROLL for (int q = 0; q < Width; ++q)
-            store<Real>(&edge[r][q * lanes<Real>], d[r][q]);
-    for (int r = 0; r < Rows; ++r) {
-        Real* to = target.c + r * target.row_step;
-        for (Index column = 0; column < target.columns; ++column)
-            to[column] = target.add ? to[column] + edge[r][column] : edge[r][column];
-    }
+        LUCID_UNROLL for (int q = 0; q < Width; ++q) {
+            Real* to = target.c + r * target.row_step + q * lanes<Real>;
+            const Index count = target.columns - q * lanes<Real>;
+            if (count > 0) store_some<Real>(to, d[r][q], count, target.add);
+        }
 }
 
 template <class Real, int Rows, int Width>
