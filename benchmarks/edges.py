@@ -13,8 +13,9 @@ import argparse
 import subprocess
 import sys
 import time
-from pathlib import Path
 from typing import Any
+
+from _compare import Memory, describe_machine
 
 
 def layer(which: str, edges: int, nodes: int) -> tuple[Any, tuple[Any, ...]]:
@@ -52,15 +53,9 @@ def one(which: str, swapped: bool, edges: int, nodes: int) -> None:
     module, arguments = layer(which, edges, nodes)
     if swapped:
         swap(module)
-    Path("/proc/self/clear_refs").write_text("5")  # the peak begins anew
-    before = status("VmRSS")
+    memory = Memory()
     step(module, arguments)
-    print((status("VmHWM") - before) / 1024)
-
-
-def status(name: str) -> int:
-    lines = Path("/proc/self/status").read_text().splitlines()
-    return next(int(line.split()[1]) for line in lines if line.startswith(name))
+    print(memory.growth() / 2**20)
 
 
 def main() -> None:
@@ -78,9 +73,9 @@ def main() -> None:
 
     from lucid.torch import swap, unswap
 
+    describe_machine(torch.get_num_threads())
     print(
-        f"torch {torch.__version__}, torch_geometric {torch_geometric.__version__}, "
-        f"{torch.get_num_threads()} threads; {given.edges} edges, {given.nodes} nodes"
+        f"torch_geometric {torch_geometric.__version__}; {given.edges} edges, {given.nodes} nodes"
     )
     for which in ("NNConv", "InteractionBlock"):
         module, arguments = layer(which, given.edges, given.nodes)

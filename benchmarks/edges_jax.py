@@ -10,13 +10,13 @@ each in a process of its own.
 from __future__ import annotations
 
 import argparse
+import os
 import subprocess
 import sys
 import time
-from pathlib import Path
 from typing import Any
 
-from edges import status
+from _compare import Memory, describe_machine, table
 
 WAYS = ("lucid.jax", "a weight for each edge", "einsum of gathered rows")
 
@@ -62,14 +62,12 @@ def main() -> None:
     size = given.edges, given.nodes
     if given.one:
         step = step_of(given.one, *size)
-        Path("/proc/self/clear_refs").write_text("5")  # the peak begins anew
-        before = status("VmRSS")
+        memory = Memory()
         step()
-        print((status("VmHWM") - before) / 1024)
+        print(memory.growth() / 2**20)
         return
-    import jax
-
-    print(f"jax {jax.__version__}; {given.edges} edges, {given.nodes} nodes")
+    describe_machine(len(os.sched_getaffinity(0)))
+    print(f"{given.edges} edges, {given.nodes} nodes")
     steps = {way: step_of(way, *size) for way in WAYS}
     least = dict.fromkeys(WAYS, 1e9)
     for number in range(given.rounds + 1):  # the first one does not count
@@ -78,13 +76,15 @@ def main() -> None:
             step()
             if number:
                 least[way] = min(least[way], time.perf_counter() - begin)
+    rows = []
     for way, seconds in least.items():
-        memory = subprocess.run(
+        grown = subprocess.run(
             [sys.executable, __file__, "--edges", str(given.edges), "--nodes", str(given.nodes),
              "--one", way],
             capture_output=True, text=True, check=True,
         ).stdout  # fmt: skip
-        print(f"{way:25s} {1e3 * seconds:8.1f} ms {float(memory):8.1f} MiB")
+        rows.append((way, f"{1e3 * seconds:.1f}", f"{float(grown):.0f}"))
+    print(table(("", "ms", "MiB"), rows))
 
 
 if __name__ == "__main__":

@@ -13,8 +13,9 @@ import argparse
 import ctypes
 import time
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
+
+from _compare import Memory, describe_machine, table
 
 SIZES = [  # groups, rows of each, features, features, outputs
     (1000, 5, 64, 64, 1), (1000, 5, 16, 16, 16), (100, 50, 32, 32, 32), (8, 2000, 64, 64, 64),
@@ -26,15 +27,11 @@ MOST = 4 << 30
 
 
 def peak(call: Callable[[], Any]) -> float:
-    def status(name: str) -> int:
-        lines = Path("/proc/self/status").read_text().splitlines()
-        return next(int(line.split()[1]) for line in lines if line.startswith(name))
-
+    """MiB."""
     ctypes.CDLL(None).malloc_trim(0)  # or what was freed before would be taken for nothing
-    Path("/proc/self/clear_refs").write_text("5")  # the peak begins anew
-    before = status("VmRSS")
+    memory = Memory()
     call()
-    return (status("VmHWM") - before) / 1024
+    return memory.growth() / 2**20
 
 
 def main() -> None:
@@ -57,8 +54,10 @@ def main() -> None:
     def ours(x1: Any, x2: Any, weight: Any, group: Any) -> Any:
         return bilinear(x1, x2, weight, group=group)
 
-    print(f"torch {torch.__version__}, {torch.get_num_threads()} threads, float32")
-    print("groups × rows, in1, in2 → out            group=   gather+bmm    einsum   MiB of each")
+    describe_machine(torch.get_num_threads())
+    names = ("group=", "gather + bmm", "einsum")
+    columns = [f"{name}, {unit}" for name in names for unit in ("ms", "MiB")]
+    lines = []
     for groups, each, first, second, outputs in (SIZES[k] for k in chosen):
         torch.manual_seed(0)
         rows = groups * each
@@ -84,12 +83,12 @@ def main() -> None:
                     begin = time.perf_counter()
                     step(form)
                     least[form] = min(least[form], time.perf_counter() - begin)
-            size = f"{groups} × {each}, {first}, {second} → {outputs} {name}"
-            times = "  ".join(f"{1e3 * least[form]:9.2f}" for form in forms)
-            print(
-                f"{size:38s} {times}   " + ", ".join(f"{memory[f]:.0f}" for f in forms)
-                + (f"; gathered weights: {bytes_gathered >> 20} MiB" * (len(forms) == 1))
-            )  # fmt: skip
+            size = f"{groups} × {each}, {first}, {second} → {outputs}, {name}"
+            cells = [x for f in forms for x in (f"{1e3 * least[f]:.1f}", f"{memory[f]:.0f}")]
+            if len(forms) == 1:  # what the gathered weights alone would hold
+                cells += ["", f"> {bytes_gathered >> 20}"] * 2
+            lines.append([size, *cells])
+    print(table(("groups × rows, in1, in2 → out", *columns), lines))
 
 
 if __name__ == "__main__":

@@ -1,76 +1,92 @@
 """Reductions over all pairs, beside the dense way that holds all scores: time and peak memory.
 
-    python benchmarks/reductions.py [WORD …] [--rounds 5]
+    python benchmarks/reductions.py [WORD …] [--rounds 3] [--jax]
 
-Each measurement is a process of its own; the ways take turns, and the least time of all rounds is
-shown. `forward + gradients` where there are gradients. Memory is the peak of the process beside
-what it held with the arguments alone; under JAX, XLA's temporary memory. The dense way: `bilinear`
-on (N, 1, I) and (1, M, J), then the library's own reduction. Words choose lines by parts of their
-names.
+prints a table: milliseconds / MiB of lucid, the dense way in lucid, lucid.torch, the dense way in
+PyTorch and what torch.compile makes of that; with --jax, of lucid.jax and the dense way under
+jax.jit. The dense way: `bilinear` (PyTorch: `einsum`) on (N, 1, I) and (1, M, J), then the
+library's own reduction.
+
+Each measurement is a process of its own, forked from one that has only imported its library. The
+ways take turns, and the least of all rounds is shown; in each, the least of several calls. Memory
+is the peak of the process beside what it held with the arguments alone (after compiling); under
+JAX, XLA's temporary memory. Words choose lines by parts of their names, as "4096" or "rank".
 """
 
 from __future__ import annotations
 
 import argparse
 import json
+import os
 import platform
 import subprocess
 import sys
 import time
 from collections.abc import Callable
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 SIZES = {
-    "4096 x 4096, 128 -> 1": ((4096, 128), (4096, 128), 1),
-    "128 x 40 x 40, 101 -> 1": ((128, 40, 101), (128, 40, 101), 1),
-    "128 x 40 x 40, 101 -> 45": ((128, 40, 101), (128, 40, 101), 45),
-    "60000 x 60000, 64 -> 1": ((60000, 64), (60000, 64), 1),
+    "4096 × 4096, 128 → 1": ((4096, 128), (4096, 128), 1),
+    "128 × (40 × 40), 101 → 1": ((128, 40, 101), (128, 40, 101), 1),
+    "128 × (40 × 40), 101 → 45": ((128, 40, 101), (128, 40, 101), 45),
+    "80,000 × 80,000, 64 → 1": ((80_000, 64), (80_000, 64), 1),
 }
-REDUCTIONS = ("logsumexp", "cross_entropy", "topk", "max", "max + gradients", "rank")
-WITH_GRADIENTS = ("logsumexp", "cross_entropy", "max + gradients")
-WAYS = (
-    "lucid", "lucid dense", "lucid.torch", "torch dense", "torch.compile", "lucid.jax", "jax dense",
-)  # fmt: skip
-TOO_LARGE = "60000 x 60000, 64 -> 1"  # for the dense ways
+TOO_LARGE = "80,000 × 80,000, 64 → 1"  # 24 GiB of scores: lucid alone, once
+GRADIENTS = " + gradients"
+REDUCTIONS = [
+    name + more
+    for name in ("logsumexp", "cross_entropy", "max", "topk", "rank")
+    for more in (("",) if name == "rank" else ("", GRADIENTS))
+]
+WAYS = ("lucid", "lucid dense", "lucid.torch", "torch dense", "torch.compile")
+JAX_WAYS = ("lucid.jax", "jax dense")
+LIBRARIES = {
+    "lucid": ("lucid",), "lucid dense": ("lucid",), "lucid.torch": ("torch", "lucid.torch"),
+    "torch dense": ("torch",), "torch.compile": ("torch", "torch._inductor.compile_fx"),
+    "lucid.jax": ("jax", "lucid.jax"), "jax dense": ("jax",),
+}  # fmt: skip
+SECONDS = 0.5  # of calls, in each round
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.split("\n", 1)[0])
     parser.add_argument("words", nargs="*")
-    parser.add_argument("--rounds", type=int, default=5)
-    parser.add_argument("--only", nargs=3, help=argparse.SUPPRESS)
+    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--jax", action="store_true")
+    parser.add_argument("--serve", help=argparse.SUPPRESS)
     options = parser.parse_args()
-    if options.only:
-        print(json.dumps(measured(*options.only)))
+    if options.serve:
+        serve(options.serve)
         return
-    print(f"{platform.processor() or processor()}; Python {platform.python_version()}, ", end="")
-    print(f"NumPy {np.__version__}; milliseconds (least of {options.rounds} rounds), MiB\n")
+    ways = JAX_WAYS if options.jax else WAYS
+    print(f"{processor()}, {os.cpu_count()} cores; Python {platform.python_version()}, ", end="")
+    print(f"NumPy {np.__version__}; float32, ms / MiB, least of {options.rounds} rounds\n")
+    print("| | " + " | ".join(ways) + " |")
+    print("|---" * (1 + len(ways)) + "|")
+    servers = {way: Server(way) for way in ways}
     for size in SIZES:
         for reduction in REDUCTIONS:
-            ways = [
-                way
-                for way in WAYS
-                if all(word in f"{size} {reduction} {way}" for word in options.words)
-                and not (size == TOO_LARGE and way in ("lucid dense", "torch dense"))
-                and not (size == TOO_LARGE and way in ("torch.compile", "jax dense"))
-            ]
+            name = f"{reduction.replace('_', '-')}, {size}"
+            if not all(word in name for word in options.words):
+                continue
+            taken = ways if size != TOO_LARGE else [way for way in ways if way == "lucid"]
             best: dict[str, dict[str, float]] = {}
             for _ in range(1 if size == TOO_LARGE else options.rounds):
-                for way in ways:
-                    found = in_process(size, reduction, way)
-                    if found is None:
-                        continue
+                for way in taken:
+                    found = servers[way].measure(size, reduction)
                     known = best.setdefault(way, found)
                     best[way] = {key: min(known[key], found[key]) for key in found}
-            for way, found in best.items():
-                print(
-                    f"{size:<26} {reduction:<15} {way:<14} {found['ms']:9.1f} ms "
-                    f"{found['mib']:8.0f} MiB",
-                    flush=True,
-                )
+            cells = [told(best[way]) if way in best else "" for way in ways]
+            print(f"| {name} | " + " | ".join(cells) + " |", flush=True)
+
+
+def told(found: dict[str, float]) -> str:
+    ms = found["ms"]
+    return f"{ms:,.0f} / {found['mib']:.0f}" if ms >= 20 else f"{ms:.1f} / {found['mib']:.0f}"
 
 
 def processor() -> str:
@@ -79,17 +95,33 @@ def processor() -> str:
     return names[0] if names else platform.machine()
 
 
-def in_process(size: str, reduction: str, way: str) -> dict[str, float] | None:
-    done = subprocess.run(
-        [sys.executable, __file__, "--only", size, reduction, way],
-        capture_output=True, text=True, check=False,
-    )  # fmt: skip
-    if done.returncode:
-        reason = done.stderr.strip().splitlines()[-1] if done.stderr.strip() else "killed"
-        print(f"{size:<26} {reduction:<15} {way:<14} {reason[:60]}")
-        return None
-    result: dict[str, float] = json.loads(done.stdout.splitlines()[-1])
-    return result
+class Server:
+    """A process that has imported what a way needs, and forks for each measurement."""
+
+    def __init__(self, way: str) -> None:
+        self.process = subprocess.Popen(
+            [sys.executable, __file__, "--serve", way],
+            stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
+        )  # fmt: skip
+
+    def measure(self, size: str, reduction: str) -> dict[str, float]:
+        if self.process.stdin is None or self.process.stdout is None:
+            raise RuntimeError("the process has no pipes")
+        print(json.dumps([size, reduction]), file=self.process.stdin, flush=True)
+        found: dict[str, float] = json.loads(self.process.stdout.readline())
+        return found
+
+
+def serve(way: str) -> None:
+    for name in LIBRARIES[way]:
+        import_module(name)
+    for line in sys.stdin:
+        if os.fork() == 0:
+            print(json.dumps(measured(*json.loads(line), way)), flush=True)
+            os._exit(0)
+        _, status = os.wait()
+        if status:
+            sys.exit(f"{way}: {line}")
 
 
 def measured(size: str, reduction: str, way: str) -> dict[str, float]:
@@ -104,8 +136,8 @@ def measured(size: str, reduction: str, way: str) -> dict[str, float]:
         run()  # which compiles
     start = memory("VmRSS")
     Path("/proc/self/clear_refs").write_text("5")  # the peak starts here
-    times = []
-    for _ in range(1 if size == TOO_LARGE else 5):
+    times: list[float] = []
+    while not times or (size != TOO_LARGE and (sum(times) < SECONDS or len(times) < 3)):
         before = time.perf_counter()
         run()
         times.append(time.perf_counter() - before)
@@ -135,55 +167,65 @@ def first(out: Any) -> Any:
     return out[0] if isinstance(out, tuple) else out
 
 
-def options_of(reduction: str, target: Any) -> dict[str, Any]:
-    if reduction == "topk":
+def named(reduction: str) -> tuple[str, bool]:
+    """A reduction, and whether its gradients are wanted."""
+    return reduction.removesuffix(GRADIENTS), reduction.endswith(GRADIENTS)
+
+
+def options_of(name: str, target: Any) -> dict[str, Any]:
+    if name == "topk":
         return {"k": 10}
-    return {"target": target} if reduction in ("rank", "cross_entropy") else {}
+    return {"target": target} if name in ("rank", "cross_entropy") else {}
 
 
-def lucid_way(reduction: str, x1: Any, x2: Any, weight: Any, target: Any) -> Callable[[], Any]:
-    import lucid
-    from lucid.nn import functional
-
-    function = getattr(functional, f"bilinear_{reduction.split()[0]}")
-    options = options_of(reduction, target)
+def runs(compute: Callable[..., Any], factors: list[Any], grad: bool) -> Callable[[], Any]:
+    """A call of this, and the gradients of its sum."""
 
     def run() -> None:
-        grad = reduction in WITH_GRADIENTS
-        factors = [lucid.Tensor(each, requires_grad=grad) for each in (x1, x2, weight)]
-        out = function(*factors, **options)
+        for each in factors:
+            each.grad = None
+        out = compute(*factors)
         if grad:
             first(out).sum().backward()
 
     return run
 
 
+def lucid_way(reduction: str, x1: Any, x2: Any, weight: Any, target: Any) -> Callable[[], Any]:
+    import lucid
+    from lucid.nn import functional
+
+    name, grad = named(reduction)
+    function, options = getattr(functional, f"bilinear_{name}"), options_of(name, target)
+    factors = [lucid.Tensor(each, requires_grad=grad) for each in (x1, x2, weight)]
+    return runs(lambda *given: function(*given, **options), factors, grad)
+
+
 def lucid_dense(reduction: str, x1: Any, x2: Any, weight: Any, target: Any) -> Callable[[], Any]:
     import lucid
     from lucid.nn import functional
 
-    def run() -> None:
-        grad = reduction in WITH_GRADIENTS
-        a, b, w = (lucid.Tensor(each, requires_grad=grad) for each in (x1, x2, weight))
+    name, grad = named(reduction)
+
+    def compute(a: Any, b: Any, w: Any) -> Any:
         scores = functional.bilinear(a[..., :, None, :], b[..., None, :, :], w)
-        if reduction == "logsumexp":
-            lucid.logsumexp(scores, axis=-2).sum().backward()
-        elif reduction == "cross_entropy":
+        if name == "logsumexp":
+            return lucid.logsumexp(scores, axis=-2)
+        if name == "cross_entropy":
             rows = scores.reshape((-1, *scores.shape[-2:]))
             classes = np.broadcast_to(target.reshape(-1, 1), (rows.shape[0], rows.shape[2]))
-            functional.cross_entropy(rows, classes).backward()
-        elif reduction == "topk":
-            lucid.topk(scores, 10, axis=-2)
-        elif grad:
-            lucid.max(scores, axis=-2).sum().backward()
-        elif reduction == "max":
-            lucid.max(scores, axis=-2), lucid.argmax(scores, axis=-2)
-        else:
-            own = lucid.take_along_axis(scores, lucid.Tensor(target[..., None, None]), axis=-2)
-            above = lucid.sum(scores > own, axis=-2)
-            1 + above + (lucid.sum(scores == own, axis=-2) - 1) / 2
+            return functional.cross_entropy(rows, classes)
+        if name == "topk":
+            return tuple(lucid.topk(scores, 10, axis=-2))
+        if name == "max":
+            largest = lucid.max(scores, axis=-2)
+            return largest if grad else (largest, lucid.argmax(scores, axis=-2))
+        own = lucid.take_along_axis(scores, lucid.Tensor(target[..., None, None]), axis=-2)
+        above = lucid.sum(scores > own, axis=-2)
+        return 1 + above + (lucid.sum(scores == own, axis=-2) - 1) / 2
 
-    return run
+    factors = [lucid.Tensor(each, requires_grad=grad) for each in (x1, x2, weight)]
+    return runs(compute, factors, grad)
 
 
 def torch_way(reduction: str, *given: Any) -> Callable[[], Any]:
@@ -192,35 +234,26 @@ def torch_way(reduction: str, *given: Any) -> Callable[[], Any]:
     import lucid.torch
 
     x1, x2, weight, target = map(torch.from_numpy, given)
-    function = getattr(lucid.torch, f"bilinear_{reduction.split()[0]}")
-    options = options_of(reduction, target)
-
-    def run() -> None:
-        grad = reduction in WITH_GRADIENTS
-        factors = [each.detach().requires_grad_(grad) for each in (x1, x2, weight)]
-        out = function(*factors, **options)
-        if grad:
-            first(out).sum().backward()
-
-    return run
+    name, grad = named(reduction)
+    function, options = getattr(lucid.torch, f"bilinear_{name}"), options_of(name, target)
+    factors = [each.requires_grad_(grad) for each in (x1, x2, weight)]
+    return runs(lambda *given: function(*given, **options), factors, grad)
 
 
-def _torch_scores(reduction: str, x1: Any, x2: Any, weight: Any, target: Any) -> Any:
+def _torch_reduced(name: str, x1: Any, x2: Any, weight: Any, target: Any) -> Any:
     import torch
 
     scores = torch.einsum("...ni,oij,...mj->...nmo", x1, weight, x2)
-    if reduction == "logsumexp":
-        return scores.logsumexp(-2).sum()
-    if reduction == "cross_entropy":
+    if name == "logsumexp":
+        return scores.logsumexp(-2)
+    if name == "cross_entropy":
         rows = scores.reshape(-1, *scores.shape[-2:])
         classes = target.reshape(-1, 1).expand(rows.shape[0], rows.shape[2])
         return torch.nn.functional.cross_entropy(rows, classes)
-    if reduction == "topk":
-        return scores.topk(10, dim=-2)
-    if reduction == "max + gradients":
-        return scores.max(dim=-2).values.sum()
-    if reduction == "max":
-        return scores.max(dim=-2)
+    if name == "topk":
+        return tuple(scores.topk(10, dim=-2))
+    if name == "max":
+        return tuple(scores.max(dim=-2))
     own = scores.gather(-2, target[..., None, None].expand(*target.shape, 1, scores.shape[-1]))
     return 1 + (scores > own).sum(-2) + ((scores == own).sum(-2) - 1) / 2
 
@@ -229,16 +262,10 @@ def torch_dense(reduction: str, *given: Any, compiled: bool = False) -> Callable
     import torch
 
     x1, x2, weight, target = map(torch.from_numpy, given)
-    function = torch.compile(_torch_scores) if compiled else _torch_scores
-
-    def run() -> None:
-        grad = reduction in WITH_GRADIENTS
-        factors = [each.detach().requires_grad_(grad) for each in (x1, x2, weight)]
-        out = function(reduction, *factors, target)
-        if grad:
-            out.backward()
-
-    return run
+    name, grad = named(reduction)
+    function = torch.compile(_torch_reduced) if compiled else _torch_reduced
+    factors = [each.requires_grad_(grad) for each in (x1, x2, weight)]
+    return runs(lambda *given: function(name, *given, target), factors, grad)
 
 
 def torch_compiled(*given: Any) -> Callable[[], Any]:
@@ -252,9 +279,9 @@ def jax_way(reduction: str, *given: Any) -> Callable[[], Any]:
     import lucid.jax
 
     x1, x2, weight, target = map(jnp.asarray, given)
-    function = getattr(lucid.jax, f"bilinear_{reduction.split()[0]}")
-    options = options_of(reduction, target)
-    if reduction in WITH_GRADIENTS:
+    name, grad = named(reduction)
+    function, options = getattr(lucid.jax, f"bilinear_{name}"), options_of(name, target)
+    if grad:
         value = lambda *f: first(function(*f, **options)).sum()  # noqa: E731
         compute = jax.jit(jax.value_and_grad(value, (0, 1, 2)))
     else:
@@ -279,26 +306,25 @@ def jax_dense(reduction: str, *given: Any) -> Callable[[], Any]:
     import jax.numpy as jnp
 
     x1, x2, weight, target = map(jnp.asarray, given)
+    name, grad = named(reduction)
 
     def reduced(x1: Any, x2: Any, weight: Any) -> Any:
         scores = jnp.einsum("...ni,oij,...mj->...nom", x1, weight, x2)
-        if reduction == "logsumexp":
-            return jax.nn.logsumexp(scores, axis=-1).sum()
-        if reduction == "topk":
-            return jax.lax.top_k(scores, 10)
-        if reduction == "max":
+        if name == "logsumexp":
+            return jax.nn.logsumexp(scores, axis=-1)
+        if name == "topk":
+            return tuple(jax.lax.top_k(scores, 10))
+        if name == "max":
             return scores.max(-1), scores.argmax(-1)
-        if reduction == "max + gradients":
-            return scores.max(-1).sum()
         places = jnp.broadcast_to(target[..., None, None], (*scores.shape[:-1], 1))
-        if reduction == "cross_entropy":
+        if name == "cross_entropy":
             chances = jax.nn.log_softmax(scores, axis=-1)
             return -jnp.take_along_axis(chances, places, axis=-1).mean()
         own = jnp.take_along_axis(scores, places, axis=-1)
         return 1 + (scores > own).sum(-1) + ((scores == own).sum(-1) - 1) / 2
 
-    has_gradients = reduction in WITH_GRADIENTS
-    compute = jax.jit(jax.value_and_grad(reduced, (0, 1, 2)) if has_gradients else reduced)
+    value = lambda *factors: first(reduced(*factors)).sum()  # noqa: E731
+    compute = jax.jit(jax.value_and_grad(value, (0, 1, 2)) if grad else reduced)
     return jax_run(compute, x1, x2, weight)
 
 

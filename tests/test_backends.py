@@ -204,6 +204,112 @@ def test_a_function_of_tensors_is_traced_by_jax() -> None:
         assert_same(np.asarray(traced), np.asarray(eager))
 
 
+LOOKED_AT: dict[str, tuple[list[int], Any]] = {  # numbers of 3 classes, and what looks at them
+    "one_hot": ([2, 0, 1], lambda a, n: F.one_hot(n, 3) * a),
+    "embedding": ([2, 0, 1], lambda a, n: F.embedding(n, a)),
+    "cross_entropy": ([2, 0, 1], lambda a, n: F.cross_entropy(a, n)),
+    "cross_entropy, a class is ignored": (
+        [2, 0, 1], lambda a, n: F.cross_entropy(a, n, ignore_index=2)
+    ),
+    "cross_entropy, padded": ([2, -1, 1], lambda a, n: F.cross_entropy(a, n, ignore_index=-1)),
+    "nll_loss": ([2, 0, 1], lambda a, n: F.nll_loss(a, n)),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", LOOKED_AT)
+def test_numbers_that_are_there_are_looked_at_under_jit(name: str) -> None:
+    """The constants of a compiled function are known; an operation on them there is traced."""
+    jax = pytest.importorskip("jax", reason="jit is JAX's")
+    given, function = LOOKED_AT[name]
+    with jax.enable_x64(True):
+        a = jax.numpy.arange(9.0).reshape(3, 3) ** 2
+        numbers, several = jax.numpy.asarray(given), jax.numpy.asarray([given, given[::-1]])
+
+        def constant(a: Any, numbers: Any = numbers) -> Any:
+            return function(a, numbers)
+
+        expected = np.asarray(function(a, numbers))
+        for found in (
+            jax.jit(constant)(a), jax.jit(function)(a, numbers),
+            jax.vmap(constant)(jax.numpy.stack([a, a]))[1],
+            jax.jit(jax.vmap(function, (None, 0)))(a, several)[0],
+        ):  # fmt: skip
+            assert_same(np.asarray(found), expected)
+
+        def total(a: Any, numbers: Any = numbers) -> Any:
+            return (function(a, numbers) ** 2).sum()
+
+        slope = np.asarray(jax.grad(total)(a))
+        assert_same(np.asarray(jax.jit(jax.grad(total))(a)), slope)
+        assert_same(np.asarray(jax.jit(jax.grad(total))(a, numbers)), slope)
+
+        def recorded(a: Any) -> Any:
+            leaf = lucid.asarray(a).requires_grad_()
+            return lucid.grad(total(leaf), leaf)._array
+
+        assert_same(np.asarray(jax.jit(recorded)(a)), slope)
+        beyond = jax.numpy.asarray([2, 0, 9])
+        words = rf"^{name.partition(',')[0]}: (input|target) holds the (class|index) 9, but"
+        for run in jax.jit, jax.grad, lambda f: jax.vmap(lambda _: f(a)):
+            with pytest.raises(lucid.OutOfRangeError, match=words):
+                run(lambda a: total(a, beyond))(a)
+
+
+def test_classes_that_are_there_are_counted_under_jit() -> None:
+    jax = pytest.importorskip("jax", reason="jit is JAX's")
+    with jax.enable_x64(True):
+        numbers = jax.numpy.asarray([2, 0])
+        assert jax.jit(lambda: F.one_hot(numbers))().tolist() == [[0, 0, 1], [1, 0, 0]]
+        with pytest.raises(lucid.ArgumentError, match=r"^one_hot: num_classes is -1, and there"):
+            jax.jit(F.one_hot)(numbers)
+
+
+@pytest.mark.parametrize("matrix", [[[2.0, 1.0], [1.0, 3.0]], [[1.0, 2.0], [2.0, 4.0]]])
+def test_matrices_that_are_there_are_looked_at_under_jit(matrix: Any) -> None:
+    jax = pytest.importorskip("jax", reason="jit is JAX's")
+    with jax.enable_x64(True):
+        x = lucid.asarray(jax.numpy.asarray(matrix)).requires_grad_()
+        y = lucid.linalg.det(x)
+
+        def first(g: Any) -> Any:
+            (found,) = lucid.grad(y, [x], lucid.asarray(g), retain_graph=True)
+            return found._array
+
+        def second(g: Any) -> Any:
+            slope = lucid.grad(y, x, lucid.asarray(g), create_graph=True)
+            return lucid.grad((slope * jax.numpy.arange(4.0).reshape(2, 2)).sum(), x)._array
+
+        (a, b), (c, d) = matrix
+        right = np.array([[d, -c], [-b, a]])
+        assert_same(np.asarray(jax.jit(first)(2.0)), 2 * right, rtol=1e-6)
+        assert_same(
+            np.asarray(jax.jit(second)(2.0)), np.array([[6.0, -4.0], [-2.0, 0.0]]), rtol=1e-5
+        )
+
+
+def test_eigenvectors_that_are_there_are_looked_at_under_jit() -> None:
+    jax = pytest.importorskip("jax", reason="jit is JAX's")
+    with jax.enable_x64(True):
+        for matrix, is_defective in (
+            ([[2.0, 1.0], [1.0, 3.0]], False),
+            ([[1.0, 1.0], [0.0, 1.0]], True),
+        ):
+            x = lucid.asarray(jax.numpy.asarray(matrix)).requires_grad_()
+            values, vectors = lucid.linalg.eig(x)
+            loss = lucid.real(values.sum() + vectors.sum())
+
+            def slope(g: Any, loss: Any = loss, x: Any = x) -> Any:
+                return lucid.grad(loss, x, lucid.asarray(g), retain_graph=True)._array
+
+            if is_defective:
+                with pytest.raises(lucid.ArgumentError, match=r"^eig: it has no gradient where"):
+                    jax.jit(slope)(1.0)
+            else:
+                assert_same(
+                    np.asarray(jax.jit(slope)(1.0)), np.asarray(slope(jax.numpy.asarray(1.0)))
+                )
+
+
 def test_float16_and_bfloat16_of_torch_keep_their_dtype() -> None:
     torch = pytest.importorskip("torch", reason="the halves of torch")
     for dtype in (torch.float16, torch.bfloat16):

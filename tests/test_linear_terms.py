@@ -335,16 +335,6 @@ def test_errors_with_chosen_rows(k: int, shape: Any, message: str) -> None:
         function(*map(torch.tensor, arrays))
 
 
-def test_under_jax_they_do_not_go_with_chosen_rows() -> None:
-    pytest.importorskip("jax", reason="JAX is not installed")
-    from lucid.jax import bilinear
-
-    arrays = sample((4,), (4,))
-    words = r"^bilinear: weight_1 and index_1 do not go together; add the linear term"
-    with pytest.raises(lucid.ArgumentError, match=words):
-        bilinear(*arrays[:3], weight_1=arrays[4], index_1=np.arange(4))
-
-
 def test_lists() -> None:
     out = F.bilinear(
         [[1.0, 2.0]], [[3.0, 4.0]], [[[0.0, 0.0], [0.0, 1.0]]], [0.5], weight_1=[[10.0, 100.0]]
@@ -561,6 +551,117 @@ def test_halves_under_jax(half: str) -> None:
     assert found.dtype == half
     exact = reference(*(np.asarray(x).astype(np.float64) for x in given))
     rounded_once(np.asarray(found).astype(np.float64), exact, half)
+
+
+def of_rows_under_jax(maps: dict[str, Any]) -> Callable[..., Any]:
+    from lucid.jax import bilinear
+
+    return lambda x1, x2, w, b, w1, w2: bilinear(x1, x2, w, b, weight_1=w1, weight_2=w2, **maps)
+
+
+@pytest.mark.parametrize("names", CHOICES, ids="+".join)
+def test_chosen_rows_under_jax(names: tuple[str, ...]) -> None:
+    """Values, and first and second derivatives: those of lucid's own, which gradcheck has seen."""
+    jax = pytest.importorskip("jax", reason="JAX is not installed")
+
+    maps, arrays = chosen(names)
+    ours, function = of_rows(maps), of_rows_under_jax(maps)
+    changes = [np.cos(x) for x in arrays]
+
+    def slopes(*given: Any) -> Any:
+        return jax.grad(lambda *given: (function(*given) ** 3).sum(), range(6))(*given)
+
+    leaves = [Tensor(x, requires_grad=True) for x in arrays]
+    first = lucid.grad((ours(*leaves) ** 3).sum(), leaves, create_graph=True)
+    along = sum(((g * v).sum() for g, v in zip(first, changes, strict=True)), Tensor(0.0))
+    with jax.enable_x64(True):
+        given, v = ([jax.numpy.asarray(x) for x in each] for each in (arrays, changes))
+        right = row_by_row(arrays, maps)
+        assert_same(np.asarray(function(*given)), right)
+        assert_same(np.asarray(ours(*given)), right)  # handed over
+        found, second = jax.jit(lambda *v: jax.jvp(slopes, tuple(given), v))(*v)
+        for own, other in zip(found, first, strict=True):
+            assert_same(np.asarray(own), other.numpy())
+        for own, other in zip(second, lucid.grad(along, leaves), strict=True):
+            assert_same(np.asarray(own), other.numpy())
+        several = [jax.numpy.stack([x, 2 * x]) for x in given]
+        batched = jax.jit(jax.vmap(function))(*several)
+        assert_same(np.asarray(batched[0]), right)
+        assert_same(np.asarray(batched[1]), row_by_row([2 * x for x in arrays], maps))
+
+
+@pytest.mark.parametrize("k", [4, 5])
+def test_vmap_of_one_matrix_with_chosen_rows(k: int) -> None:
+    jax = pytest.importorskip("jax", reason="JAX is not installed")
+
+    maps, arrays = chosen(("index_1", "index_2", "offsets", "segment"))
+    several = [np.stack([x, -3 * x]) if n == k else x for n, x in enumerate(arrays)]
+    function = jax.vmap(of_rows_under_jax(maps), [0 if n == k else None for n in range(6)])
+    with jax.enable_x64(True):
+        found = function(*map(jax.numpy.asarray, several))
+        for own, factor in zip(found, (1, -3), strict=True):
+            of_one = [factor * x if n == k else x for n, x in enumerate(arrays)]
+            assert_same(np.asarray(own), row_by_row(of_one, maps))
+
+
+@pytest.mark.parametrize("tile", [2 << 20, 50])
+@pytest.mark.parametrize("dtype", ["float32", "float16", "bfloat16"])
+@pytest.mark.parametrize("given", [(3, 4), (3, 5), (4,), (5,), (4, 5), (3, 4, 5)])
+def test_chosen_rows_under_jax_in_every_dtype(
+    given: tuple[int, ...], dtype: str, tile: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Some of bias, weight_1 and weight_2; halves of results and of gradients are rounded once."""
+    jax = pytest.importorskip("jax", reason="JAX is not installed")
+    from lucid.jax import _rows
+
+    monkeypatch.setattr(_rows, "BLOCK", tile)
+    jax.clear_caches()
+    maps, arrays = chosen(("index_1", "index_2", "group", "segment"), 60)
+    leaves = [
+        jax.numpy.asarray(x, dtype) for k, x in enumerate(arrays) if k < 3 or k in given
+    ]  # fmt: skip
+
+    def called(function: Callable[..., Any], leaves: Any) -> Any:
+        x1, x2, weight, *others = leaves
+        own = dict(zip(given, others, strict=True))
+        return function(maps)(x1, x2, weight, *(own.get(k) for k in (3, 4, 5)))
+
+    exact = [Tensor(np.asarray(x, np.float64), requires_grad=True) for x in leaves]
+    right = called(of_rows, exact)
+    g = np.asarray(jax.numpy.asarray(np.cos(right.numpy()), dtype), np.float64)
+    found, pull = jax.vjp(jax.jit(lambda leaves: called(of_rows_under_jax, leaves)), leaves)
+    every = (found, *pull(jax.numpy.asarray(g, dtype))[0])
+    wanted = (right, *lucid.grad(right, exact, Tensor(g)))
+    for each, exactly in zip(every, wanted, strict=True):
+        assert each.dtype == dtype
+        if dtype == "float32":
+            assert_same(np.asarray(each, np.float64), exactly.numpy(), rtol=1e-5, atol=1e-5)
+        else:
+            rounded_once(np.asarray(each, np.float64), exactly.numpy(), dtype)
+
+
+def test_one_weight_and_whole_numbers_with_chosen_rows_under_jax() -> None:
+    jax = pytest.importorskip("jax", reason="JAX is not installed")
+    from lucid.jax import bilinear
+
+    nodes = np.array([[1, 2], [3, 4]], np.int32)
+    given: Any = {"index_1": [1, 0, 1], "index_2": [0, 0, 1], "num_segments": 2}
+    arrays = nodes, nodes, np.zeros((1, 2, 2), np.int32)
+    found = bilinear(*arrays, weight_2=np.array([[0, 10]], np.int32), segment=[0, 0, 1], **given)
+    assert found.dtype == "int32"
+    assert found.tolist() == [[40], [40]]
+    truth = [x > 0 for x in arrays]
+    found = bilinear(*truth, weight_1=np.array([[True, False]]), segment=[0, 0, 0], **given)
+    assert found.dtype == bool
+    assert found.tolist() == [[True], [False]]
+    mixed = bilinear(
+        *(jax.numpy.asarray(x, "bfloat16") for x in arrays), weight_1=np.ones((1, 2), "float32"),
+        index_1=[1, 1],
+    )  # fmt: skip
+    assert mixed.dtype == "float32"
+    words = "bilinear: axis 'in1_features' is 2 in weight (1, 2, 2) but 3 in weight_1 (1, 3)"
+    with pytest.raises(lucid.ShapeError, match=re.escape(words)):
+        jax.jit(lambda w: bilinear(*arrays, weight_1=w, index_1=np.arange(2)))(np.ones((1, 3)))
 
 
 def test_parameters_of_jax() -> None:

@@ -118,10 +118,11 @@ def test_any_size(part: int) -> None:
 
 
 # At these, W is larger than a call may pack, or x1 and x2 are: an algorithm that would have to says
-# so. The panels of one group hold few samples of so many features.
+# so. The panels of one group hold few samples of so many features. Last, W of one feature i is
+# packed some columns at a time.
 LARGE = {
-    "float32": [(70, 700, 900, 7), (200_001, 3, 9, 2)],
-    "float64": [(70, 700, 450, 7), (100_001, 3, 9, 2)],
+    "float32": [(70, 700, 900, 7), (200_001, 3, 9, 2), (3, 5, 1100, 1000)],
+    "float64": [(70, 700, 450, 7), (100_001, 3, 9, 2), (3, 5, 600, 1000)],
 }
 
 
@@ -175,6 +176,27 @@ def test_gradient_of_a_large_weight(algorithm: str | None, dtype: str) -> None:
         for threads in (1, 2):
             found = compiled.gradients(*next(rows), weight, WEIGHT, None, algorithm, threads)
             right.check_gradients(found, WEIGHT, threads)
+
+
+# Beyond the second-level cache: more samples than a tile has rows, and fewer; rows start anywhere.
+FAR = ((300, 33, 210, 91), (31, 129, 67, 75), (5, 70, 90, 101))
+
+
+@pytest.mark.usefixtures("instruction_set")
+@each_dtype
+@pytest.mark.parametrize("algorithm", OF_WEIGHT)
+def test_gradient_of_a_weight_beyond_the_caches(algorithm: str | None, dtype: str) -> None:
+    for sizes in FAR:
+        right = exact(sizes, dtype)
+        x1, x2, weight, _, g = right.arguments
+        for threads in (1, 3):
+            found = compiled.gradients(g, x1, x2, weight, WEIGHT, None, algorithm, threads)
+            right.check_gradients(found, WEIGHT, threads)
+            there = np.full_like(weight, 2)
+            into = (None, None, there)
+            compiled.gradients_into(g, x1, x2, weight, WEIGHT, into, True, algorithm, threads)
+            magnitude = 2 + right.magnitudes[3]
+            check(there, 2 + right.right[3], magnitude, right.terms[3], (sizes, threads))
 
 
 # Which algorithm

@@ -15,11 +15,13 @@ from lucid._shapes import unbroadcast
 
 NEEDED = [needed for needed in itertools.product((True, False), repeat=3) if any(needed)]
 
-# S, A, B, I, J, O: around the same edges, and inputs too large to be packed in one block
+# S, A, B, I, J, O: around the same edges, inputs too large to be packed in one block, and in the
+# last line outputs on lanes
 PAIRS = [
     (1, 1, 1, 1, 1, 1), (3, 7, 5, 9, 33, 2), (2, 40, 41, 50, 31, 1), (5, 13, 30, 20, 17, 6),
     (1, 130, 9, 33, 40, 5), (2, 9, 70, 17, 70, 19), (4, 1, 7, 5, 6, 3), (1, 600, 33, 20, 21, 2),
     (7, 2, 3, 1, 1, 4), (1, 4, 9000, 20, 130, 2), (1, 9000, 4, 130, 3, 1),
+    (3, 14, 40, 13, 17, 11), (2, 40, 14, 17, 13, 11), (1, 14, 600, 8, 113, 32),
 ]  # fmt: skip
 
 
@@ -104,6 +106,19 @@ def test_pairs_at_odd_sizes(sizes: Any, dtype: str, axes: str) -> None:
             right.check_forward(next(inputs), threads, with_bias=with_bias)
         for needed in NEEDED:
             right.check_gradients(next(rows), needed, threads)
+
+
+@pytest.mark.usefixtures("instruction_set")
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize("sizes", PAIRS[-3:], ids=str)
+def test_what_is_kept_changes_no_bit(sizes: Any, dtype: str) -> None:
+    """Outputs are on lanes where the product with the weight is not kept, features where it is."""
+    x1, x2, weight, bias, _ = exact(*pairs(sizes, "sab"), dtype).arguments
+    for threads in (1, 3):
+        out = compiled.bilinear(x1, x2, weight, bias, None, threads)
+        same, kept = compiled.bilinear_keeping(x1, x2, weight, bias, (True,) * 3, None, threads)
+        assert kept is not None
+        assert (out == same).all()
 
 
 # Axes of one input, of the other, and of both, also on two sides of the others; and positions that

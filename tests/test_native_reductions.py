@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -155,3 +156,71 @@ def test_what_is_not_taken_is_declined() -> None:
     outside = np.full((6, 2), 5)
     assert compiled.compare_scores(*plain[:6], outside, values, False, values.copy()) is None
     assert compiled.compare_scores(*plain[:6], outside, values, 0, values.copy()) is None
+
+
+# positions, rows, partners, of each row, features: also more than one thread takes at a time
+CHOSEN = [(1, 1, 1, 1, 1), (2, 3, 5, 2, 7), (3, 40, 4, 3, 101), (2, 900, 30, 4, 130)]
+
+
+class Choices:
+    """What chosen_gradients takes, in whole numbers, and what it gives, by NumPy."""
+
+    def __init__(self, sizes: tuple[int, ...], dtype: Any) -> None:
+        positions, rows, partners, count, features = sizes
+        random = np.random.default_rng(sum(sizes))
+
+        def draw(*shape: int) -> Array:
+            return random.integers(-3, 4, shape).astype(dtype)
+
+        q, x2 = draw(positions, rows, features), draw(partners, features)
+        self.places = random.integers(-1, partners, (positions * rows, count))
+        self.slopes = draw(positions * rows, count)
+        self.d_q, self.d_2 = np.full((positions * rows, features), 7, dtype), draw(*x2.shape)
+        kept = np.where(self.places >= 0, self.slopes, 0)
+        self.of_rows = (kept[..., None] * x2[self.places]).sum(1)
+        self.of_partners = self.d_2.copy()
+        of_all = kept[..., None] * q.reshape(-1, 1, features)
+        np.add.at(self.of_partners, self.places, of_all)
+        self.q, self.x2 = rows_apart(q, 1, 2), rows_apart(x2, 2, 1)
+
+    def find(self, q: Any, d_q: Any, d_2: Any) -> Any:
+        return compiled.chosen_gradients(self.places, self.slopes, q, self.x2, d_q, d_2)
+
+
+@pytest.fixture(params=[1, 2])
+def threads(request: pytest.FixtureRequest) -> Iterator[None]:
+    before = compiled.get_num_threads()
+    compiled.set_num_threads(request.param)
+    yield
+    compiled.set_num_threads(before)
+
+
+@pytest.mark.usefixtures("instruction_set", "threads")
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("sizes", CHOSEN, ids=str)
+def test_gradients_of_chosen_scores(sizes: tuple[int, ...], dtype: Any) -> None:
+    given = Choices(sizes, dtype)
+    assert given.find(given.q, given.d_q, given.d_2)
+    np.testing.assert_array_equal(given.d_q, given.of_rows)
+    np.testing.assert_array_equal(given.d_2, given.of_partners)
+    one = Choices(sizes, dtype)
+    assert one.find(None, one.d_q, None)
+    np.testing.assert_array_equal(one.d_q, one.of_rows)
+    other = Choices(sizes, dtype)
+    assert other.find(other.q, None, other.d_2)
+    np.testing.assert_array_equal(other.d_2, other.of_partners)
+
+
+def test_chosen_scores_that_are_not_taken_are_declined() -> None:
+    given = Choices((2, 3, 5, 2, 7), np.float32)
+    before = given.d_q.copy(), given.d_2.copy()
+    assert given.find(None, given.d_q, given.d_2) is None  # dx2 is made of q
+    assert given.find(given.q[:1], given.d_q, given.d_2) is None
+    assert given.find(given.q[..., :-1], given.d_q, given.d_2) is None
+    assert given.find(given.q.astype(float), given.d_q, given.d_2) is None
+    assert given.find(given.q, given.d_q[:-1], given.d_2) is None
+    assert given.find(given.q, given.d_q, given.d_2[:-1]) is None
+    given.places[-1, -1] = 5
+    assert given.find(given.q, given.d_q, given.d_2) is None  # outside
+    np.testing.assert_array_equal(given.d_q, before[0])
+    np.testing.assert_array_equal(given.d_2, before[1])

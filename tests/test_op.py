@@ -456,6 +456,21 @@ def test_a_rule_that_asks_for_an_unknown_name() -> None:
         odd(leaf(1.0))
 
 
+def test_an_argument_may_have_any_other_name() -> None:
+    @lucid.op(gradient=lambda g, tensor, mode, function, tracked: g * function * mode)
+    def scaled(
+        tensor: Tensor, mode: float, function: int, tracked: int = 0, list: int = 1, any: int = 1,
+        values: int = 0, place: int = 0, saving: int = 0, create: int = 0, anomaly: int = 0,
+    ) -> Tensor:  # fmt: skip
+        return tensor * mode * function
+
+    x = leaf(1.0, 2.0)
+    result = scaled(x, 0.5, function=4, tracked=3, values=7)
+    assert result.tolist() == [2.0, 4.0]
+    result.backward()
+    assert gradient(x).tolist() == [2.0, 2.0]
+
+
 @pytest.mark.parametrize("name", ["g", "y", "kept", "needed", "_hidden"])
 def test_reserved_names_of_arguments_are_refused(name: str) -> None:
     scope: dict[str, Any] = {}

@@ -14,7 +14,7 @@ import pytest
 import lucid
 import lucid.nn.functional as F
 from lucid import Tensor
-from lucid.kernels import _pairs
+from lucid.kernels import _native, _pairs, _scores
 from lucid.testing import assert_same, gradcheck
 
 Array = np.ndarray[Any, Any]
@@ -173,6 +173,65 @@ def test_gradients_are_those_of_all_scores(
         gradients(ours, given.factors), gradients(theirs, given.factors), strict=True
     ):
         assert_same(found, expected)
+
+
+PAIRED = [
+    ((6, 20, 33), (6, 20, 21)), ((6, 20, 33), (20, 21)), ((20, 33), (6, 20, 21)),
+    ((40, 33), (30, 21)), ((2, 3, 20, 33), (3, 20, 21)), ((3, 20, 33), (2, 1, 20, 21)),
+    ((8, 40, 101), (8, 40, 101)),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("one", "two"), PAIRED)
+@pytest.mark.parametrize("kind", [{"bias": False}, {}, {"mask": 2, "exclude": True}], ids=str)
+@pytest.mark.parametrize("mode", ["at once", "in blocks", "a large weight"])
+def test_a_tile_that_is_all_of_a_block_goes_through_the_kernel(
+    random: np.random.Generator, one: Any, two: Any, kind: dict[str, Any], mode: str,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:  # fmt: skip
+    """As pairs, at once or in several blocks; not with a large weight. The numbers are the same."""
+    if mode == "a large weight":
+        monkeypatch.setattr(_scores, "BLOCK", 1000)
+    elif mode == "in blocks":
+        monkeypatch.setattr(_pairs, "TILE", 10 * two[-2] * one[-1] * 8)
+    taken: list[bool] = []
+    own = _scores.gradients
+
+    def spied(*arguments: Any) -> Any:
+        found = own(*arguments)
+        taken.append(found is not None)
+        return found
+
+    monkeypatch.setattr(_scores, "gradients", spied)
+    given = Given(random, one, two, outputs=1, **kind)
+    shape = given.scores.shape[:-2]
+    target = random.integers(0, two[-2], shape)
+    target[..., 0] = -100
+    rows = Tensor(random.normal(size=(*shape, 1)))
+
+    def ours(*factors: Any) -> Any:
+        lse = F.bilinear_logsumexp(*factors, **given.options)
+        loss = F.bilinear_cross_entropy(*factors, target=target, label_smoothing=0.2)
+        return lucid.sum(lse * rows) + loss
+
+    def theirs(*factors: Any) -> Any:
+        lse = lucid.logsumexp(dense(factors, given), axis=-2)
+        x1, x2, weight, *bias = factors
+        first, second = lucid.expand_dims(x1, axis=-2), lucid.expand_dims(x2, axis=-3)
+        scores = F.bilinear(first, second, weight, *bias)[..., 0]
+        whole = np.reshape(target, -1)
+        loss = F.cross_entropy(scores.reshape((-1, two[-2])), whole, label_smoothing=0.2)
+        return lucid.sum(lse * rows) + loss
+
+    assert_same(ours(*given.factors), theirs(*map(Tensor, given.factors)).numpy())
+    for found, expected in zip(
+        gradients(ours, given.factors), gradients(theirs, given.factors), strict=True
+    ):
+        assert_same(found, expected)
+    if mode == "a large weight" or _native.compiled is None:
+        assert not any(taken)
+    elif len(one) == len(two):
+        assert any(taken)
 
 
 @pytest.mark.usefixtures("few")
@@ -578,6 +637,68 @@ def test_pytorch_takes_groups_and_halves(random: np.random.Generator) -> None:
         assert (found == exact.to(dtype)).all()
         found.sum().backward()  # type: ignore[no-untyped-call]
         assert halves[0].grad.dtype == dtype
+
+
+@pytest.mark.parametrize("kind", [KINDS[4], KINDS[-1]], ids=["mask", "group"])
+@pytest.mark.parametrize("room", [1, 64, 160, 256, 1 << 20])
+def test_jax_takes_positions_rows_and_partners_together(
+    room: int, kind: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A row at a time; the rows of one position, of two, of all: the last ones are padded."""
+    jax = pytest.importorskip("jax")
+    import lucid.jax as ours
+    from lucid.jax import _reductions
+
+    monkeypatch.setattr(_reductions, "ROOM", 8 * room)
+    monkeypatch.setattr(_reductions, "WIDTH", 4 if room < 256 else 1024)
+    random = np.random.default_rng(0)
+    given = Given(random, (1, 3, 4, 3), (1, 3, 7, 4), **kind)
+    target = random.integers(0, 7, (1, 3, 4))  # some are left out
+    options: dict[str, Any] = {**given.options, "target": target, "label_smoothing": 0.2}
+    weights = np.cos(np.arange(given.scores[..., 0].size)).reshape(given.scores.shape[:-1])
+    jax.clear_caches()
+
+    def loss(*factors: Any, of: Any = ours) -> Any:
+        lse = of.bilinear_logsumexp(*factors, **given.options)
+        rows = of.bilinear_cross_entropy(*factors, **options, reduction="none")
+        return (lse * weights).sum() + (rows * weights**2).sum()
+
+    with jax.enable_x64(True):
+        factors = [jax.numpy.asarray(each) for each in given.factors]
+        value, slopes = jax.jit(jax.value_and_grad(loss, range(len(factors))))(*factors)
+        lse = ours.bilinear_logsumexp(*factors, **given.options)
+        best = ours.bilinear_topk(*factors, k=7, **given.options)
+    assert_same(np.asarray(lse), lse_of(given.scores))
+    assert_same(np.asarray(value), loss(*given.factors, of=F))
+    expected = gradients(lambda *f: loss(*f, of=F), given.factors)
+    for own, right in zip(slopes, expected, strict=True):
+        assert_same(np.asarray(own), right)
+    again = F.bilinear_topk(*given.factors, k=7, **given.options)
+    assert_same(np.asarray(best.indices), again.indices)
+
+
+@pytest.mark.parametrize(
+    "shapes",
+    [((1448, 64), (1448, 64), 1), ((20_000, 8), (10, 1000), 1), ((32, 40, 101), (32, 40, 101), 45)],
+    ids=["one tile", "wide", "positions"],
+)
+def test_jax_holds_no_more_than_tiles(shapes: Any) -> None:
+    """Of a value and its gradients, by XLA's count."""
+    jax = pytest.importorskip("jax")
+    import lucid.jax as ours
+
+    one, two, outputs = shapes
+    arrays = [
+        jax.ShapeDtypeStruct(shape, "float32")
+        for shape in (one, two, (outputs, one[-1], two[-1]))
+    ]  # fmt: skip
+    target = np.zeros((*one[:-1], 1, 2), int)
+
+    def loss(*factors: Any) -> Any:
+        return ours.bilinear_cross_entropy(*factors, target=target, label_smoothing=0.1)
+
+    compiled = jax.jit(jax.value_and_grad(loss, (0, 1, 2))).lower(*arrays).compile()
+    assert compiled.memory_analysis().temp_size_in_bytes < 64 << 20
 
 
 def test_jax_gives_the_same_under_its_transformations(

@@ -15,6 +15,7 @@ import pytest
 torch = pytest.importorskip("torch", reason="PyTorch is not installed")
 
 import lucid  # noqa: E402 (where PyTorch is)
+from lucid.kernels import _native  # noqa: E402
 from lucid.torch import Bilinear, bilinear  # noqa: E402
 
 SHAPES = ((4, 5), (4, 6), (3, 5, 6))
@@ -60,6 +61,25 @@ def test_saved_tensors_move_away_and_come_back() -> None:
     with torch.autograd.graph.save_on_cpu():
         out = bilinear(*arguments)
     assert torch.equal(torch.autograd.grad(out.sum(), arguments)[2], expected[2])
+
+
+@pytest.mark.skipif(_native.compiled is None, reason="the compiled kernel keeps a product")
+def test_a_product_that_came_back_is_not_locked() -> None:
+    arguments = [
+        each.requires_grad_() for each in tensors(((8, 40, 1, 101), (8, 1, 40, 101), (1, 101, 101)))
+    ]
+    back: list[Any] = []
+
+    def unpack(packed: Any) -> Any:
+        back.append(packed.clone())
+        return back[-1]
+
+    with torch.autograd.graph.saved_tensors_hooks(lambda x: x.detach().clone(), unpack):
+        out = bilinear(*arguments)
+    torch.autograd.grad(out.sum(), arguments)
+    assert len(back) > len(arguments)  # the product too
+    for each in back:
+        each.untyped_storage().resize_(0)
 
 
 SHARDED = """

@@ -6,59 +6,62 @@ operation, so the text has the operation's own names in it (`dataclasses` does t
     @op
     def multiply(x1, x2, /): ...
 
-the text is, with `_x1` for the place of `x1` on the tape, and bit k of `tracked` saying that
-argument k requires a gradient:
+the text is, with `_at_x1` for the place of `x1` on the tape, and bit k of `_tracked` saying that
+argument k requires a gradient (an argument may have any name but those that begin with `_`, so all
+others here do):
 
     def operation(x1, x2, /):
-        tracked = 0
-        has_tensor = has_list = False
-        if isinstance(x1, Tracked):
-            has_tensor = True
-            _x1 = x1._node
+        _tracked = 0
+        _has_tensor = _has_list = False
+        if isinstance(x1, _Tracked):
+            _has_tensor = True
+            _at_x1 = x1._node
             x1 = x1._array
-            if _x1 is not None:
-                tracked |= 1
+            if _at_x1 is not None:
+                _tracked |= 1
         else:
-            _x1 = None
-            if x1.__class__ is list:
-                has_list = True
-        if isinstance(x2, Tracked):
-            ...                                   # the same, with tracked |= 2
-        if not has_tensor:
-            (x1, x2,), chosen, wrap = without_tensors(x1, x2)
-            return wrap(chosen(x1, x2))
-        if has_list:
-            x1, x2, = convert_lists(x1, x2)
+            _at_x1 = None
+            if x1.__class__ is _list:
+                _has_list = True
+        if isinstance(x2, _Tracked):
+            ...                                   # the same, with _tracked |= 2
+        if not _has_tensor:
+            (x1, x2,), _chosen, _wrap = _without_tensors(x1, x2)
+            return _wrap(_chosen(x1, x2))
+        if _has_list:
+            x1, x2, = _convert_lists(x1, x2)
+        if _tracked and not _mode.recording:
+            _tracked = 0
         try:
-            y = function(x1, x2)
-        except Exception as error:
-            raise explain(error, (x1, x2,)) from None
-        if anomaly.watching or y.__class__ not in array_types:
-            return finish(y, tracked, (_x1, _x2,), (x1, x2,))
-        place = None
-        if tracked and mode.recording:
-            saving = savings.get(tracked) or make_saving(tracked)
-            if saving.rules:
-                values = (x1, x2, y)
-                if saving.facts:
-                    values = saving.with_facts(values)
-                place = Node(saving, (_x1, _x2,), saving.pick(values), y.shape, y.dtype)
-        tensor = create(Tensor)
-        tensor._array = y
-        tensor._node = place
-        tensor._grad = None
-        return tensor
+            y = _function(x1, x2)
+        except Exception as _error:
+            raise _explain(_error, (x1, x2,)) from None
+        if _anomaly.watching or y.__class__ not in _array_types:
+            return _finish(y, _tracked, (_at_x1, _at_x2,), (x1, x2,))
+        _place = None
+        if _tracked:
+            _saving = _savings.get(_tracked) or _make_saving(_tracked)
+            if _saving.rules:
+                _values = (x1, x2, y)
+                if _saving.facts:
+                    _values = _saving.with_facts(_values)
+                _place = _Node(_saving, (_at_x1, _at_x2,), _saving.pick(_values), y.shape, y.dtype)
+        _tensor = _create(_Tensor)
+        _tensor._array = y
+        _tensor._node = _place
+        _tensor._grad = None
+        return _tensor
 
 Where the signature has a `dtype`, a call that gives one ends in `finish` too, because the result
 may be integers, which have no gradient. An operation that keeps something of its work for its rules
-has, in the place of `y = function(x1, x2)`,
+has, in the place of `y = _function(x1, x2)`,
 
-            if tracked and mode.recording:
-                y, kept = keeping(tracked, x1, x2)
+            if _tracked:
+                y, kept = _keeping(_tracked, x1, x2)
             else:
-                y, kept = function(x1, x2), None
+                y, kept = _function(x1, x2), None
 
-and `kept` behind `y` in `values`.
+and `kept` behind `y` in `_values`.
 """
 
 from __future__ import annotations
@@ -97,84 +100,86 @@ class Operation(Protocol):
 
 
 _ARGUMENT = """
-        {unless}if isinstance({name}, Tracked):
-            has_tensor = True
-            _{name} = {name}._node
+        {unless}if isinstance({name}, _Tracked):
+            _has_tensor = True
+            _at_{name} = {name}._node
             {name} = {name}._array
-            if _{name} is not None:
-                tracked |= {bit}
+            if _at_{name} is not None:
+                _tracked |= {bit}
         else:
-            _{name} = None
-            if {name}.__class__ is list:
-                has_list = True
+            _at_{name} = None
+            if {name}.__class__ is _list:
+                _has_list = True
 """
 
 _UNLESS_NONE = """if {name} is None:
-            _{name} = None
+            _at_{name} = None
         el"""
 
 _SEQUENCE = """
-        {name}, _{name} = unwrap({name})
-        if _{name} is not None:
-            has_tensor = has_list = True
-            if any(_{name}):
-                tracked |= {bit}
+        {name}, _at_{name} = _unwrap({name})
+        if _at_{name} is not None:
+            _has_tensor = _has_list = True
+            if _any(_at_{name}):
+                _tracked |= {bit}
 """
 
 _REFUSAL = """
         if foreign__:
-            raise no_keyword(function.__name__, foreign__)
+            raise _no_keyword(_function.__name__, foreign__)
 """
 
 _ELSEWHERE = """
         if others__:
-            return keywords({passed}, **others__)
+            return _keywords({passed}, **others__)
 """
 
 _COMPUTE = """
-            y = function({passed})
+            y = _function({passed})
 """
 
 _COMPUTE_AND_KEEP = """
-            if tracked and mode.recording:
-                y, kept = keeping(tracked, {passed})
+            if _tracked:
+                y, kept = _keeping(_tracked, {passed})
             else:
-                y, kept = function({passed}), None
+                y, kept = _function({passed}), None
 """
 
 _CALL = """
 def build(
-    function, keeping, keywords, defaults, savings, make_saving, convert_lists, without_tensors,
-    explain, finish,
+    _function, _keeping, _keywords, defaults, _savings, _make_saving, _convert_lists,
+    _without_tensors, _explain, _finish,
 ):
     def operation({parameters}):
-        tracked = 0
-        has_tensor = has_list = False
+        _tracked = 0
+        _has_tensor = _has_list = False
 {unwrap}
-        if not has_tensor:
-            ({values},), chosen, wrap = without_tensors({values})
-            return wrap(chosen({passed}))
-        if has_list:
-            {values}, = convert_lists({values})
+        if not _has_tensor:
+            ({values},), _chosen, _wrap = _without_tensors({values})
+            return _wrap(_chosen({passed}))
+        if _has_list:
+            {values}, = _convert_lists({values})
+        if _tracked and not _mode.recording:
+            _tracked = 0
         try:
 {compute}
-        except Exception as error:
-            raise explain(error, ({values},)) from None
-        if anomaly.watching or y.__class__ not in array_types{chosen_dtype}:
-            return finish(y, tracked, ({places},), ({values},){kept})
-        place = None
-        if tracked and mode.recording:
-            saving = savings.get(tracked) or make_saving(tracked)
-            if saving.rules:
-                values = ({values}, y{kept})
-                if saving.facts:
-                    values = saving.with_facts(values)
-                place = Node(saving, ({places},), saving.pick(values), y.shape, y.dtype)
-        tensor = create(Tensor)
-        tensor._array = y
-        tensor._node = place
-        tensor._grad = None
-        return tensor
+        except Exception as _error:
+            raise _explain(_error, ({values},)) from None
+        if _anomaly.watching or y.__class__ not in _array_types{chosen_dtype}:
+            return _finish(y, _tracked, ({places},), ({values},){kept})
+        _place = None
+        if _tracked:
+            _saving = _savings.get(_tracked) or _make_saving(_tracked)
+            if _saving.rules:
+                _values = ({values}, y{kept})
+                if _saving.facts:
+                    _values = _saving.with_facts(_values)
+                _place = _Node(_saving, ({places},), _saving.pick(_values), y.shape, y.dtype)
+        _tensor = _create(_Tensor)
+        _tensor._array = y
+        _tensor._node = _place
+        _tensor._grad = None
+        return _tensor
     return operation
 """
 
@@ -189,20 +194,22 @@ def _unwrap(group: Any) -> tuple[Any, Any]:
 
 
 _scope: dict[str, Any] = {
-    "Node": Node,
-    "Tracked": Tracked,
-    "anomaly": _anomaly,
-    "array_types": array_types,
-    "mode": mode,
-    "no_keyword": no_keyword,
-    "unwrap": _unwrap,
+    "_Node": Node,
+    "_Tracked": Tracked,
+    "_anomaly": _anomaly,
+    "_any": any,
+    "_array_types": array_types,
+    "_list": list,
+    "_mode": mode,
+    "_no_keyword": no_keyword,
+    "_unwrap": _unwrap,
 }
 
 
 def serve(tensor: type[Any]) -> None:
     """Have operations and the tape return Tensors of this class, which stands above them."""
     Tracked._public = tensor
-    _scope.update(Tensor=tensor, create=tensor.__new__)
+    _scope.update(_Tensor=tensor, _create=tensor.__new__)
 
 
 class _Expression(str):
@@ -280,7 +287,7 @@ def _text(arguments: tuple[_Argument, ...], keeps: bool, has_others: bool) -> st
             for k, (name, _, is_required, is_sequence) in enumerate(arguments)
         ),
         values=", ".join(names),
-        places=", ".join(f"_{name}" for name in names),
+        places=", ".join(f"_at_{name}" for name in names),
         chosen_dtype=" or dtype is not None" if "dtype" in names else "",
         passed=passed,
         compute=(_COMPUTE_AND_KEEP if keeps else _COMPUTE).format(passed=passed),

@@ -6,7 +6,7 @@ wanted, `x_shape` and `x_dtype` are those of the argument x, and every other nam
 the operation. Only what the needed rules name is kept alive until the backward pass.
 
 The tape knows nothing of this: to it a rule is what has `run(places, given, useful)` and gives
-pairs of a place and the gradient there.
+pairs of a place and the gradient there, for places that are useful; None says that all are.
 """
 
 from __future__ import annotations
@@ -117,6 +117,7 @@ class Saving:
         self.conjugates = registered.conjugates
         self.halves = registered.halves
         self.facts, known = self._resolve(arguments, registered.results, needs)
+        needs.sort(key=known.index)  # as a joint rule names them, nearly always
         self.pick = _picker([known.index(need) for need in needs])
         # where a saved value stood: the argument's number, -1 for the output, None for neither
         self.origins = [
@@ -160,9 +161,12 @@ class Saving:
         rules = [RuleInBlocks(rule, shape, axes) for rule in self.rules if type(rule) is RuleOfOne]
         return rules if len(rules) == len(self.rules) else None
 
-    def with_facts(self, values: tuple[Any, ...]) -> tuple[Any, ...]:
+    def with_facts(self, values: tuple[Any, ...]) -> Sequence[Any]:
         """The arguments and the output, followed by the shapes and dtypes that are asked for."""
-        return (*values, *[read(values[k]) for k, read in self.facts])
+        found = list(values)
+        for k, read in self.facts:  # no list of its own, which takes longer
+            found.append(read(values[k]))
+        return found
 
     def _resolve(
         self, arguments: Sequence[str], results: Sequence[str], needs: list[str]
@@ -199,9 +203,9 @@ class RuleOfOne:
         self.rule = rule
         self.pick = _picker([given.index(name) for name in _names_of(rule)])
 
-    def run(self, places: Sequence[Any], given: tuple[Any, ...], useful: set[Any]) -> Pairs:
+    def run(self, places: Sequence[Any], given: tuple[Any, ...], useful: set[Any] | None) -> Pairs:
         place = places[self.position]
-        if place not in useful:
+        if useful is not None and place not in useful:
             return ()
         try:
             return ((place, self.rule(*self.pick(given))),)
@@ -220,9 +224,9 @@ class RuleInBlocks:
         self.shape = shape  # of the result
         self.axes = axes  # of the argument, which are not cut
 
-    def run(self, places: Sequence[Any], given: tuple[Any, ...], useful: set[Any]) -> Pairs:
+    def run(self, places: Sequence[Any], given: tuple[Any, ...], useful: set[Any] | None) -> Pairs:
         place = places[self.rule.position]
-        if place not in useful:
+        if useful is not None and place not in useful:
             return ()
         arrays = self.rule.pick(given)
         if self.axes == ():
@@ -247,10 +251,10 @@ class JointRule:
         argument: str,
         rule: Rule,
         pick: Callable[[Sequence[Any]], tuple[Any, ...]],  # the places, from those of all arguments
-        choose: Callable[[Sequence[Any]], tuple[Any, ...]] | None,  # their gradients, from all
+        choose: Callable[[Sequence[Any]], Sequence[Any]] | None,  # their gradients, from all
         needed: Callable[[Iterable[bool]], tuple[bool, ...]],  # from whether each is wanted
         given: list[str],
-        count: int = 0,  # of places, if it is always the same
+        count: int | None = None,  # of places, if it is always the same
     ) -> None:
         self.operation = operation
         self.argument = argument
@@ -258,38 +262,45 @@ class JointRule:
         self.pick = pick
         self.choose = choose
         self.needed = needed
-        self.all_needed = needed([True] * count)
+        self.all_needed = None if count is None else needed([True] * count)
         # what it asks for, among what is given, `needed` and None for what was not saved
         known = [*given, "needed"]
-        self.order = _picker(
-            [known.index(name) if name in known else len(known) for name in _names_of(rule)]
+        asked = _names_of(rule)
+        self.order = (
+            None
+            if asked == known
+            else _picker([known.index(name) if name in known else len(known) for name in asked])
         )
 
-    def run(self, places: Sequence[Any], given: tuple[Any, ...], useful: set[Any]) -> Pairs:
+    def run(self, places: Sequence[Any], given: tuple[Any, ...], useful: set[Any] | None) -> Pairs:
         mine = self.pick(places)
         wanted, needed = None, self.all_needed
-        if not useful.issuperset(mine):  # what is rarely so
-            wanted = [place in useful for place in mine]
+        if None in mine if useful is None else not useful.issuperset(mine):  # what is rarely so
+            wanted = [place is not None if useful is None else place in useful for place in mine]
             if True not in wanted:
                 return ()
             needed = self.needed(wanted)
-        elif self.choose is None:
+        elif needed is None:
             needed = self.needed([True] * len(mine))
+        order = self.order
         try:
-            gradients = self.rule(*self.order((*given, needed, None)))
+            if order is None:
+                gradients = self.rule(*given, needed)
+            else:
+                gradients = self.rule(*order((*given, needed, None)))
         except Exception as error:
             _tell(error, self)
             raise
-        count = len(needed)
-        if not isinstance(gradients, (tuple, list)) or len(gradients) != count:
-            returned = len(gradients) if isinstance(gradients, (tuple, list)) else gradients
+        is_sequence = type(gradients) is tuple or isinstance(gradients, (tuple, list))
+        if not is_sequence or len(gradients) != len(needed):
+            returned = len(gradients) if is_sequence else gradients
             raise GraphError(
-                f"{self.operation}: a gradient rule for {count} arrays returned "
+                f"{self.operation}: a gradient rule for {len(needed)} arrays returned "
                 f"{returned if isinstance(returned, int) else type(gradients).__name__}, "
                 "expected a gradient or None for each"
             )
         chosen = gradients if self.choose is None else self.choose(gradients)
-        pairs = zip(mine, chosen)  # noqa: B905 (they are as many, and strict takes longer)
+        pairs = zip(mine, chosen)  # noqa: B905 (those of `mine` come first)
         return pairs if wanted is None else compress(pairs, wanted)
 
 
@@ -303,9 +314,9 @@ class NoRule:
         self.argument = argument
         self.position = position
 
-    def run(self, places: Sequence[Any], _given: tuple[Any, ...], useful: set[Any]) -> Pairs:
+    def run(self, places: Sequence[Any], _given: tuple[Any, ...], useful: set[Any] | None) -> Pairs:
         mine = places[self.position]
-        if useful.isdisjoint(mine if type(mine) is tuple else (mine,)):
+        if useful is not None and useful.isdisjoint(mine if type(mine) is tuple else (mine,)):
             return ()
         raise GraphError(
             f"{self.operation} has no gradient for its argument '{self.argument}'.\n"
@@ -326,7 +337,8 @@ def _of_arguments(registered: Rules, together: list[str], given: list[str]) -> J
         return found
 
     pick = _picker([registered.arguments.index(name) for name in together])
-    choose = _picker([all_of_it.index(name) for name in together])
+    are_first = together == all_of_it[: len(together)]
+    choose = None if are_first else _picker([all_of_it.index(name) for name in together])
     argument = ", ".join(map(repr, all_of_it))
     operation = registered.operation
     return JointRule(operation, argument, rule, pick, choose, needed, given, len(together))

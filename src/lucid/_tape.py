@@ -18,8 +18,7 @@ from __future__ import annotations
 
 import sys
 import threading
-from collections import Counter
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from itertools import count
 from operator import attrgetter
 from typing import TYPE_CHECKING, Any, ClassVar, TypeAlias
@@ -56,6 +55,8 @@ Hook: TypeAlias = "Callable[[Tensor], Tensor | None]"
 # A quick look at the dtypes that are nearly always there, and need neither conj nor more room.
 _FLOAT32, _FLOAT64 = np.dtype(np.float32), np.dtype(np.float64)
 
+_ndarray = np.ndarray
+_create = object.__new__
 _birth = count().__next__
 _accumulating = threading.Lock()
 
@@ -146,8 +147,7 @@ _by_birth = attrgetter("_birth")
 
 def new_tensor(array: Array, node: Place | None = None) -> Tensor:
     """A Tensor for an array, on a place."""
-    public = Tracked._public
-    tensor: Tensor = public.__new__(public)
+    tensor: Tensor = _create(Tracked._public)
     tensor._array = array
     tensor._node = node
     tensor._grad = None
@@ -185,87 +185,80 @@ def propagate(
     Returns the gradient of each leaf (or target) that was reached: an array, or with
     `create_graph` a Tensor, because then the rules are themselves recorded.
     """
+    keeps = retain_graph or create_graph
     before, mode.recording = mode.recording, create_graph
     try:
-        found = _propagate(roots, targets, retain_graph or create_graph, create_graph)
-        return found if targets is None else {place: now(g) for place, g in found.items()}
+        gradients: dict[Place, Any] = {}
+        for place, gradient in roots:
+            known = gradients.get(place)
+            gradients[place] = gradient if known is None else _sum(known, gradient)
+        order, leaves, useful = _youngest_first(gradients, targets)
+        results: dict[Place, Any] = {}
+        uses: dict[Place, int] = {}
+        for place in order:
+            g: Any = gradients.pop(place, None)
+            if g is None:  # reached only through rules that said "no gradient"
+                continue
+            dtype = place.dtype
+            if dtype is not _FLOAT32 and dtype is not _FLOAT64 and type(g) is not list:
+                g = converted(g, dtype)  # it may have been added up in a wider one
+            if place.hooks is not None:
+                g = _run_hooks(place, place.hooks, g)
+            if targets is not None and place in targets:
+                results[place] = g
+                if not (useful and _leads_to(useful, place)):  # this is as far as we go
+                    continue
+            if type(place) is Node:
+                _apply_rules(place, g, gradients, useful, create_graph, order, uses)
+                if not keeps:
+                    place.saved = None
+                    place.inputs = ()
+            elif type(place) is Output:
+                node = place.inputs[0]
+                parts = gradients.setdefault(node, [None] * len(node.shape))
+                known = parts[place.index]
+                parts[place.index] = g if known is None else _sum(known, g)
+        for leaf in leaves:
+            g = gradients.get(leaf)
+            if g is None:
+                continue
+            dtype = leaf.dtype
+            if dtype is not _FLOAT32 and dtype is not _FLOAT64:
+                g = converted(g, dtype)
+            if leaf.hooks is not None:
+                g = _run_hooks(leaf, leaf.hooks, g)
+            results[leaf] = g.array() if targets is not None and type(g) is Addend else g
+        return results
     finally:
         mode.recording = before
 
 
-def _propagate(
-    roots: Iterable[tuple[Place, Any]],
-    targets: frozenset[Place] | None,
-    retain_graph: bool,
-    create_graph: bool,
-) -> dict[Place, Any]:
-    gradients: dict[Place, Any] = {}
-    for place, gradient in roots:
-        before = gradients.get(place)
-        gradients[place] = gradient if before is None else _sum(before, gradient)
-    order, leaves, useful = _youngest_first(gradients, targets)
-    results: dict[Place, Any] = {}
-    uses: Counter[Place] = Counter()
-    for place in order:
-        g: Any = gradients.pop(place, None)
-        if g is None:  # reached only through rules that said "no gradient"
-            continue
-        dtype = place.dtype
-        if dtype is not _FLOAT32 and dtype is not _FLOAT64 and type(g) is not list:
-            g = converted(g, dtype)  # it may have been added up in a wider one
-        if place.hooks is not None:
-            g = _run_hooks(place, place.hooks, g)
-        if targets is not None and place in targets:
-            results[place] = g
-            if type(place) is Leaf or not _leads_to(useful, place):  # this is as far as we go
-                continue
-        if type(place) is Node:
-            _apply_rules(place, g, gradients, useful, create_graph, order, uses)
-            if not retain_graph:
-                place.saved = None
-                place.inputs = ()
-        elif type(place) is Output:
-            node = place.inputs[0]
-            parts = gradients.setdefault(node, [None] * len(node.shape))
-            before = parts[place.index]
-            parts[place.index] = g if before is None else _sum(before, g)
-    for leaf in leaves:
-        g = gradients.get(leaf)
-        if g is None:
-            continue
-        dtype = leaf.dtype
-        if dtype is not _FLOAT32 and dtype is not _FLOAT64:
-            g = converted(g, dtype)
-        results[leaf] = g if leaf.hooks is None else _run_hooks(leaf, leaf.hooks, g)
-    return results
-
-
 def _youngest_first(
     roots: Iterable[Place], targets: frozenset[Place] | None
-) -> tuple[list[Place], list[Leaf], set[Place]]:
+) -> tuple[list[Place], Collection[Leaf], set[Place] | None]:
     """All places on the way from the roots to what is wanted, in the order of the walk back.
 
-    Leaves, where no targets are named, come apart: nothing goes on from them.
+    Leaves come apart: nothing goes on from them. Last, all of these as a set; without targets None
+    where there are no others.
     """
-    # the walk ends at leaves; with targets also at what is no younger than all of them
-    oldest = -1 if targets is None else min([place._birth for place in targets], default=0)
+    oldest = -1  # with targets, the walk also ends at what is no younger than all of them
+    for place in targets or ():
+        if oldest < 0 or place._birth < oldest:
+            oldest = place._birth
 
     found: set[Any] = set(roots)
-    waiting = list(found)
     order: list[Any] = []
-    leaves: list[Leaf] = []
-    everything = True  # leads to what is wanted
+    leaves: dict[Any, None] = {}
+    waiting = list(found)
+    everything = True  # leads to what is named
     while waiting:
         place = waiting.pop()
-        if targets is None and type(place) is Leaf:
-            leaves.append(place)
-            owner = place.owner()  # as in `wanted`, without a call
-            if owner is None or owner._node is not place:
-                everything = False
+        if type(place) is Leaf:
+            leaves[place] = None
             continue
         order.append(place)
-        if targets is not None and (type(place) is Leaf or place._birth <= oldest):
-            everything = everything and place in targets
+        if place._birth <= oldest:
+            everything = everything and place in targets  # type: ignore[operator]
             continue
         if type(place) is Node and place.saved is None:
             raise GraphError(
@@ -274,20 +267,30 @@ def _youngest_first(
                 "Call the first one with retain_graph=True to go through it twice."
             )
         for source in place.inputs:
-            if source is None or source in found:
-                continue
-            if type(source) is tuple:  # the places of a sequence of arrays
+            kind = type(source)
+            if kind is Leaf:
+                leaves[source] = None
+            elif kind is tuple:  # the places of a sequence of arrays
                 fresh = set(source) - found - {None}
                 found |= fresh
                 waiting += fresh
-            else:
+            elif source is not None and source not in found:
                 found.add(source)
                 waiting.append(source)
-    order.sort(key=_by_birth, reverse=True)
-    if not everything:
+    if len(order) > 1:
+        order.sort(key=_by_birth, reverse=True)
+    if targets is None:
+        for leaf in leaves:
+            owner = leaf.owner()  # as in `wanted`, without a call
+            if owner is None or owner._node is not leaf:
+                break
+        else:
+            return order, leaves, None
+    found.update(leaves)
+    if targets is None or not (everything and targets.issuperset(leaves)):
         found = _leading_to(targets, [*order, *leaves])
         order = [place for place in order if place in found]
-        leaves = [leaf for leaf in leaves if leaf in found]
+        leaves = {leaf: None for leaf in leaves if leaf in found}
     return order, leaves, found
 
 
@@ -312,17 +315,17 @@ def _leads_to(useful: set[Place], place: Place) -> bool:
 
 
 def _apply_rules(
-    node: Node, g: Any, gradients: dict[Place, Any], useful: set[Place], create_graph: bool,
-    order: list[Place], uses: Counter[Place],
+    node: Node, g: Any, gradients: dict[Place, Any], useful: set[Place] | None, create_graph: bool,
+    order: list[Place], uses: dict[Place, int],
 ) -> None:  # fmt: skip
     """Run the rules of one node, and add what they give to the gradients of its inputs."""
     saving = node.saving
-    if type(g) is list:
-        g = _fill(g, node)
     conjugate = widen = False
     dtype = node.dtype
     if dtype is not _FLOAT32 and dtype is not _FLOAT64:
         dtypes = dtype if type(dtype) is tuple else (dtype,)
+        if type(g) is list:  # of several outputs
+            g = _fill(g, node)
         conjugate = saving.conjugates and any(map(is_complex, dtypes))
         widen = not saving.halves and any(map(is_half, dtypes))
     if conjugate:
@@ -343,16 +346,16 @@ def _apply_rules(
             _anomaly.explain(error, node)
             raise
         for place, gradient in found:
-            if gradient is None:
-                continue
             if (  # what is nearly always so
-                type(gradient) is np.ndarray
+                type(gradient) is _ndarray
                 and gradient.dtype is place.dtype
                 and gradient.shape == place.shape
                 and place not in gradients
                 and not careful
             ):
                 gradients[place] = gradient
+                continue
+            if gradient is None:
                 continue
             if conjugate:
                 gradient = _conjugated(gradient)
@@ -363,13 +366,14 @@ def _apply_rules(
 
 def _made(
     later: Later, node: Node, place: Place, gradients: dict[Place, Any],
-    order: list[Place], uses: Counter[Place],
+    order: list[Place], uses: dict[Place, int],
 ) -> Array:  # fmt: skip
     """A gradient that was left to be computed: in float32 where others are added to it."""
     if not uses:
         for each in order:
             for source in each.inputs:
-                uses.update(source if type(source) is tuple else (source,))
+                for one in source if type(source) is tuple else (source,):
+                    uses[one] = uses.get(one, 0) + 1
     is_alone = place not in gradients and uses[place] == 1
     try:
         return later.make(place.dtype if is_alone else np.float32, tuple(place.shape))
@@ -486,19 +490,19 @@ def _run_hooks(place: Place, hooks: Hooks, gradient: Any) -> Any:
     return tensor if recorded else tensor._array
 
 
-def accumulate(gradients: dict[Place, Any]) -> None:
+def accumulate(gradients: dict[Any, Any]) -> None:
     """Add gradients to the `.grad` of the leaves' Tensors, safely from several threads."""
     with _accumulating:
         for leaf, gradient in gradients.items():
-            tensor = leaf.owner() if type(leaf) is Leaf else None
+            tensor = leaf.owner()
             if tensor is None:
                 continue
-            dtype = tensor._array.dtype
-            usual = dtype is _FLOAT32 or dtype is _FLOAT64
-            if usual and tensor._grad is None and type(gradient) is np.ndarray:
-                tensor._grad = new_tensor(gradient)
-            else:
-                add_gradient(tensor, gradient, leaf)
+            if tensor._grad is None and type(gradient) is _ndarray:
+                dtype = tensor._array.dtype
+                if dtype is _FLOAT32 or dtype is _FLOAT64:
+                    tensor._grad = new_tensor(gradient)
+                    continue
+            add_gradient(tensor, gradient, leaf)
 
 
 def add_gradient(tensor: Tracked, gradient: Any, keeper: Any) -> None:

@@ -8,6 +8,7 @@ there, by `_call.serve(Tensor)` at the end; `_tape.py` and `_op.py` below name i
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
+from functools import cache
 from typing import Any, Never, Self
 from weakref import ref
 
@@ -703,21 +704,24 @@ class Tensor(Tracked):
 
 def seed(function: str, result: Tensor, gradient: Any, recorded: bool) -> Any:
     """What a backward pass starts from: ones, or the given gradient if it fits the result."""
+    array = result._array
     if gradient is None:
-        array = result._array
         number = isinstance(array, np.generic)  # of NumPy, whose ones_like takes 2 µs
-        start = type(array)(1) if number else namespace(array).ones_like(array)
+        start = _one(type(array)) if number else namespace(array).ones_like(array)
         return new_tensor(start) if recorded else start
     given = gradient if isinstance(gradient, Tensor) else Tensor(gradient)
-    if given._array.shape != result._array.shape:
+    start = given._array
+    if start.shape != array.shape:
         raise ShapeError(
             f"{function}: the gradient has shape {given.shape}, but the result has {result.shape}; "
             "they must be equal"
         )
-    dtype = result._array.dtype
-    if given._array.dtype is not dtype and given._array.dtype != dtype:
-        given = _like.astype(given, result.dtype)
+    if start.dtype is not array.dtype and start.dtype != array.dtype:
+        given = _like.astype(given, array.dtype)
     return given if recorded else given._array
+
+
+_one: Callable[[Any], Any] = cache(lambda kind: kind(1))  # shared: nothing writes to a scalar
 
 
 def _host(array: Array) -> np.ndarray[Any, Any]:

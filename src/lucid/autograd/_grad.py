@@ -57,7 +57,7 @@ def grad(
             )
         places.append(tensor._node)
     roots = []
-    for k, (result, weight) in enumerate(zip(results, weights, strict=True)):
+    for k, result in enumerate(results):
         if not isinstance(result, Tensor):
             raise _no_tensor(f"outputs[{k}]", result)
         if result._node is None:
@@ -65,7 +65,7 @@ def grad(
                 f"grad: outputs[{k}] does not require a gradient: nothing it was computed from "
                 "does, or it was computed under no_grad."
             )
-        roots.append((result._node, seed("grad", result, weight, create_graph)))
+        roots.append((result._node, seed("grad", result, weights[k], create_graph)))
     found = propagate(
         roots,
         targets=frozenset(places),

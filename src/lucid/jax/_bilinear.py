@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from itertools import zip_longest
 from typing import Any
 
@@ -10,7 +11,7 @@ import jax.numpy as jnp
 
 from .._errors import LucidError
 from .._shapes import broadcast_shapes
-from ..kernels._arguments import check, refuse_both
+from ..kernels._arguments import check
 from ..kernels._rows import rows_of
 from . import _rows
 from ._form import contract
@@ -36,7 +37,8 @@ def bilinear(
 
     With `weight_1` (out_features, in1_features) and `weight_2` (out_features, in2_features), or one
     of them, the linear terms Σ_i input_1[..., i] · weight_1[o, i] and Σ_j input_2[..., j] ·
-    weight_2[o, j] are added, each computed once for each row of its input.
+    weight_2[o, j] are added, each computed once for each row of its input, or of the call where one
+    of the other keywords chooses these.
 
     Every dtype works; mixed ones promote as JAX does, and float16 and bfloat16 add up in float32.
     All of JAX's transformations apply, to every order; a complex gradient is JAX's, the conjugate
@@ -53,20 +55,15 @@ def bilinear(
     >>> lucid.jax.bilinear(jnp.ones((2, 3)), jnp.ones((2, 4)), jnp.ones((5, 3, 4))).shape
     (2, 5)
     """
-    if not (group is offsets is index_1 is index_2 is segment is None and num_segments is None):
-        maps = {
-            "group": group, "offsets": offsets, "index_1": index_1, "index_2": index_2,
-            "segment": segment, "num_segments": num_segments,
-        }  # fmt: skip
-        refuse_both(weight_1, weight_2, maps)
-        return _of_rows(
-            *(each if each is None else _array(each) for each in (input_1, input_2, weight, bias)),
-            group=group, offsets=offsets, index_1=index_1, index_2=index_2, segment=segment,
-            num_segments=num_segments,
-        )  # fmt: skip
     factors: tuple[Array | None, ...] = (
         input_1, input_2, weight, bias, weight_1, weight_2,
     )  # fmt: skip
+    if not (group is offsets is index_1 is index_2 is segment is None and num_segments is None):
+        maps = {
+            "group": group, "offsets": offsets, "index_1": index_1, "index_2": index_2,
+            "segment": segment,
+        }  # fmt: skip
+        return _of_rows([x if x is None else _array(x) for x in factors], maps, num_segments)
     if not all(x is None or isinstance(x, jax.Array) for x in factors):
         check(*factors)
         factors = tuple(x if x is None else _array(x) for x in factors)
@@ -74,19 +71,31 @@ def bilinear(
     try:
         if weight_1 is None and weight_2 is None:
             return _compiled(*given)
-        matrices = {"weight_1": factors[4], "weight_2": factors[5]}
-        return _compiled(*given, **{name: x for name, x in matrices.items() if x is not None})
+        return _compiled(*given, **_terms(*factors[4:]))
     except LucidError as error:
         vars(error).pop("__notes__", None)  # what JAX says of its own frames
         raise
 
 
-def _of_rows(*given: Array, num_segments: int | None, **maps: Array | None) -> Array:
-    arrays = {name: each if each is None else jnp.asarray(each) for name, each in maps.items()}
-    rows = rows_of(*given, **arrays, num_segments=num_segments)
+def _of_rows(
+    factors: Sequence[Array | None], maps: Mapping[str, Array | None], num_segments: int | None
+) -> Array:
+    arrays: dict[str, Any] = {
+        name: each if each is None else jnp.asarray(each) for name, each in maps.items()
+    }
+    x1, x2, weight, bias, *matrices = factors
+    terms = _terms(*matrices)
+    rows = rows_of(x1, x2, weight, bias, **terms, **arrays, num_segments=num_segments)
     return _rows.contract(
-        *given, rows.maps, rows.offsets, product=_bilinear, shape=rows.shape, sizes=rows.sizes
-    )
+        x1, x2, weight, bias, terms, rows.maps, rows.offsets, product=_bilinear, shape=rows.shape,
+        sizes=rows.sizes,
+    )  # fmt: skip
+
+
+def _terms(weight_1: Array | None, weight_2: Array | None) -> dict[str, Array]:
+    """The matrices of linear terms that are there."""
+    matrices = {"weight_1": weight_1, "weight_2": weight_2}
+    return {name: matrix for name, matrix in matrices.items() if matrix is not None}
 
 
 def _array(x: Array) -> Array:

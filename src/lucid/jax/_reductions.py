@@ -1,13 +1,14 @@
 """Reductions over all pairs under JAX's transformations.
 
-Blocks of rows are scanned, in each tiles of partners, and both bodies are under `jax.checkpoint`:
-so JAX's own rules give derivatives of every order, `vmap` and `jit`, and what a backward pass keeps
-are the arguments and some numbers for each row and tile.
+Blocks of rows are scanned, in each tiles of partners, and where there are several, their body is
+under `jax.checkpoint`: so JAX's own rules give derivatives of every order, `vmap` and `jit`, and
+what a backward pass keeps are the arguments and some numbers for each row and tile.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from math import inf, prod
 from typing import Any
 
@@ -150,7 +151,8 @@ def _given(x: Any) -> Any:
     return None if x is None else jnp.asarray(x)
 
 
-# Every leading position by itself, one after the other; of it a block of rows after the other.
+# Some leading positions after others; of them a block of rows after the other. Where all are one
+# block, there is no loop, and what a gradient needs is kept: no more than a tile.
 
 
 def _by_blocks(reduce: Callable[..., Any], pairs: Pairs, *more: Array, **options: Any) -> Any:
@@ -173,11 +175,18 @@ def _run(
     dtype = jnp.dtype(jnp.float32) if dtype in (jnp.float16, jnp.bfloat16) else dtype
     leading = broadcast_shapes(x1.shape[:-2], x2.shape[:-2])
     rows, partners, outputs = x1.shape[-2], x2.shape[-2], weight.shape[-3]
+    features_1, features_2 = x1.shape[-1], x2.shape[-1]
+    room = ROOM // dtype.itemsize
     width = max(1, min(partners, WIDTH))
-    n = max(1, min(rows, ROOM // dtype.itemsize // (width * max(outputs, 1))))
+    of_row = outputs * max(width, features_2)  # of scores, or of q
     if group is not None:  # whose weights are gathered for a block
-        of_weight = outputs * x1.shape[-1] * x2.shape[-1]
-        n = max(1, min(n, ROOM // dtype.itemsize // max(of_weight, 1)))
+        of_row = max(of_row, outputs * features_1 * features_2)
+    n = max(1, min(rows, room // max(of_row, 1)))
+    of_one = rows * max(of_row, outputs * (width + features_2), features_1)
+    count = prod(leading)
+    at_once = max(1, min(count, room // max(of_one, partners * features_2, 1)))
+    # nothing is padded, and so copied, where nearly as many divide them
+    at_once = next((d for d in range(at_once, at_once // 2, -1) if count % d == 0), at_once)
     by_rows = {"x1": (x1, 1), "mask": (mask, 2), "exclude": (exclude, 2), "group": (group, 0)}
     by_rows |= {f"more {k}": (each, 2) for k, each in enumerate(more)}
     whole = {"weight": weight, "bias": bias}
@@ -190,23 +199,33 @@ def _run(
             return reduce(part | whole | {"x2": second}, partners, width, dtype, dict(options))
 
         parts = {name: _cut(each, rows, n) for name, each in own.items()}
-        found = jax.lax.map(jax.checkpoint(block), parts)
+        found = _mapped(block, parts)
         return jax.tree.map(lambda y: _joined(y, 2)[:rows], found)
 
-    given = {"x2": jnp.broadcast_to(x2, (*leading, *x2.shape[-2:]))} if leading else {"x2": x2}
+    given = {"x2": jnp.broadcast_to(x2, (*leading, *x2.shape[-2:]))}
     for name, (each, axes) in by_rows.items():
         if each is not None:
             last = each.shape[each.ndim - axes :]
             given[name] = jnp.broadcast_to(each, (*leading, rows, *last))
     if not leading:
         return position(given)
-    flat = {name: _joined(x, len(leading)) for name, x in given.items()}
-    count = next(iter(flat.values())).shape[0]
-    found = jax.lax.map(position, flat) if count else jax.vmap(position)(flat)
-    return jax.tree.map(lambda y: y.reshape(*leading, *y.shape[1:]), found)
+    parts = {name: _cut(_joined(x, len(leading)), count, at_once) for name, x in given.items()}
+    found = _mapped(jax.vmap(position), parts, is_innermost=n >= rows)
+    return jax.tree.map(lambda y: _joined(y, 2)[:count].reshape(*leading, *y.shape[2:]), found)
 
 
 _compiled: Any = jax.jit(_run, static_argnums=(0, 1))
+
+
+_forgotten = partial(jax.checkpoint, prevent_cse=False)
+"""A body of a loop, of which nothing is kept for its gradient."""
+
+
+def _mapped(function: Callable[..., Any], parts: Any, is_innermost: bool = True) -> Any:
+    """`function` of each part after the other; of a single one without a loop."""
+    if len(jax.tree.leaves(parts)[0]) > 1:
+        return jax.lax.map(_forgotten(function) if is_innermost else function, parts)
+    return jax.tree.map(lambda y: y[None], function(jax.tree.map(lambda x: x[0], parts)))
 
 
 def _joined(x: Array, axes: int) -> Array:
@@ -270,12 +289,18 @@ def _scanned(
         return step(carry, scores, kept, start), None
 
     shape = q.shape[:2]
-    carry, _ = jax.lax.scan(jax.checkpoint(run), first(shape), (part["x2"], starts))
+    if len(starts) == 1:
+        return run(first(shape), (part["x2"][0], starts[0]))[0]
+    carry, _ = jax.lax.scan(_forgotten(run), first(shape), (part["x2"], starts))
     return carry
 
 
 def _finite(top: Array) -> Array:
     return jnp.where(jnp.isinf(top), 0.0, top)
+
+
+def _finite_below(x: Array) -> Array:
+    return jnp.where(jnp.isneginf(x), 0.0, x)
 
 
 def _reduced(
@@ -334,13 +359,13 @@ def _cross_entropy(
     valid = jnp.broadcast_to(places >= 0, wanted.shape)
     lost = jnp.any(valid & jnp.isneginf(wanted), axis=-1)
     reached = valid & ~jnp.isneginf(wanted)
-    kept = jnp.where(lost, 0, lse)[..., None] - jnp.where(reached, wanted, 0)
-    loss = jnp.sum(jnp.where(reached, shares * kept, 0), axis=-1)
+    kept = _finite_below(lse)[..., None] - jnp.where(reached, wanted, 0)
+    loss = jnp.sum(jnp.where(valid, shares * kept, 0), axis=-1)
     if smoothing:
         even = lse - mean / jnp.maximum(left, 1)
         loss = (1 - smoothing) * loss + smoothing * even
     # a partner that is left out has no probability
-    loss = jnp.where(lost, jnp.where(jnp.isneginf(loss), 0, loss) + inf, loss)
+    loss = jnp.where(lost, _finite_below(loss) + inf, loss)
     return jnp.where(jnp.any(valid, axis=-1), loss, 0)
 
 

@@ -8,7 +8,7 @@ results to their places. Its gradient gathers again, so nothing is held for each
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import partial
 from math import prod
 from typing import Any
@@ -26,13 +26,17 @@ BLOCK = 2 << 20
 
 @partial(jax.jit, static_argnames=("product", "shape", "sizes"))
 def contract(
-    x1: Array, x2: Array, weight: Array, bias: Array | None, maps: tuple[Array | None, ...],
-    offsets: Array | None, *, product: Callable[..., Array], shape: tuple[int, ...],
-    sizes: tuple[int, ...],
+    x1: Array, x2: Array, weight: Array, bias: Array | None, terms: Mapping[str, Array],
+    maps: tuple[Array | None, ...], offsets: Array | None, *, product: Callable[..., Array],
+    shape: tuple[int, ...], sizes: tuple[int, ...],
 ) -> Array:  # fmt: skip
-    """The form over the rows that the maps choose; `product` is that of rows side by side."""
+    """The form over the rows that the maps choose, and the linear terms of these rows.
+
+    `product` is that of rows side by side.
+    """
     rows = Rows(shape, maps, sizes, offsets)
-    dtype = jnp.result_type(*(x for x in (x1, x2, weight, bias) if x is not None))
+    given = [x1, x2, weight, *terms.values()]
+    dtype = jnp.result_type(*given, *(() if bias is None else (bias,)))
     # what sums are made in; truth values have none under JAX
     wide = {"float16": jnp.float32, "bfloat16": jnp.float32, "bool": jnp.int32}.get(
         dtype.name, dtype
@@ -40,31 +44,32 @@ def contract(
     # the sizes are written out: beside a 0 there is no -1
     x1, x2 = (jnp.reshape(x, (prod(x.shape[:-1]), x.shape[-1])).astype(wide) for x in (x1, x2))
     outputs = weight.shape[-3]
-    weight = jnp.reshape(weight, (prod(weight.shape[:-3]), *weight.shape[-3:])).astype(wide)
-    biases = None
+    # one for each group, also where there is only one
+    weights = {name: each.astype(wide) for name, each in {"weight": weight, **terms}.items()}
+    if weight.ndim == 3:
+        weights = {name: each[None] for name, each in weights.items()}
     if bias is not None:
-        biases = jnp.broadcast_to(bias.astype(wide), (weight.shape[0], outputs))
+        weights["bias"] = jnp.broadcast_to(bias.astype(wide), (rows.sizes[WEIGHT], outputs))
     flat: list[Any] = [each if each is None else jnp.reshape(each, (-1,)) for each in maps]
     count, result = rows.count, rows.shape_of(RESULT, outputs)
-    if count == 0 or weight.shape[0] == 0:
+    if 0 in (count, rows.sizes[WEIGHT]):
         return jnp.zeros(result, dtype)
     features = x1.shape[1] + x2.shape[1] + outputs
     tiles, rows_of_tile = _tiles(rows, flat, offsets, features)
 
     @jax.checkpoint  # type: ignore[untyped-decorator, unused-ignore]
-    def one(
-        x1: Array, x2: Array, weight: Array, biases: Array | None, row: Array, group: Array
-    ) -> Array:
+    def one(x1: Array, x2: Array, weights: Mapping[str, Array], row: Array, group: Array) -> Array:
         first, second = (
-            x[row if own is None else own[row]]
-            for x, own in ((x1, flat[FIRST]), (x2, flat[SECOND]))
+            x[row if its is None else its[row]]
+            for x, its in ((x1, flat[FIRST]), (x2, flat[SECOND]))
         )
-        given = [first, second, weight[group]]
-        return product(*given) if biases is None else product(*given, biases[group])
+        own = {name: each[group] for name, each in weights.items()}
+        given = [own.pop(name) for name in ("weight", "bias") if name in own]
+        return product(first, second, *given, **own)
 
     def step(total: Array, number: Array) -> tuple[Array, None]:
         row, group, is_row = rows_of_tile(number)
-        found = one(x1, x2, weight, biases, row, group)
+        found = one(x1, x2, weights, row, group)
         found = jnp.where(is_row[:, None], found, jnp.zeros((), found.dtype))
         place = row if flat[RESULT] is None else flat[RESULT][row]
         return total.at[place].add(found), None

@@ -81,17 +81,6 @@ def check_bias(function: str, weight: Array, bias: Array, groups: int | None = N
         )
 
 
-def refuse_both(weight_1: Any, weight_2: Any, maps: Mapping[str, Any]) -> None:
-    """Raise ArgumentError where a call has linear terms and chooses rows as well."""
-    chosen = [name for name, value in maps.items() if value is not None]
-    terms = [n for n, w in (("weight_1", weight_1), ("weight_2", weight_2)) if w is not None]
-    if chosen and terms:
-        raise ArgumentError(
-            f"bilinear: {terms[0]} and {chosen[0]} do not go together; add the linear term of the "
-            "rows by hand, with linear and take"
-        )
-
-
 def refuse_beside(name: str, others: Mapping[str, Any]) -> None:
     """Raise ArgumentError where a keyword is given that does not go together with this one."""
     for other, value in others.items():

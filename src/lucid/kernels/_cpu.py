@@ -17,7 +17,7 @@ import numpy as np
 from .._arrays import Array, DType, is_differentiable, is_half, plain_array
 from .._shapes import Shape, broadcast_shapes
 from . import _native, _portable
-from ._arguments import Gradients, Needed, factors_of, promoted, shape_of
+from ._arguments import Gradients, factors_of, promoted, shape_of
 from ._layout import Box, slices
 
 COPIED = 16 << 20
@@ -49,10 +49,6 @@ class Arrays:
     def empty(self, shape: Shape, dtype: DType) -> Array:
         return np.empty(shape, dtype)
 
-    def own(self, found: Array) -> Array:
-        """A result of the kernel as an array of the library."""
-        return found
-
     def astype(self, x: Array, dtype: DType) -> Array:
         return x.astype(dtype, copy=False)
 
@@ -70,20 +66,20 @@ def bilinear(x1: Array, x2: Array, weight: Array, bias: Array | None) -> Array:
 
 
 def gradients(
-    g: Array, x1: Array | Shape, x2: Array | Shape, weight: Array | None, needed: Needed,
+    g: Array, x1: Array | Shape, x2: Array | Shape, weight: Array | None, needed: Any,
     as_arguments: bool,
 ) -> Gradients:  # fmt: skip
-    """The gradients of NumPy arrays."""
+    """The gradients of NumPy arrays; with a fourth flag the bias' too, where the kernel has it."""
     g, x1, x2, weight = _plain("gradients", g=g, x1=x1, x2=x2, weight=weight)
     shapes = shape_of(x1), shape_of(x2)
     factors = factors_of(g, x1, x2, weight, needed)
     dtype = promoted(np, factors)
     dtypes = dtypes_of((x1, x2, weight), dtype, as_arguments, is_differentiable)
 
-    def run(g: Array, x1: Any, x2: Any, weight: Array | None, needed: Needed) -> Gradients:
-        given = g, x1, x2, weight, needed
-        found = prepared_gradients(NUMPY, *given, dtypes, _working(dtype))
-        return _portable.gradients(*given) if found is None else found
+    def run(g: Array, x1: Any, x2: Any, weight: Array | None, needed: Any) -> Gradients:
+        given = g, x1, x2, weight
+        found = prepared_gradients(NUMPY, *given, needed, dtypes, _working(dtype))
+        return _portable.gradients(*given, needed[:3]) if found is None else found
 
     return apart(NUMPY, run, *factors, *shapes, needed)
 
@@ -140,7 +136,7 @@ def _size(shape: Shape, axis: int) -> int:
 
 def apart(
     library: Arrays, run: Callable[..., Gradients], g: Array, x1: Array | None, x2: Array | None,
-    weight: Array | None, shape_1: Shape, shape_2: Shape, needed: Needed,
+    weight: Array | None, shape_1: Shape, shape_2: Shape, needed: Any,
 ) -> Gradients:  # fmt: skip
     """All gradients at once; where an input repeats rows, each by itself.
 
@@ -190,19 +186,19 @@ def prepared(
         return None
     if steps == leading:
         out = run(x1, x2)
-        return None if out is None else library.astype(library.own(out), dtype)
+        return None if out is None else library.astype(out, dtype)
     out = library.empty((*leading, outputs), dtype)
     for box in _boxes(leading, steps):
         part = run(*(x[_inside(box, x.shape)] for x in (x1, x2)))
         if part is None:
             return None
-        out[box] = library.own(part)
+        out[box] = part
     return out
 
 
 def prepared_gradients(
     library: Arrays, g: Array, x1: Array | Shape, x2: Array | Shape, weight: Array | None,
-    needed: Needed, dtypes: Sequence[DType], working: DType | None,
+    needed: Any, dtypes: Sequence[DType], working: DType | None,
 ) -> Gradients | None:  # fmt: skip
     """The gradients by the compiled kernel, of arguments made ready for it, or None."""
     shape_1, shape_2 = shapes = shape_of(x1), shape_of(x2)
@@ -210,7 +206,8 @@ def prepared_gradients(
     weight_shape = (g.shape[-1], shape_1[-1], shape_2[-1])
     if working is None:
         return None
-    if _native.plan(*shapes, weight_shape, needed, working.itemsize) is None:
+    three = needed[:3]
+    if _native.plan(*shapes, weight_shape, three, working.itemsize) is None:
         _native.tell_if_missing(*shapes, weight_shape)
         return None
     copied = (*shapes, g.shape, *compress(shapes, needed))
@@ -219,13 +216,13 @@ def prepared_gradients(
         return None
     is_large = _is_large(weight_shape, working)
 
-    def run(g: Array, x1: Any, x2: Any) -> Any:
+    def run(g: Array, x1: Any, x2: Any, needed: Any = three) -> Any:
         given = [x if isinstance(x, tuple) else library.ready(x, working) for x in (g, x1, x2)]
         return _native.gradients(*given, weight, needed, *library.most)
 
     if steps == leading and not is_large:
         weight = None if weight is None else library.ready(weight, working)
-        return _rounded(library, run(g, x1, x2), dtypes)
+        return _rounded(library, run(g, x1, x2, needed), dtypes)
     cut = [axis for axis, step in enumerate(steps) if step < leading[axis]]
     summed = [
         wanted and any(_size(shape, axis - len(leading) - 1) == 1 for axis in cut)
@@ -259,13 +256,13 @@ def prepared_gradients(
                 continue
             place = result[_inside(box, result.shape)]
             if all(each.start == 0 for each in _outside(box, result.shape)):
-                place[...] = library.own(part)
+                place[...] = part
             else:
-                place += library.own(part)
+                place += part
         if needed[2]:
             d_weight = found[2] if d_weight is None else np.add(d_weight, found[2], out=d_weight)
     if d_weight is not None:
-        d_weight = library.astype(library.own(d_weight), dtypes[2])
+        d_weight = library.astype(d_weight, dtypes[2])
     d_1, d_2 = results
     return d_1, d_2, d_weight
 
@@ -273,14 +270,14 @@ def prepared_gradients(
 def _rounded(
     library: Arrays, found: Sequence[Any] | None, dtypes: Sequence[DType]
 ) -> Gradients | None:
-    """Gradients from the kernel, each in its dtype."""
+    """Gradients from the kernel, each in its dtype; that of a bias as it is."""
     if found is None:
         return None
-    d_1, d_2, d_weight = [
-        each if each is None else library.astype(library.own(each), dtype)
-        for each, dtype in zip(found, dtypes, strict=True)
+    rounded: Any = [
+        each if each is None else library.astype(each, dtype)
+        for each, dtype in zip(found, dtypes, strict=False)
     ]
-    return d_1, d_2, d_weight
+    return (*rounded, *found[3:])
 
 
 def _is_large(weight_shape: Shape, dtype: DType) -> bool:

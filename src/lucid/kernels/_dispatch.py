@@ -96,16 +96,17 @@ def gradients_otherwise(
     x1: Array | Shape,
     x2: Array | Shape,
     weight: Array | None,
-    needed: Needed,
+    needed: Any,
     as_arguments: bool = False,
 ) -> Gradients:
     """The same, of arguments that the compiled kernel has declined.
 
     Their dtype is that of the factors; with `as_arguments`, where it can be had without a copy,
-    that of the argument whose gradient it is.
+    that of the argument whose gradient it is. With a fourth flag the last of four may be the bias'.
     """
     if isinstance(g, np.ndarray):
         return _cpu.gradients(g, x1, x2, weight, needed, as_arguments)
+    needed = tuple(needed[:3])
     if library(g) == "torch":
         return _torch().gradients(  # type: ignore[no-any-return]
             g, x1, x2, weight, needed, as_arguments

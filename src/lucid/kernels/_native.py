@@ -95,6 +95,10 @@ compare_scores: Any = compiled.compare_scores if compiled else _declined
 """compare_scores(q, x2, bias, kept, excluded, first partner, places, own, whether that is known,
 rank): the ranks, added to, or None."""
 
+chosen_gradients: Any = compiled.chosen_gradients if compiled else _declined
+"""chosen_gradients(places (S·R, K), slopes, q (S, R, J) or None, x2 (M, J), dq (S·R, J) or None,
+dx2 (M, J) or None): dq is written, dx2, which needs q, added to; -1 is no place. True, or None."""
+
 adam_step: Any = compiled.adam_step if compiled else _declined
 """adam_step(array, gradient, mean, square, largest or None, decay, shrink, beta_1, 1 - beta_1,
 beta_2, 1 - beta_2, eps, rate): the new array, the three before `decay` changed, or None."""

@@ -71,6 +71,8 @@ class Block:
     rows: slice
     outs: slice
     width: int
+    whole: Array | None  # the weight as (I, O · J), where a block has all outputs
+    kept: Array | None = None  # a product that spares its gradients one
 
     @cached_property
     def leading(self) -> Shape:
@@ -89,6 +91,15 @@ class Block:
     @property
     def index(self) -> tuple[slice, ...]:
         return (*self.box, self.rows, self.outs)
+
+    @property
+    def of_first(self) -> tuple[slice, ...]:
+        """Where its rows lie in x1."""
+        return (*_own(self.box, self.pairs.x1), self.rows, slice(None))
+
+    def of_second(self, part: slice) -> tuple[slice, ...]:
+        """Where some partners lie in x2."""
+        return (*_own(self.box, self.pairs.x2), part, slice(None))
 
     @cached_property
     def x1(self) -> Array:
@@ -112,6 +123,8 @@ class Block:
 
     def matrix(self, group: int | None) -> Array:
         """The weight of a group, or the one for all, as (I, O · J)."""
+        if self.whole is not None:
+            return self.whole
         weight = self.pairs.weight if group is None else self.pairs.weight[group, ...]
         return _by_first(self.work, weight[self.outs, ...])
 
@@ -137,10 +150,13 @@ class Block:
         for part in slices(self.pairs.partners, self.width):
             yield part, self.work.wide(part_of(x2, self.box, part, slice(0, x2.shape[-1])))
 
-    def scores(self, x2: Array) -> Array:
+    def scores(self, x2: Array, for_gradients: bool = False) -> Array:
         """A tile (R, m), nothing left out."""
         work, xp = self.work, self.work.xp
-        if prod(x2.shape[:-2]) == 1:
+        tile = _scores.tile(self, x2, for_gradients)
+        if tile is not None:
+            pass
+        elif prod(x2.shape[:-2]) == 1:
             first = xp.reshape(self.q, (prod(self.q.shape[:-1]), self.q.shape[-1]))
             tile = work.product("scores", first, xp.reshape(x2, tuple(x2.shape[-2:])).T)
         else:
@@ -171,6 +187,13 @@ class Block:
         return None if exclude is None else self.of_rows(exclude, 1)
 
 
+def _own(box: tuple[slice, ...], array: Array) -> tuple[slice, ...]:
+    """A box in an array of rows, whose leading axes broadcast: those of size 1 stay whole."""
+    sizes = tuple(array.shape[:-2])
+    places = zip(box[len(box) - len(sizes) :], sizes, strict=True)
+    return tuple(slice(None) if size == 1 else place for place, size in places)
+
+
 def _by_first(work: Tiles, weight: Array) -> Array:
     """(O, I, J) → (I, O · J): copied, unless there is one output."""
     outputs, features_1, features_2 = weight.shape
@@ -187,9 +210,12 @@ def swapped(xp: Namespace, x: Any) -> Any:
 def blocks(pairs: Pairs) -> Iterator[Block]:
     """The blocks of all pairs."""
     work = tiles_for(_like(pairs))
-    width = pairs.steps(work.itemsize).partners
+    steps, whole = pairs.steps(work.itemsize), None
+    if pairs.group is None and steps.outputs == pairs.shape[-1]:
+        whole = _by_first(work, pairs.weight)
     for box, rows, outs in pairs.blocks(work.itemsize):
-        yield Block(pairs, work, box, rows, outs, width)
+        yield Block(pairs, work, box, rows, outs, steps.partners, whole)
+    work.release()
 
 
 def _like(pairs: Pairs) -> Array:
@@ -438,51 +464,89 @@ def gradients(
     pairs: Pairs, slopes: Slopes, needed: tuple[bool, bool, bool, bool]
 ) -> tuple[Array | None, ...]:
     """The gradients of input_1, input_2, weight and bias, those needed, in the dtype of sums."""
-    need_1, need_2, need_weight, need_bias = needed
     work = tiles_for(_like(pairs))
-    x1, x2, weight = pairs.x1, pairs.x2, pairs.weight
-
-    def zeros(array: Array, wanted: bool) -> Any:
-        return work.full(tuple(array.shape), 0.0) if wanted else None
-
-    d_1, d_2 = zeros(x1, need_1), zeros(x2, need_2)
-    d_weight, d_bias = zeros(weight, need_weight), None
-    if need_bias and pairs.bias is not None:
-        d_bias = zeros(pairs.bias, True)
+    factors = (pairs.x1, pairs.x2, pairs.weight, pairs.bias)
+    totals = Totals(*(
+        None if each is None or not wanted else Total(work, each)
+        for each, wanted in zip(factors, needed, strict=True)
+    ))  # fmt: skip
     is_chosen = slopes.lse is slopes.even is None and isinstance(work, TilesInPlace)
-    of_first = d_1 is not None or d_weight is not None
     with np.errstate(all="ignore"):
         for block in blocks(pairs):
             if is_chosen:
-                places, at_places = (
-                    block.of_rows(each, 1) for each in (slopes.places, slopes.at_places)
-                )
-                d_q = _chosen.gradients(block, places, at_places, d_2, d_bias, of_first)
+                _of_chosen(block, slopes, totals)
             else:
-                d_q, d_2, d_bias = _of_tiles(block, slopes, d_2, d_bias, of_first)
-            if d_q is not None:
-                d_1, d_weight = _with_first(block, d_q, d_1, d_weight)
-    return d_1, d_2, d_weight, d_bias
+                _of_tiles(block, slopes, totals)
+    found = [None if each is None else each.array for each in totals]
+    return tuple(found)
 
 
-def _of_tiles(
-    block: Block, slopes: Slopes, d_2: Array | None, d_bias: Array | None, of_first: bool
-) -> tuple[Array | None, ...]:
-    """dq, if wanted, and the others, added to."""
+class Total:
+    """A gradient that is added up: zeros, unless its first part is all of it."""
+
+    def __init__(self, work: Tiles, of: Array) -> None:
+        self._work, self._shape, self._array = work, tuple(of.shape), None
+
+    @property
+    def array(self) -> Array:
+        if self._array is None:
+            self._array = self._work.full(self._shape, 0.0)
+        return self._array
+
+    def add(self, index: Any, part: Array) -> None:
+        self._array = add(self.array, index, part)
+
+    def take(self, index: Any, part: Array) -> None:
+        """The same with a part that nobody else has."""
+        if self._array is None and tuple(part.shape) == self._shape:
+            self._array = part
+        else:
+            self.add(index, part)
+
+
+class Totals(NamedTuple):
+    """Of each factor, None where it is not needed."""
+
+    x1: Total | None
+    x2: Total | None
+    weight: Total | None
+    bias: Total | None
+
+
+def _of_chosen(block: Block, slopes: Slopes, totals: Totals) -> None:
+    places, at_places = (block.of_rows(each, 1) for each in (slopes.places, slopes.at_places))
+    d_2, d_bias = (None if each is None else each.array for each in (totals.x2, totals.bias))
+    of_first = totals.x1 is not None or totals.weight is not None
+    d_q = _chosen.gradients(block, places, at_places, d_2, d_bias, of_first)
+    if d_q is not None:
+        _with_first(block, d_q, totals)
+
+
+def _of_tiles(block: Block, slopes: Slopes, totals: Totals) -> None:
     xp, d_q = block.work.xp, None
+    of_first = totals.x1 is not None or totals.weight is not None
     for part, second in block.tiles():
         tile = _slopes_of_tile(block, slopes, part, second)
         if tile is None:
             continue
-        if d_bias is not None:
+        if totals.bias is not None:
             of_outputs = xp.reshape(block.work.sum(tile), (-1, block.outputs))
-            d_bias = add(d_bias, (block.outs,), xp.sum(of_outputs, axis=0))
+            totals.bias.add((block.outs,), xp.sum(of_outputs, axis=0))
+        needed = tuple(each is not None for each in totals[:3])
+        found = _scores.gradients(block, tile, second, needed)
+        if found is not None:
+            places = block.of_first, block.of_second(part), (block.outs,)
+            for total, place, gradient in zip(totals, places, found, strict=False):
+                if total is not None:
+                    total.take(place, gradient)
+            continue
         if of_first:
-            more = _with_second(block, tile, second)
+            more = _with_second(block, tile, second, "dq" if d_q is None else "dq more")
             d_q = more if d_q is None else _sum(d_q, more)
-        if d_2 is not None:
-            d_2 = _add_second(block, d_2, tile, part)
-    return d_q, d_2, d_bias
+        if totals.x2 is not None:
+            _add_second(block, totals.x2, tile, part)
+    if d_q is not None:
+        _with_first(block, d_q, totals)
 
 
 def _sum(total: Array, more: Array) -> Array:
@@ -499,7 +563,7 @@ def _slopes_of_tile(block: Block, slopes: Slopes, part: slice, second: Array) ->
         places = block.of_rows(slopes.places, 1) - part.start
     if slopes.lse is not None:
         lse = _finite(xp, block.of_rows(slopes.lse))
-        tile = work.exponentials(block.leave_out(block.scores(second), part), lse)
+        tile = work.exponentials(block.leave_out(block.scores(second, True), part), lse)
         tile *= block.of_rows(slopes.shares)[:, None]
     elif places is None or not _any((places >= 0) & (places < second.shape[-2])):
         return None
@@ -514,42 +578,36 @@ def _slopes_of_tile(block: Block, slopes: Slopes, part: slice, second: Array) ->
     return tile
 
 
-def _with_second(block: Block, tile: Array, second: Array) -> Array:
-    """dq[..., r, j] = Σ_m C[..., r, m] · x2[..., m, j], in the shape of q."""
+def _with_second(block: Block, tile: Array, second: Array, name: str) -> Array:
+    """dq[..., r, j] = Σ_m C[..., r, m] · x2[..., m, j], in the shape of q, in scratch."""
     xp = block.work.xp
     if prod(second.shape[:-2]) == 1:
         matrix = xp.reshape(second, tuple(second.shape[-2:]))
-        found = tile @ matrix
+        found = block.work.product(name, tile, matrix)
     else:
-        found = xp.reshape(tile, _of_tile(block, tile)) @ second
+        found = block.work.product(name, xp.reshape(tile, _of_tile(block, tile)), second)
     full = (*block.leading, block.q.shape[-2], block.q.shape[-1])
     return unbroadcast(xp.reshape(found, full), tuple(block.q.shape))
 
 
-def _add_second(block: Block, d_2: Array, tile: Array, part: slice) -> Array:
+def _add_second(block: Block, d_2: Total, tile: Array, part: slice) -> None:
     """dx2[..., m, j] += Σ_r C[..., r, m] · q[..., r, j]"""
     xp, q = block.work.xp, block.q
-    x2 = block.pairs.x2
-    own = [slice(None) if size == 1 else at for at, size in zip(
-        block.box[len(block.box) - (len(x2.shape) - 2) :], x2.shape[:-2], strict=True
-    )]  # fmt: skip
-    index = (*own, part, slice(0, x2.shape[-1]))
-    shape = tuple(d_2[index].shape)
+    place = block.of_second(part)
+    shape = tuple(d_2.array[place].shape)
     if prod(shape[:-2]) == 1 and tuple(q.shape[:-2]) == block.leading:
         more = block.work.product("dx2", tile.T, xp.reshape(q, (tile.shape[0], q.shape[-1])))
     else:
-        more = xp.reshape(tile, _of_tile(block, tile)).mT @ q
+        more = block.work.product("dx2", xp.reshape(tile, _of_tile(block, tile)).mT, q)
         more = unbroadcast(more, shape)
-    return add(d_2, index, xp.reshape(more, shape))
+    d_2.add(place, xp.reshape(more, shape))
 
 
 def _of_tile(block: Block, tile: Array) -> Shape:
     return (*block.leading, prod(block.shape[-2:]), tile.shape[-1])
 
 
-def _with_first(
-    block: Block, d_q: Array, d_1: Array | None, d_weight: Array | None
-) -> tuple[Array | None, Array | None]:
+def _with_first(block: Block, d_q: Array, totals: Totals) -> None:
     """dx1[n, i] = Σ_oj dq[n, o, j] · W[o, i, j];  dW[o, i, j] = Σ_n x1[n, i] · dq[n, o, j]"""
     work, pairs, xp = block.work, block.pairs, block.work.xp
     x1 = block.x1
@@ -557,23 +615,18 @@ def _with_first(
     rows = prod(x1.shape[:-1])
     d_q = xp.reshape(d_q, (rows, outputs * features_2))
     first = xp.reshape(x1, (rows, features_1))
-    if d_weight is not None:
+    if totals.weight is not None:
         step = max(1, BLOCK // work.itemsize // max(outputs * features_2, 1))
         for g, own_first, own_q in block.by_group.runs(first, d_q):
             for part in slices(features_1, step):
-                more = xp.reshape(
-                    own_first[:, part].T @ own_q, (part.stop - part.start, outputs, features_2)
-                )
+                more = work.product("dW", own_first[:, part].T, own_q)
+                more = xp.reshape(more, (part.stop - part.start, outputs, features_2))
                 own = (block.outs, part, slice(0, features_2))
-                d_weight = add(d_weight, own if g is None else (g, *own), swapped(xp, more))
-    if d_1 is not None:
-        found = block.by_group.product(d_q, lambda g: block.matrix(g).T)
-        leading = [slice(None) if size == 1 else at for at, size in zip(
-            block.box[len(block.box) - (len(d_1.shape) - 2) :], d_1.shape[:-2], strict=True
-        )]  # fmt: skip
-        index = (*leading, block.rows, slice(0, features_1))
-        d_1 = add(d_1, index, xp.reshape(found, tuple(x1.shape)))
-    return d_1, d_weight
+                totals.weight.add(own if g is None else (g, *own), swapped(xp, more))
+    if totals.x1 is not None:
+        matrix = lambda g: block.matrix(g).T  # noqa: E731
+        found = block.by_group.product(d_q, matrix, partial(work.product, "dx1"))
+        totals.x1.add(block.of_first, xp.reshape(found, tuple(x1.shape)))
 
 
 # ------------------------------------------------------------------------- results

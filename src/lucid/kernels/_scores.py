@@ -14,9 +14,64 @@ import numpy as np
 from .._arrays import Array
 from . import _native
 from ._pairs import part_of
+from ._plan import BLOCK
+
+ALL = (True, True, True)
+"""The gradients that a product may be kept for."""
 
 MOST_KEPT = 64
 """Of the largest scores of a row, up to which each is put in its place as it is found."""
+
+
+def tile(block: Any, x2: Array, for_gradients: bool) -> Array | None:
+    """The scores (R, M) in one call from x1, x2 and the weight, where a tile is all of a block.
+
+    For gradients the block keeps what spares them a product.
+    """
+    if not _is_paired(block):
+        return None
+    x1, second, weight = _paired(block, x2)
+    found: Any = None
+    if for_gradients:
+        found, block.kept = _native.bilinear_keeping(x1, second, weight, None, ALL) or (None, None)
+    else:
+        room = block.work.scratch("scores", (*block.leading, x1.shape[-3], x2.shape[-2], 1))
+        found = _native.bilinear_into(x1, second, weight, None, room)
+    return None if found is None else found.reshape(prod(block.shape), x2.shape[-2])
+
+
+def gradients(block: Any, slopes: Array, x2: Array, needed: tuple[bool, ...]) -> Any:
+    """Those of the block's x1, of x2 and of the weight, from those of the scores, the same way."""
+    if not _is_paired(block):
+        return None
+    x1, second, weight = _paired(block, x2)
+    g = slopes.reshape(*block.leading, x1.shape[-3], x2.shape[-2], 1)
+    if block.kept is None:
+        found = _native.gradients(g, x1, second, weight, needed)
+    else:
+        found = _native.gradients_kept(g, x1, second, weight, needed, block.kept)
+    if found is None:
+        return None
+    like = block.x1, x2, block.pairs.weight
+    return tuple(
+        None if each is None else each.reshape(of.shape)
+        for each, of in zip(found, like, strict=True)
+    )
+
+
+def _is_paired(block: Any) -> bool:
+    return (
+        block.work.xp is np
+        and block.whole is not None
+        and block.outputs == 1
+        and block.width >= block.pairs.partners
+        and block.whole.nbytes <= BLOCK  # its gradient is made of each block
+    )
+
+
+def _paired(block: Any, x2: Array) -> tuple[Array, Array, Array]:
+    """Each row of x1 with each of x2, and their weight (1, I, J)."""
+    return block.x1[..., :, None, :], x2[..., None, :, :], block.whole[None]
 
 
 def best(block: Any, k: int) -> tuple[Array, Array] | None:

@@ -13,6 +13,7 @@ import numpy as np
 from .._arrays import Array, DType, Namespace, device_of, is_half, library, namespace
 from .._shapes import Shape
 from ._layout import slices
+from ._workspace import NumPyWorkspace
 
 SORTED = 4 << 20
 """Scores that PyTorch sorts at a time: it takes some fourteen times their room."""
@@ -39,7 +40,11 @@ class Tiles:
     def count(self, start: int, stop: int) -> Array:
         return self.xp.arange(start, stop, device=device_of(self.like))
 
+    def release(self) -> None:
+        """Say that no tile is in use any more."""
+
     def product(self, name: str, x1: Array, x2: Array) -> Array:  # noqa: ARG002
+        """A product of matrices; where there is scratch, in that of the name."""
         return self.xp.matmul(x1, x2)
 
     def keep(self, tile: Array, mask: Array, other: float = -inf) -> Array:
@@ -124,6 +129,12 @@ class TilesInPlace(Tiles):
 
             self.xp = torch
         self._scratch: dict[str, Array] = {}
+        self._workspace: NumPyWorkspace | None = None
+
+    def release(self) -> None:
+        if self._workspace is not None:
+            self._workspace.release()
+            self._workspace = None
 
     def wide(self, part: Array) -> Array:
         if part.dtype == self.dtype:
@@ -135,13 +146,21 @@ class TilesInPlace(Tiles):
         if leading is None:
             return self.xp.matmul(x1, x2)
         shape = (*leading, x1.shape[-2], x2.shape[-1])
+        return self.xp.matmul(x1, x2, out=self.scratch(name, shape))
+
+    def scratch(self, name: str, shape: Shape) -> Array:
+        """Memory that the next one of this name takes again; NumPy's is kept for the next call."""
+        if self.is_numpy:
+            if self._workspace is None:
+                self._workspace = NumPyWorkspace.borrow(self.dtype)
+            return self._workspace.empty(name, shape)
         size = prod(shape)
         scratch = self._scratch.get(name)
         if scratch is None or scratch.shape[0] < size:
             scratch = self._scratch[name] = self.xp.empty(
                 size, dtype=self.dtype, device=device_of(self.like)
             )
-        return self.xp.matmul(x1, x2, out=scratch[:size].reshape(shape))
+        return scratch[:size].reshape(shape)
 
     def nonzero(self, truth: Array) -> tuple[Array, ...]:
         found: tuple[Array, ...] = (

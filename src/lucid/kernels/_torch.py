@@ -17,6 +17,7 @@ from collections.abc import Iterable, Sequence
 from functools import cache, reduce
 from itertools import compress
 from math import prod
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -24,7 +25,7 @@ import torch
 from torch import Tensor
 from torch.utils.dlpack import to_dlpack  # type: ignore[attr-defined]
 
-from .._arrays import Array, DType
+from .._arrays import DType
 from .._shapes import Shape, broadcast_shapes
 from . import _cpu, _native, _portable, _torch_products as _products
 from ._arguments import ALL, Gradients, Needed, factors_of, shape_of
@@ -55,6 +56,16 @@ def _seen(tensor: Tensor) -> Any:
     return to_dlpack(tensor)
 
 
+def array_of(tensor: Tensor) -> Any:
+    """NumPy's view of it, by DLPack, which leaves the storage free to be resized."""
+    found = np.from_dlpack(tensor.detach().resolve_conj().resolve_neg())
+    if found.flags.writeable:
+        return found
+    # before NumPy 2.1 what comes by DLPack is read-only, but results are written into
+    interface = {**found.__array_interface__, "data": (found.ctypes.data, False)}
+    return np.asarray(SimpleNamespace(__array_interface__=interface, held=found))
+
+
 def _made(shape: Shape, steps: Shape, itemsize: int) -> tuple[Tensor, int]:
     """A tensor for a result, and where it lies; its storage can be resized, unlike NumPy's."""
     tensor = _LIKE[itemsize].new_empty_strided(shape, steps)
@@ -83,8 +94,8 @@ def attempt(
     except (AttributeError, BufferError, RuntimeError):  # no tensor, or none with memory to look at
         return None
     run = _native.bilinear_each if each else _native.bilinear
-    out = run(*given, torch.get_num_threads())
-    return None if out is None else out.base
+    out: Tensor | None = run(*given, torch.get_num_threads())
+    return out
 
 
 def attempt_keeping(
@@ -103,7 +114,7 @@ def attempt_keeping(
     if found is None:
         return None
     out, kept = found
-    return out.base, kept if kept is None else torch.from_numpy(kept)
+    return out, kept if kept is None else torch.from_numpy(kept)
 
 
 def attempt_gradients(
@@ -122,14 +133,12 @@ def attempt_gradients(
     except (BufferError, RuntimeError):
         return None
     if kept is not None and kept.dtype in _COMPILED:
-        given += (needed, kept.numpy())
+        given += (needed, array_of(kept))
         found = _native.gradients_kept(*given, torch.get_num_threads())
     else:
         run = _native.gradients_each if each else _native.gradients
         found = run(*given, needed, torch.get_num_threads())
-    if found is None:
-        return None
-    return tuple([each if each is None else each.base for each in found])  # type: ignore[return-value]
+    return found
 
 
 def _left(x1: Tensor | Shape, x2: Tensor | Shape, other: Tensor, outputs: Shape) -> bool:
@@ -271,9 +280,6 @@ class Tensors(_cpu.Arrays):
 
     def empty(self, shape: Shape, dtype: DType) -> Tensor:
         return torch.empty(shape, dtype=_TORCH.get(dtype, dtype))
-
-    def own(self, found: Array) -> Tensor:
-        return found.base
 
     def astype(self, x: Tensor, dtype: torch.dtype) -> Tensor:
         return x.to(dtype)

@@ -6,7 +6,6 @@ Halves, which NumPy has in part, are converted by PyTorch, a block at a time.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -17,7 +16,7 @@ from .._arrays import Array
 from .._errors import LibraryError
 from .._shapes import Shape
 from ._rows import Memory
-from ._torch import promoted
+from ._torch import array_of, promoted
 
 _HALVES = (torch.float16, torch.bfloat16)
 
@@ -67,16 +66,6 @@ def _place(place: Any) -> Any:
     if isinstance(place, np.ndarray):
         return torch.from_numpy(place if place.flags.writeable else place.copy())
     return int(place) if isinstance(place, np.integer) else place
-
-
-def array_of(tensor: Tensor) -> Any:
-    """By DLPack, which leaves the storage free to be resized."""
-    found = np.from_dlpack(tensor.detach().resolve_conj().resolve_neg())
-    if found.flags.writeable:
-        return found
-    # before NumPy 2.1 what comes by DLPack is read-only, but results are written into
-    interface = {**found.__array_interface__, "data": (found.ctypes.data, False)}
-    return np.asarray(SimpleNamespace(__array_interface__=interface, held=found))
 
 
 def memory_of(arrays: Sequence[Array]) -> Memory:

@@ -148,9 +148,8 @@ def _bilinear_gradients(
     kept: tuple[Any, Shape, Shape, Shape | None],
     needed: Any,
 ) -> tuple[Array | None, ...]:
-    asked = needed[:3]
     product, input_1_shape, input_2_shape, bias_shape = kept
-    if True in asked and not isinstance(g, Tracked):  # nothing to record
+    if not isinstance(g, Tracked):  # nothing to record
         first = input_1_shape if input_1 is None else input_1
         second = input_2_shape if input_2 is None else input_2
         if input_2_shape[-1] >= _MANY and input_1_shape[-1] >= _MANY and needed.weight:
@@ -161,10 +160,13 @@ def _bilinear_gradients(
                 return *found[:2], addend, found[3]
         found = _native.gradients_kept(g, first, second, weight, needed, product)
         if found is None:
-            found = *gradients_otherwise(g, first, second, weight, asked, as_arguments=True), None
+            found = gradients_otherwise(g, first, second, weight, needed, as_arguments=True)
+            if len(found) == 3:
+                found = *found, None
         if needed.bias and (found[3] is None or len(bias_shape or ()) != 1):
             return *found[:3], _sum_rows(g, bias_shape or ())
         return found  # type: ignore[no-any-return]
+    asked = needed[:3]
     d_bias = _sum_rows(g, bias_shape or ()) if needed.bias else None
     if True not in asked:
         return None, None, None, d_bias

@@ -29,6 +29,10 @@ from ..kernels._arguments import Needed, check, factors_of
 from ..kernels._closure import derivatives, spread
 from . import _compute, _vmap
 
+_dispatched = torch._C._len_torch_dispatch_stack
+_tracing = torch._C._get_tracing_state
+_transforms = torch._C._are_functorch_transforms_active
+
 _PLAIN = frozenset((Tensor, Parameter))
 _PLAIN_OR_NONE = _PLAIN | {type(None)}
 
@@ -75,22 +79,25 @@ def gradients(
     g: Array, x1: Array | None, x2: Array | None, weight: Array | None,
     shape_1: Shape, shape_2: Shape, needed: tuple[bool, ...], each: bool = False,
     kept: Array | None = None,
-) -> tuple[Array, ...]:  # fmt: skip
-    """The gradients that are needed, recorded by whoever looks on.
+) -> Sequence[Array | None]:  # fmt: skip
+    """The gradients, None for those not needed, recorded by whoever looks on.
 
     With a fourth flag also the bias', but only where nobody looks on and the kernel has it.
     """
     arguments = (g, x1, x2, weight)
     if _is_traced() or not _PLAIN_OR_NONE.issuperset(map(type, arguments)):
         found = torch.ops.lucid.bilinear_gradients(*arguments, shape_1, shape_2, needed[:3], each)
-        return tuple(compress(found, needed))
+        return [one if wanted else None for one, wanted in zip(found, needed, strict=False)]
     if _is_watched():
-        return Gradients.apply(*arguments, shape_1, shape_2, needed[:3], each)
+        return spread(Gradients.apply(*arguments, shape_1, shape_2, needed[:3], each), needed[:3])
     if torch.is_grad_enabled() and any(a is not None and a.requires_grad for a in arguments):
-        return Gradients.record(*arguments, shape_1, shape_2, needed[:3], each)
+        return spread(Gradients.record(*arguments, shape_1, shape_2, needed[:3], each), needed[:3])
     # nothing is recorded: autograd wants each gradient in the dtype of its argument
-    found = _compute.gradients(*arguments, shape_1, shape_2, needed, each, True, kept)
-    return tuple([gradient for gradient in found if gradient is not None])
+    return _compute.gradients(*arguments, shape_1, shape_2, needed, each, True, kept)
+
+
+def _needed_gradients(*arguments: Any) -> tuple[Array, ...]:
+    return tuple(each for each in gradients(*arguments) if each is not None)
 
 
 def _know_shardings() -> None:
@@ -114,28 +121,28 @@ def refuse_others(**arguments: Any) -> None:
 
 def _is_traced() -> bool:
     """Whether somebody looks at the operators that are called, not at their numbers."""
-    return (
-        torch.compiler.is_compiling()
-        or torch._C._len_torch_dispatch_stack() > 0
-        or torch._C._get_tracing_state() is not None
-    )
+    return torch.compiler.is_compiling() or _dispatched() > 0 or _tracing() is not None
 
 
 def _is_watched() -> bool:
     """Whether a transformation of `torch.func` or forward mode is active."""
-    return torch._C._are_functorch_transforms_active() or forward_ad._current_level >= 0
+    return _transforms() or forward_ad._current_level >= 0
 
 
 class _Function(torch.autograd.Function):
+    _apply: Any  # without what is below
+
+    def __init_subclass__(cls) -> None:
+        own: Any = super(torch.autograd.Function, cls)
+        cls._apply = own.apply
+
     @classmethod
     def record(cls, *arguments: Any) -> Any:
         """`apply` where no transformation is active.
 
         PyTorch's own binds the arguments to an `inspect.signature` first, for 15 µs of 25.
         """
-        alive = [unwrap_if_dead(a) if isinstance(a, Tensor) else a for a in arguments]
-        own: Any = super(torch.autograd.Function, cls)
-        return own.apply(*alive)
+        return cls._apply(*[unwrap_if_dead(a) if isinstance(a, Tensor) else a for a in arguments])
 
 
 class Form(_Function):
@@ -150,8 +157,8 @@ class Form(_Function):
         ctx.save_for_forward(x1, x2, weight)
         ctx.set_materialize_grads(False)
         ctx.shape, ctx.dtype = output.shape, output.dtype
-        ctx.shapes = tuple(x1.shape), tuple(x2.shape), bias if bias is None else tuple(bias.shape)
-        ctx.real = _real([output], inputs[:4])
+        ctx.shapes = x1.shape, x2.shape, bias if bias is None else bias.shape
+        ctx.real = _real([output], inputs[:4]) if output.is_complex() else None
 
     @staticmethod
     def backward(ctx: Any, g: Array | None, *_: None) -> tuple[Array | None, ...]:
@@ -162,17 +169,18 @@ class Form(_Function):
         )
         shape_1, shape_2, bias_shape = ctx.shapes
         needed = ctx.needs_input_grad[: 3 if ctx.each else 4]
-        found: list[Array | None] = [None, None, None, None]
+        d_1 = d_2 = d_weight = d_bias = None
         if True in needed[:3]:
-            found = spread(
-                gradients(g, x1, x2, weight, shape_1, shape_2, needed, ctx.each, *kept), needed
+            d_1, d_2, d_weight, *others = gradients(
+                g, x1, x2, weight, shape_1, shape_2, needed, ctx.each, *kept
             )
-        d_bias = None
+            if others:
+                (d_bias,) = others
         if ctx.needs_input_grad[3]:
-            d_bias = g.sum_to_size(bias_shape[-1]) if found[3] is None else found[3]
+            d_bias = g.sum_to_size(bias_shape[-1]) if d_bias is None else d_bias
             if len(bias_shape) > 1:
                 d_bias = d_bias.reshape(bias_shape)
-        return *_real_parts([*found[:3], d_bias], ctx.real), None
+        return *_real_parts((d_1, d_2, d_weight, d_bias), ctx.real), None
 
     @staticmethod
     def jvp(ctx: Any, *tangents: Array | None) -> Array | None:
@@ -248,7 +256,7 @@ class Gradients(_Function):
 
     @staticmethod
     def vmap(info: Any, in_dims: Any, *arguments: Any) -> tuple[Any, Any]:
-        return _vmap.gradients(gradients, info.batch_size, in_dims, *arguments)
+        return _vmap.gradients(_needed_gradients, info.batch_size, in_dims, *arguments)
 
 
 # What a profiler shows
@@ -287,9 +295,9 @@ def _derivatives(
 
     def contract(
         g: Array, x1: Array, x2: Array, weight: Array, needed: Needed
-    ) -> list[Array | None]:
+    ) -> Sequence[Array | None]:
         shape_1, shape_2, *_ = ctx.shapes
-        return spread(gradients(g, x1, x2, weight, shape_1, shape_2, needed, ctx.each), needed)
+        return gradients(g, x1, x2, weight, shape_1, shape_2, needed, ctx.each)
 
     return derivatives(form, contract, factors, changes, wanted)
 

@@ -20,8 +20,7 @@ from .._errors import LibraryError
 from ..kernels import _recorded, _reductions as kernels
 from ..kernels._pairs import check_pairs
 from ..kernels._reductions import Slopes, Target
-from ..kernels._torch import promoted
-from ..kernels._torch_rows import array_of
+from ..kernels._torch import array_of, promoted
 
 NAMES = ("input_1", "input_2", "weight", "bias", "mask", "exclude", "group")
 

@@ -92,6 +92,6 @@ namespace lucid {
 extern const Operations<BFloat16> LUCID_JOIN(bfloat16_, LUCID_SET);
 const Operations<BFloat16> LUCID_JOIN(bfloat16_, LUCID_SET) = {
     lanes<float>, forward, gradient_of_weight, gradients_of_inputs, nullptr, nullptr, nullptr, nullptr,
-    nullptr, nullptr, nullptr, nullptr, nullptr, nullptr, nullptr, nullptr, nullptr, nullptr, nullptr, takes_no_pairs, choose_bfloat16, suits_bfloat16, work_of_bfloat16};
+    nullptr, nullptr, nullptr, nullptr, nullptr, nullptr, nullptr, nullptr, nullptr, nullptr, nullptr, nullptr, takes_no_pairs, choose_bfloat16, suits_bfloat16, work_of_bfloat16};
 
 }  // namespace lucid

@@ -117,15 +117,28 @@ PyObject* make_results_with(PyObject*, PyObject* function) {
     Py_RETURN_NONE;
 }
 
+// What a call returns, a new reference, and where it is written to; null where there is none.
+struct Result {
+    PyObject* object = nullptr;
+    void* memory = nullptr;
+};
+
+Result in_array(PyObject* array) {
+    return {array, array ? PyArray_DATA(reinterpret_cast<PyArrayObject*>(array)) : nullptr};
+}
+
+template <class Real> Real* data(const Result& result) { return static_cast<Real*>(result.memory); }
+
 // A new array for the result of one, or of each of the elements. For arguments of `like`'s kind, where
-// that is a capsule, it looks at the memory of what the maker has made, which is its base.
-PyObject* new_result(PyObject* like, Shape& shape, int type, const Elements& each) {
+// that is a capsule, it is what the maker makes.
+Result new_result(PyObject* like, Shape& shape, int type, const Elements& each) {
     if (each.count) {
         Shape all = each.all(shape);
         return new_result(like, all, type, {});
     }
     if (!maker || !PyCapsule_CheckExact(like))
-        return PyArray_SimpleNew(shape.axes, shape.sizes, type == bfloat16 ? bfloat16_of_arrays : type);
+        return in_array(
+            PyArray_SimpleNew(shape.axes, shape.sizes, type == bfloat16 ? bfloat16_of_arrays : type));
     PyObject* sizes = PyTuple_New(shape.axes);
     PyObject* steps = PyTuple_New(shape.axes);
     Index step = 1;
@@ -138,36 +151,30 @@ PyObject* new_result(PyObject* like, Shape& shape, int type, const Elements& eac
     PyObject* made = done ? PyObject_CallFunction(maker, "OOn", sizes, steps, size_of(type)) : nullptr;
     Py_XDECREF(sizes);
     Py_XDECREF(steps);
-    if (!made) return nullptr;
-    PyObject* owner;
+    if (!made) return {};
+    Result result;
+    PyObject* object;
     Py_ssize_t address;
-    PyObject* array = nullptr;
-    if (PyArg_ParseTuple(made, "On", &owner, &address)) {
+    if (PyArg_ParseTuple(made, "On", &object, &address)) {
+        result = {Py_NewRef(object), reinterpret_cast<void*>(address)};
         lucid::prefer_large_pages(
-            reinterpret_cast<void*>(address),
-            std::size_t(PyArray_MultiplyList(shape.sizes, shape.axes) * size_of(type)));
-        array = PyArray_SimpleNewFromData(shape.axes, shape.sizes, type, reinterpret_cast<void*>(address));
-    }
-    if (array) {
-        Py_INCREF(owner);
-        if (PyArray_SetBaseObject(reinterpret_cast<PyArrayObject*>(array), owner) < 0)
-            Py_CLEAR(array);
+            result.memory, std::size_t(PyArray_MultiplyList(shape.sizes, shape.axes) * size_of(type)));
     }
     Py_DECREF(made);
-    return array;
+    return result;
 }
 
 // The array that the caller has made for a result, where it is one of this shape and can be written to as
 // it lies; else null.
-PyObject* given_result(PyObject* object, const Shape& shape, int type) {
+Result given_result(PyObject* object, const Shape& shape, int type) {
     PyArrayObject* const array = reinterpret_cast<PyArrayObject*>(object);
     if (!PyArray_CheckExact(object) || type == bfloat16 || PyArray_TYPE(array) != type ||
         !PyArray_ISCARRAY(array) || PyArray_NDIM(array) != shape.axes)
-        return nullptr;
+        return {};
     for (int axis = 0; axis < shape.axes; ++axis)
-        if (PyArray_DIM(array, axis) != shape.sizes[axis]) return nullptr;
+        if (PyArray_DIM(array, axis) != shape.sizes[axis]) return {};
     Py_INCREF(object);
-    return object;
+    return in_array(object);
 }
 
 // Truth values, three or as many as there is room for; false where the object is something else.
@@ -232,9 +239,9 @@ PyObject* forward_of(
     } else if (type == bfloat16 && algorithm == Algorithm::chosen && !converts_less(Operation::forward, s)) {
         Py_RETURN_NONE;
     }
-    PyObject* out = given ? given_result(given, shape, type) : new_result(like, shape, type, each);
-    if (!out && given) Py_RETURN_NONE;
-    if (!out) return nullptr;
+    const Result out = given ? given_result(given, shape, type) : new_result(like, shape, type, each);
+    if (!out.object && given) Py_RETURN_NONE;
+    if (!out.object) return nullptr;
     const double operations = are_rows ? s.operations() : p.operations();
     const int many = threads.count(operations);
     void* kept = nullptr;
@@ -255,7 +262,7 @@ PyObject* forward_of(
             on<Real>(), s, {data<Real>(x1), step_1}, {data<Real>(x2), step_2},
             data<Real>(weight), data<Real>(bias), result, keep, many, algorithm, go_on);
     };
-    return released(operations * double(each.calls()), out, [&](GoOn go_on) {
+    return released(operations * double(each.calls()), out.object, [&](GoOn go_on) {
         return each.run(operations, most_operations(type, many), go_on, [&](Index k) {
             if (k > 0) advance(x1, next_1), advance(x2, next_2), advance(weight, next_weight);
             const Index at = k * s.samples * s.outputs;
@@ -299,9 +306,12 @@ PyObject* bilinear_keeping(PyObject*, PyObject* const* arguments, Py_ssize_t cou
     PyObject* out =
         forward_of(arguments[0], x1, x2, weight, bias, {}, threads, Py_None, &keeping);
     if (!out || out == Py_None) return Py_XDECREF(keeping.kept), out;
-    PyObject* none = Py_None;
-    if (!keeping.kept) Py_INCREF(none);
-    return Py_BuildValue("NN", out, keeping.kept ? keeping.kept : none);
+    if (!keeping.kept) keeping.kept = Py_NewRef(Py_None);
+    PyObject* found = PyTuple_New(2);
+    if (!found) return Py_DECREF(out), Py_DECREF(keeping.kept), nullptr;
+    PyTuple_SET_ITEM(found, 0, out);
+    PyTuple_SET_ITEM(found, 1, keeping.kept);
+    return found;
 }
 
 // bilinear_into(x1, x2, weight, bias, out): the result, which is `out`
@@ -343,20 +353,19 @@ bool input_of(PyObject* object, int type, bool needed, View& input) {
 // `given`, if any. Null without an error where one of these cannot be used.
 PyObject* results_of(
     PyObject* like, const bool (&needed)[4], int count, int type, Shape* const (&shapes)[4],
-    const Elements& each, PyObject* given, PyObject* (&results)[4]) {
+    const Elements& each, PyObject* given, Result (&results)[4]) {
     PyObject* found = PyTuple_New(count);
     if (!found) return nullptr;
     for (int k = 0; k < count; ++k) {
-        results[k] = nullptr;
         if (needed[k]) {
             PyObject* const own = given && k < 3 ? PyTuple_GET_ITEM(given, k) : Py_None;
             results[k] = own != Py_None ? given_result(own, *shapes[k], type)
                                         : new_result(like, *shapes[k], type, each);
-            if (!results[k]) return Py_DECREF(found), nullptr;
+            if (!results[k].object) return Py_DECREF(found), nullptr;
         } else {
             Py_INCREF(Py_None);
         }
-        PyTuple_SET_ITEM(found, k, results[k] ? results[k] : Py_None);
+        PyTuple_SET_ITEM(found, k, needed[k] ? results[k].object : Py_None);
     }
     return found;
 }
@@ -420,7 +429,7 @@ template <class Real> Matrix<Real> matrix(const Layout& layout, const View& view
 // Into the results of the element k; the weight's is added to what is there if it `adds`.
 template <class Real>
 bool gradients_in(
-    const Factors& f, const Group& group, PyObject* const* results, Index k, PyObject* kept, bool adds, int threads,
+    const Factors& f, const Group& group, const Result* results, Index k, PyObject* kept, bool adds, int threads,
     Algorithm inputs, Algorithm of_weight, const GoOn& go_on) {
     const Operations<Real>& on = ::on<Real>();
     const Layout& layout = group.layout;
@@ -500,7 +509,7 @@ bool is_kept(PyObject* object, int type, Index size) {
     return PyArray_TYPE(array) == type && PyArray_NDIM(array) == 1 && PyArray_DIM(array, 0) == size;
 }
 
-template <class Real> bool sum_in(const View& g, PyObject* result, int threads) {
+template <class Real> bool sum_in(const View& g, const Result& result, int threads) {
     return on<Real>().sum_rows(
         data<Real>(g), g.rows(), g.features(), data<Real>(result), threads);
 }
@@ -545,7 +554,7 @@ PyObject* gradients_of(
     weight.sizes[0] = s.outputs, weight.sizes[1] = s.features_1, weight.sizes[2] = s.features_2;
     bias.sizes[0] = s.outputs;
     needed[3] = needed[3] && type != bfloat16 && f.g.is_contiguous();
-    PyObject* results[4];
+    Result results[4];
     PyObject* found =
         results_of(like, needed, count, type, {&f.x1, &f.x2, &weight, &bias}, each, given, results);
     if (!found && !PyErr_Occurred()) Py_RETURN_NONE;

@@ -10,7 +10,7 @@ PyArrayObject* table_of(PyObject* object, int type, Index rows, Index columns, b
     if (!PyArray_CheckExact(object)) return nullptr;
     PyArrayObject* const array = reinterpret_cast<PyArrayObject*>(object);
     if (PyArray_NDIM(array) != 2 || PyArray_TYPE(array) != type || !PyArray_ISCARRAY_RO(array) ||
-        (changed && !PyArray_ISWRITEABLE(array)) || PyArray_DIM(array, 0) != rows ||
+        (changed && !PyArray_ISWRITEABLE(array)) || (rows >= 0 && PyArray_DIM(array, 0) != rows) ||
         (columns >= 0 && PyArray_DIM(array, 1) != columns))
         return nullptr;
     return array;
@@ -18,6 +18,13 @@ PyArrayObject* table_of(PyObject* object, int type, Index rows, Index columns, b
 
 template <class Number> Number* inside(PyArrayObject* array) {
     return array ? static_cast<Number*>(PyArray_DATA(array)) : nullptr;
+}
+
+// An array (S, R, J) whose rows lie anywhere.
+template <class Real> Strided<const Real> by_positions(const View& view) {
+    Strided<const Real> of{data<Real>(view), {}, view.steps[1]};
+    of.positions.inner = view.sizes[0], of.positions.inner_step = view.steps[0];
+    return of;
 }
 
 // q (S, R, J), x2 (S or 1, M, J), bias (S · R) or None, kept (S · R, M) or None, excluded (S · R, L) or None, and
@@ -52,13 +59,8 @@ struct Scored {
         return 2.0 * double(rows) * double(x2.sizes[1]) * double(q.features());
     }
     template <class Real> Scores<Real> scores() const {
-        const auto strided = [](const View& view) {
-            Strided<const Real> of{data<Real>(view), {}, view.steps[1]};
-            of.positions.inner = view.sizes[0], of.positions.inner_step = view.steps[0];
-            return of;
-        };
         return {
-            q.sizes[0], q.sizes[1], x2.sizes[1], q.features(), strided(q), strided(x2),
+            q.sizes[0], q.sizes[1], x2.sizes[1], q.features(), by_positions<Real>(q), by_positions<Real>(x2),
             x2.sizes[0] == 1, bias.data ? data<Real>(bias) : nullptr, inside<std::uint8_t>(kept),
             inside<std::int64_t>(excluded), excluded ? PyArray_DIM(excluded, 1) : 0, start};
     }
@@ -133,6 +135,43 @@ PyObject* compare_scores(PyObject*, PyObject* const* arguments, Py_ssize_t count
         using Real = typename std::decay_t<decltype(scores)>::Number;
         return on<Real>().compare_scores(
             scores, places, with.count, known, inside<Real>(with.own), inside<Real>(rank), threads);
+    });
+}
+
+// chosen_gradients(places (S · R, K), slopes (S · R, K), q (S, R, J) or None, x2 (M, J), dq (S · R, J) or None, dx2 (M, J)
+// or None): True, or None. dq is written, dx2, which needs q, is added to; a negative place is none.
+PyObject* chosen_gradients(PyObject*, PyObject* const* arguments, Py_ssize_t count) {
+    View q, x2;
+    if (count != 6 || !view_of(arguments[3], x2) || x2.type == bfloat16 || x2.axes != 2 || !has_rows(x2) ||
+        x2.features() == 0)
+        Py_RETURN_NONE;
+    const Index partners = x2.sizes[0], features = x2.features();
+    const bool has_q = arguments[2] != Py_None;
+    if (has_q ? !view_of(arguments[2], q) || q.type != x2.type || q.axes != 3 || !has_rows(q) || q.features() != features
+              : arguments[5] != Py_None)
+        Py_RETURN_NONE;
+    PyArrayObject* const places = table_of(arguments[0], NPY_INT64, -1, -1, false);
+    const Index rows = places ? PyArray_DIM(places, 0) : 0;
+    if (rows == 0 || (has_q && q.sizes[0] * q.sizes[1] != rows)) Py_RETURN_NONE;
+    const Index many = PyArray_DIM(places, 1);
+    PyArrayObject* const slopes = table_of(arguments[1], x2.type, rows, many, false);
+    PyArrayObject* const d_q = table_of(arguments[4], x2.type, rows, features, true);
+    PyArrayObject* const d_x2 = table_of(arguments[5], x2.type, partners, features, true);
+    if (!slopes || (!d_q && arguments[4] != Py_None) || (!d_x2 && arguments[5] != Py_None)) Py_RETURN_NONE;
+    const auto* const at = inside<std::int64_t>(places);
+    for (Index k = 0; k < rows * many; ++k)
+        if (at[k] >= partners) Py_RETURN_NONE;
+    const double operations = 4.0 * double(rows) * double(many) * double(features);
+    const int threads = Threads().count(operations);
+    const auto compute = [&](auto zero) {
+        using Real = decltype(zero);
+        const Choices<Real> given{rows, many, features, has_q ? q.sizes[1] : rows, at, inside<Real>(slopes),
+                                  has_q ? by_positions<Real>(q) : Strided<const Real>{}, rows_of<Real>(x2)};
+        return on<Real>().chosen_gradients(given, inside<Real>(d_q), inside<Real>(d_x2), threads);
+    };
+    Py_INCREF(Py_True);
+    return released(operations, Py_True, [&](const GoOn&) {
+        return x2.type == NPY_FLOAT ? compute(0.0f) : compute(0.0);
     });
 }
 

@@ -90,6 +90,7 @@ template <class Real>
 bool flat_weight_gradient(
     const Sizes& s, Matrix<Real> g, const Samples<Real>& x, Real* d_weight, bool adds, int threads) {
     const Index size = s.features_1 * s.features_2;
+    const bool far = is_far(s.outputs * size * Index(sizeof(Real)));
     const Pieces blocks(s.samples, depth_at_once), tiles(s.outputs, tile_rows);
     const Index depth = divided_up(s.samples, blocks.count);
     const Index wanted = chunks_for(s.outputs * size, s.samples, threads);
@@ -118,7 +119,7 @@ bool flat_weight_gradient(
                             products.get() + panels.start(q), step};
                         const Target<Real> target{
                             d_weight + o * size + i * s.features_2 + panels.start(q), size,
-                            panels.used(q), adds || block > 0};
+                            panels.used(q), adds || block > 0, far};
                         with_tile<tile_rows>(tiles.length(t), panels.wide(q), [&](auto r, auto w) {
                             accumulate_tile<Real, r.value, w.value>(factors, target);
                         });

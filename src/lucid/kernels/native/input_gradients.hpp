@@ -66,18 +66,28 @@ template <class Stored> struct GradientPanels {
     }
 };
 
-// One panel of samples meets one packed tile of W, of one feature i.
+// W of one feature i as it is packed, of the columns from `begin` on, and how much of W is to be asked for
+// meanwhile.
+template <class Stored> struct PackedFeature {
+    Index i, begin, step;
+    const Unit<Stored>* rows;
+    const Unit<Stored>* ahead;
+    Index ahead_columns;
+};
+
+// One panel of samples meets one tile of it.
 template <class Stored>
 void contract_feature(
-    const InputGradients<Stored>& c, Index i, const Unit<Stored>* packed, const Pieces& tiles,
-    Index j_tile, const GradientPanels<Stored>& at, Sum<Stored>* d2, bool wide) {
+    const InputGradients<Stored>& c, const PackedFeature<Stored>& feature, const Pieces& tiles, Index j_tile,
+    const GradientPanels<Stored>& at, bool wide, Index number) {
     using Real = Unit<Stored>;
     constexpr Index step = panel<Real>;
-    const Index j = tiles.start(j_tile), rows = tiles.length(j_tile), depth = units<Stored>(c.sizes.outputs);
-    const Factors<Real> factors{depth, packed, rows, at.g, step};
+    const Sizes& s = c.sizes;
+    const Index i = feature.i, j = tiles.start(j_tile), rows = tiles.length(j_tile);
+    Factors<Real> factors{units<Stored>(s.outputs), feature.rows + j - feature.begin, feature.step, at.g, step};
+    if (feature.ahead) factors.ask_for(feature.ahead, s.features_1 * s.features_2, feature.ahead_columns, number);
     const Sum<Real> *x1 = at.x1 + i * step, *x2 = at.x2 + j * step;
-    Sum<Real>* d1 = at.d1 + i * step;
-    d2 += j * step;
+    Sum<Real> *d1 = at.d1 + i * step, *d2 = at.d2 + j * step;
     with_tile<tile_rows>(rows, wide, [&](auto r, auto w) {
         if (!c.d_second) contract_tile<Real, r.value, w.value, true, false>(factors, x1, x2, d1, d2);
         else if (!c.d_first) contract_tile<Real, r.value, w.value, false, true>(factors, x1, x2, d1, d2);
@@ -163,21 +173,24 @@ bool in_parts(
     return done && add_copies(summed, partial.get(), copies, size, threads);
 }
 
-// All panels of a block meet what is packed of W: [i][tile of j][o][row of the tile].
+// All panels of a block meet what is packed of W, of some features and tiles; meanwhile rows of W are asked
+// for from `ahead` on, so many numbers of each.
 template <class Stored, class Member>
 void contract_block(
     const InputGradients<Stored>& c, Range features, const Pieces& tiles, Range some,
-    const Unit<Stored>* packed, Index members, const Member& member) {
-    const Index depth = units<Stored>(c.sizes.outputs);
-    const Index begin = tiles.start(some.begin), columns = tiles.start(some.end) - begin;
-    for (Index i = features.begin; i < features.end; ++i, packed += depth * columns)
+    const Unit<Stored>* packed, Index members, const Member& member, const Unit<Stored>* ahead,
+    Index ahead_columns) {
+    const Index begin = tiles.start(some.begin), depth = units<Stored>(c.sizes.outputs);
+    const Index step = packed_step<Unit<Stored>>(tiles.start(some.end) - begin);
+    Index number = 0;
+    for (Index i = features.begin; i < features.end; ++i, packed += depth * step) {
+        const PackedFeature<Stored> feature{i, begin, step, packed, ahead, ahead_columns};
         for (Index p = 0; p < members; ++p)
             member(p, [&](const GradientPanels<Stored>& at, bool wide) {
-                for (Index tile = some.begin; tile < some.end; ++tile) {
-                    const Unit<Stored>* a = packed + (tiles.start(tile) - begin) * depth;
-                    contract_feature(c, i, a, tiles, tile, at, at.d2, wide);
-                }
+                for (Index tile = some.begin; tile < some.end; ++tile)
+                    contract_feature(c, feature, tiles, tile, at, wide, number++);
             });
+    }
 }
 
 // W is packed once where it is to be met by several blocks of samples and has room, and else by each
@@ -187,14 +200,14 @@ template <class Stored> bool gradients_by_feature(const InputGradients<Stored>& 
     const Sizes& s = c.sizes;
     const Index depth = units<Stored>(s.outputs);
     const Pieces tiles(s.features_2, tile_rows);
-    const Index matrix = depth * s.features_2, group = panels_in_block<Real>(s);
+    const Index matrix = depth * packed_step<Unit<Stored>>(s.features_2), group = panels_in_block<Real>(s);
     const bool room = has_room<Real>(s.features_1 * matrix, most_bytes);
     const Cut cut = cut_of<Real>(s, s.features_1, true, threads);
     const Index panels = Panels<Real>(s.samples).count;
     const bool once = room && (cut.along_samples > 1 || panels > most_panels<Real>(s, gradient_block_bytes()));
     const Index row = depth * tile_rows * Index(sizeof(Real));  // bytes of one tile of one i
     const Index tiles_at_once = smaller(tiles.count, larger<Index>(1, most_bytes_each / row));
-    const Index columns = smaller(s.features_2, tiles_at_once * tile_rows);
+    const Index columns = packed_step<Unit<Stored>>(smaller(s.features_2, tiles_at_once * tile_rows));
     const Index room_for = packed_weight_bytes() / Index(sizeof(Real)) / (depth * columns);
     const Index at_once = larger<Index>(1, smaller(features_in_group, room_for));
     Scratch<Unit<Stored>> packed(once ? s.features_1 * matrix : 0);
@@ -204,7 +217,7 @@ template <class Stored> bool gradients_by_feature(const InputGradients<Stored>& 
         parallel(threads, parts, [&](Index part) {
             const Range features = share({0, s.features_1}, part, parts);
             pack_by_feature(
-                s, c.weight, features, tiles, {0, tiles.count}, packed.get() + features.begin * matrix);
+                s, c.weight, features, {0, s.features_2}, packed.get() + features.begin * matrix);
             return true;
         });
     }
@@ -217,14 +230,19 @@ template <class Stored> bool gradients_by_feature(const InputGradients<Stored>& 
             for (Index i = part.first.begin; i < part.first.end; i += at_once) {
                 const Range now{i, smaller(part.first.end, i + at_once)};
                 if (once) {
-                    contract_block(
-                        c, now, tiles, {0, tiles.count}, packed.get() + i * matrix, members, member);
+                    contract_block<Stored>(
+                        c, now, tiles, {0, tiles.count}, packed.get() + i * matrix, members, member, nullptr, 0);
                     continue;
                 }
                 for (Index tile = 0; tile < tiles.count; tile += tiles_at_once) {
                     const Range some{tile, smaller(tiles.count, tile + tiles_at_once)};
-                    pack_by_feature(s, c.weight, now, tiles, some, own.get());
-                    contract_block(c, now, tiles, some, own.get(), members, member);
+                    const Range of_tiles{tiles.start(some.begin), tiles.start(some.end)};
+                    pack_by_feature(s, c.weight, now, of_tiles, own.get());
+                    const Unit<Stored>* ahead = nullptr;
+                    const Index left = smaller(part.first.end - now.end, at_once) * s.features_2;
+                    if constexpr (Types<Stored>::numbers == 1)
+                        if (left > 0 && some.length() == tiles.count) ahead = c.weight + now.end * s.features_2;
+                    contract_block<Stored>(c, now, tiles, some, own.get(), members, member, ahead, left);
                 }
             }
             return true;

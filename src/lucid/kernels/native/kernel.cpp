@@ -8,6 +8,7 @@
 #include "nodes.hpp"
 #include "outer.hpp"
 #include "pairs.hpp"
+#include "pairs_by_outputs.hpp"
 #include "pairs_choice.hpp"
 #include "reductions.hpp"
 #include "report.hpp"
@@ -151,13 +152,16 @@ bool gradients_of_inputs(
     return gradients_by_feature(c, threads);
 }
 
-// The input with the fewer rows meets the weight, or whatever multiplies less.
+// The input with the fewer rows meets the weight, or whatever multiplies less; which of both ways it is
+// done changes no bit.
 template <class Real>
 bool pairs(
     const Pairs& p, Strided<const Real> x1, Strided<const Real> x2, const Real* weight,
     const Real* bias, Real* out, Real* kept, int threads) {
     const PairsOf<Real> left(p, x1, x2, weight), right = left.exchanged();
-    return pairs_forward(right.work() < left.work() ? right : left, bias, out, kept, threads);
+    const PairsOf<Real>& c = right.work() < left.work() ? right : left;
+    if (!kept && work_by_outputs(c, threads) < c.work()) return pairs_forward_by_outputs(c, bias, out, threads);
+    return pairs_forward(c, bias, out, kept, threads);
 }
 
 // The product of the input that meets the weight, unless an input's gradient is spread.
@@ -203,11 +207,11 @@ const Kernel LUCID_JOIN(kernel_, LUCID_SET) = {
     name_of_set,
     {lanes<float>, forward<float>, gradient_of_weight<float>, gradients_of_inputs<float>, pairs<float>,
      pair_gradients<float>, sum_rows<float>, adam_step<float>, sgd_step<float>, edges_of_nodes<float>, nodes_of_edges<float>, middle_step<float>, pack_matrix<float>,
-     best_scores<float>, scores_at<float>, compare_scores<float>,
+     best_scores<float>, scores_at<float>, compare_scores<float>, chosen_gradients<float>,
      kept_of_rows<float>, kept_of_pairs<float>, gradient_from_kept<float>, takes_pairs<float>, choose<float>, is_suited<float>, work_of<float>},
     {lanes<double>, forward<double>, gradient_of_weight<double>, gradients_of_inputs<double>, pairs<double>,
      pair_gradients<double>, sum_rows<double>, adam_step<double>, sgd_step<double>, edges_of_nodes<double>, nodes_of_edges<double>, middle_step<double>, pack_matrix<double>,
-     best_scores<double>, scores_at<double>, compare_scores<double>,
+     best_scores<double>, scores_at<double>, compare_scores<double>, chosen_gradients<double>,
      kept_of_rows<double>, kept_of_pairs<double>, gradient_from_kept<double>, takes_pairs<double>, choose<double>, is_suited<double>, work_of<double>},
     &LUCID_JOIN(bfloat16_, LUCID_SET),
 };

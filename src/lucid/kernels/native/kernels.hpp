@@ -97,6 +97,17 @@ template <class Real> struct Scores {
     Index exclusions, start;
 };
 
+// Of each row some partners, -1 for none, and the gradient of each one's score. The rows of q are so many for each
+// of its positions.
+template <class Real> struct Choices {
+    using Number = Real;
+    Index rows, count, features, rows_each;
+    const std::int64_t* places;  // [row][k]
+    const Real* slopes;          // [row][k]
+    Strided<const Real> q;
+    Matrix<Real> x2;
+};
+
 // How an operation is computed; README.md says what each algorithm does. `chosen` is the one that
 // costs least.
 enum class Algorithm : int {
@@ -255,6 +266,8 @@ template <class Real> struct Operations {
     bool (*compare_scores)(
         const Scores<Real>&, const std::int64_t* places, Index count, bool known, Real* own, Real* rank,
         int threads);
+    // dq is written, dx2 added to; either may be null
+    bool (*chosen_gradients)(const Choices<Real>&, Real* d_q, Real* d_x2, int threads);
     // Of rows and of pairs; and the gradient that is then left to be found.
     Kept (*kept_of_rows)(const Sizes&, int threads);
     Kept (*kept_of_pairs)(const Pairs&);

@@ -59,8 +59,15 @@ constexpr Index least_samples = 64;
 inline Index middle_bytes() { return machine.second_level / 4; }
 constexpr Index outputs_together = 4;
 
+// The same with outputs on lanes: T of all outputs for so many tiles of rows at most.
+inline Index output_middle_bytes() { return machine.second_level * 5 / 8; }
+constexpr Index tiles_of_middle = 4;
+
 // A weight that is read where it lies, again and again.
 inline Index near_weight_bytes() { return machine.last_level / 4; }
+
+// A weight's gradient that does not stay in the caches of the cores that write it.
+inline bool is_far(Index bytes) { return bytes > machine.second_level; }
 
 // stream_weight: rows of W in a chunk, for their results to lie in lines of their own.
 constexpr Index rows_in_chunk = 16;

@@ -100,6 +100,7 @@ PyMethodDef methods[] = {
     {"best_scores", as_function(best_scores), METH_FASTCALL, nullptr},
     {"scores_at", as_function(scores_at), METH_FASTCALL, nullptr},
     {"compare_scores", as_function(compare_scores), METH_FASTCALL, nullptr},
+    {"chosen_gradients", as_function(chosen_gradients), METH_FASTCALL, nullptr},
     {"adam_step", as_function(adam_step), METH_FASTCALL, nullptr},
     {"sgd_step", as_function(sgd_step), METH_FASTCALL, nullptr},
     {"make_results_with", make_results_with, METH_O, nullptr},

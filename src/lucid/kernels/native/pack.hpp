@@ -16,27 +16,6 @@ struct Pieces {
     Index length(Index piece) const { return start(piece + 1) - start(piece); }
 };
 
-// One piece after the other, without the division that each start takes.
-class PiecesInOrder {
-public:
-    PiecesInOrder(const Pieces& all, Index piece)
-        : start(all.start(piece)), least_(all.size / all.count), more_(all.size % all.count),
-          count_(all.count), rest_(all.size * piece % all.count) {
-        measure();
-    }
-    void next() { start += length, measure(); }
-    Index start, length;
-
-private:
-    void measure() {
-        rest_ += more_;
-        const bool longer = rest_ >= count_;
-        length = least_ + longer;
-        if (longer) rest_ -= count_;
-    }
-    Index least_, more_, count_, rest_;
-};
-
 struct Range {
     Index begin, end;
     Index length() const { return end - begin; }
@@ -260,9 +239,16 @@ LUCID_INLINE bool write_overlapping(
     return true;
 }
 
-// W[:, features, tiles] as [i][tile of j][o][row of the tile], o by units. Rows of W are read one after
-// the other; they lie far apart, so those to come are asked for, which memory that is not there ignores.
-constexpr Index rows_ahead = 2;
+// W[:, features, columns] as [i][o][column], o by units, rows `packed_step` apart. Rows of W are read one
+// after the other; they lie far apart, so those to come are asked for, which memory that is not there ignores.
+constexpr Index rows_ahead = 4;
+
+// Short rows follow each other; longer ones begin on a line, and not all at the same places of a cache.
+template <class Real> Index packed_step(Index columns) {
+    if (columns <= panel<Real>) return columns;
+    const Index vectors = divided_up(columns, lanes<Real>);
+    return (vectors % 4 ? vectors : vectors + 1) * lanes<Real>;
+}
 
 template <class Stored> LUCID_INLINE void ask_for_row(const Stored* from, Index numbers) {
     for (Index k = 0; k < numbers; k += line_bytes / Index(sizeof(Stored))) __builtin_prefetch(from + k);
@@ -270,28 +256,21 @@ template <class Stored> LUCID_INLINE void ask_for_row(const Stored* from, Index 
 
 template <class Stored>
 void pack_by_feature(
-    const Sizes& s, const Stored* weight, Range features, const Pieces& tiles, Range some,
-    Unit<Stored>* to) {
+    const Sizes& s, const Stored* weight, Range features, Range columns, Unit<Stored>* to) {
     using Real = Unit<Stored>;
     constexpr Index numbers = Types<Stored>::numbers;
-    const Index begin = tiles.start(some.begin), columns = tiles.start(some.end) - begin;
-    const Index depth = units<Stored>(s.outputs), features_1 = s.features_1, features_2 = s.features_2;
+    const Index depth = units<Stored>(s.outputs), count = columns.length(), step = packed_step<Real>(count);
+    const Index matrix = s.features_1 * s.features_2;
     for (Index k = 0; k < depth; ++k)
         for (Index i = features.begin; i < features.end; ++i) {
-            const Index o = numbers * k;
-            const Rows<Stored> from{
-                weight + (o * features_1 + i) * features_2, features_1 * features_2, o + 1 < s.outputs};
-            const Index left = from.readable(((s.outputs - o) * features_1 - i) * features_2);
-            ask_for_row(from.first + rows_ahead * numbers * features_1 * features_2 + begin, columns);
-            Real* of_feature = to + (i - features.begin) * depth * columns;
-            PiecesInOrder tile(tiles, some.begin);
-            for (Index number = some.length(); number > 0; --number, tile.next()) {
-                const Index j = tile.start, rows = tile.length;
-                Real* piece = of_feature + (j - begin) * depth + k * rows;
-                const auto row = [&](Index r) { return from[j + r]; };
-                if (!write_overlapping<Real>(rows, left - j, (depth - k) * rows, piece, row))
-                    for (Index r = 0; r < rows; ++r) piece[r] = from.at(j + r);
-            }
+            const Index o = numbers * k, at = o * matrix + i * s.features_2 + columns.begin;
+            const Rows<Stored> from{weight + at, matrix, o + 1 < s.outputs};
+            ask_for_row(from.first + rows_ahead * numbers * matrix, count);
+            Real* row = to + ((i - features.begin) * depth + k) * step;
+            const auto vector = [&](Index j) { return from[j]; };
+            const Index readable = from.readable(s.outputs * matrix - at);
+            if (!write_overlapping<Real>(count, readable, (depth - k) * step, row, vector))
+                for (Index j = 0; j < count; ++j) row[j] = from.at(j);
         }
 }
 

@@ -4,7 +4,7 @@
 #pragma once
 
 #include "choice.hpp"
-#include "pairs.hpp"
+#include "pairs_by_outputs.hpp"
 
 namespace {
 
@@ -39,9 +39,12 @@ template <class Real> double pairs_forward_cost(const Pairs& p) {
     const PairCounts<Real> c(p, exchanged);
     const double s = c.s, a = c.a, b = c.b, o = c.o, i = c.i, j = c.j;
     const double products = i * c.j_vectors + j * c.b_vectors;
-    return 1440 + o * i * c.j_vectors * 1.87 + s * (a * i + b * j) * 0.14 + s * a * o * products * 0.276 +
-           s * c.a_tiles * o * (products * 0.288 + (c.j_panels + c.b_panels) * 15.5) +
-           s * a * b * o * 0.253;
+    const PairsOf<Real> left(p, {}, {}, nullptr), order = exchanged ? left.exchanged() : left;
+    const double by_outputs = smaller(1.0, work_by_outputs(order, 1) / order.work());
+    return by_outputs *
+           (1440 + o * i * c.j_vectors * 1.87 + s * (a * i + b * j) * 0.14 + s * a * o * products * 0.276 +
+            s * c.a_tiles * o * (products * 0.288 + (c.j_panels + c.b_panels) * 15.5) +
+            s * a * b * o * 0.253);
 }
 
 template <class Real> double pairs_gradient_cost(const Pairs& p, const bool* needed, bool kept) {

@@ -4,6 +4,7 @@
 //
 //     best      the k largest of each row and whose they are, the first of equal ones first
 //     compare   rank[r, t] += #{m : s[r, m] > own} + ½ · #{m ≠ t : s[r, m] = own},  own = s[r, t]
+//     chosen    dq[r] = Σ_k b[r, k] · x2[t[r, k]],  dx2[m] += Σ_rk [t[r, k] = m] · b[r, k] · q[r]
 //
 // A score is a sum in the order of the depth, whatever tile it is in: so that of one pair found alone has the
 // bits of the same among all others. NaN is larger than any number.
@@ -13,6 +14,7 @@
 
 namespace {
 
+using lucid::Choices;
 using lucid::Scores;
 
 // The partners packed as panels, [position][panel][j][lane], by all threads.
@@ -227,6 +229,43 @@ bool compare_scores(
             rank[k] += Real(count_above(scores, count, s)) + Real(equal) / 2;
         }
     });
+}
+
+template <class Real> LUCID_INLINE void add_multiple(Real by, const Real* from, Index count, Real* to) {
+    for (Index j = 0; j < count; ++j) to[j] += by * from[j];
+}
+
+// The gradients of chosen scores: each row meets its own partners. Threads share the rows of dq, and of dx2,
+// to which rows add in their order, the columns.
+template <class Real> bool chosen_gradients(const Choices<Real>& c, Real* d_q, Real* d_x2, int threads) {
+    const double products = double(c.rows) * double(c.count);
+    const Index chunks = chunks_for(products, double(c.features), threads);
+    const auto for_chosen = [&](Index r, const auto& use) {
+        for (Index k = r * c.count; k < (r + 1) * c.count; ++k)
+            if (c.places[k] >= 0) use(Index(c.places[k]), c.slopes[k]);
+    };
+    const Index of_rows = d_q ? smaller(c.rows, chunks) : 0;
+    parallel(threads, of_rows, [&](Index chunk) {
+        const Range range = share({0, c.rows}, chunk, of_rows);
+        for (Index r = range.begin; r < range.end; ++r) {
+            Real* const to = d_q + r * c.features;
+            fill(to, c.features, Real(0));
+            for_chosen(r, [&](Index m, Real by) { add_multiple(by, c.x2.data + m * c.x2.step, c.features, to); });
+        }
+        return true;
+    });
+    const Index of_columns = d_x2 ? smaller(divided_up(c.features, 2 * panel<Real>), chunks) : 0;
+    parallel(threads, of_columns, [&](Index chunk) {
+        const Range range = share({0, c.features}, chunk, of_columns);
+        for (Index r = 0; r < c.rows; ++r) {
+            const Real* const q = c.q.at(r / c.rows_each, r % c.rows_each) + range.begin;
+            for_chosen(r, [&](Index m, Real by) {
+                add_multiple(by, q, range.length(), d_x2 + m * c.features + range.begin);
+            });
+        }
+        return true;
+    });
+    return true;
 }
 
 }  // namespace

@@ -148,8 +148,7 @@ LUCID_NOINLINE void contract_tile(
     using Number = Sum<Real>;
     constexpr int step = panel<Number>;
     Vector<Number> d[Rows][Width];
-    if constexpr (Spreads) multiply<Real>(factors, d);
-    else multiply_asking<Real>(factors, d);
+    multiply_asking<Real>(factors, d);
     LUCID_UNROLL for (int q = 0; q < Width; ++q) {
         const int at = q * lanes<Number>;
         if constexpr (Adds) {  // in two sums, so that additions do not wait for each other
@@ -200,13 +199,32 @@ LUCID_NOINLINE void contract_column(
             store<Real>(d2 + r * step + q * lanes<Real>, spread[r][q]);
 }
 
-// Where D itself is the result, or its addend: `columns` numbers in each of the tile's rows.
+// Where D itself is the result, or its addend: `columns` numbers in each of the tile's rows. What is far
+// lies in no cache of this core.
 template <class Real> struct Target {
     Real* c;
     Index row_step;
     Index columns;
     bool add;
+    bool far = false;
 };
+
+// D for a target. A line that is far has to come before it can be stored to, and few stores can wait: so
+// the lines of one row after the other are asked for, and part of the depth is multiplied meanwhile.
+template <class Real, int Rows, int Width, class A, class B>
+LUCID_INLINE void multiply_for(
+    const Target<Sum<Real>>& target, Index depth, A& a, B& b, Vector<Sum<Real>> (&d)[Rows][Width]) {
+    using Number = Sum<Real>;
+    clear<Real>(d);
+    if (!target.far) return multiply<Real>(depth, a, b, d);
+    const Index each = depth / Rows;
+    for (int r = 0; r < Rows; ++r) {
+        const Number* row = target.c + r * target.row_step;
+        LUCID_UNROLL for (int q = 0; q < Width; ++q) __builtin_prefetch(row + q * lanes<Number>, 1);
+        __builtin_prefetch(row + Width * lanes<Number> - 1, 1);  // rows need not begin on a line
+        multiply<Real>(r + 1 < Rows ? each : depth - each * (Rows - 1), a, b, d);
+    }
+}
 
 template <class Real, int Rows, int Width>
 LUCID_INLINE void put(const Target<Real>& target, Vector<Real> (&d)[Rows][Width]) {
@@ -218,21 +236,20 @@ LUCID_INLINE void put(const Target<Real>& target, Vector<Real> (&d)[Rows][Width]
             }
         return;
     }
-    Real edge[Rows][Width * lanes<Real>];
     LUCID_UNROLL for (int r = 0; r < Rows; ++r)
-        LUCID_UNROLL for (int q = 0; q < Width; ++q)
-            store<Real>(&edge[r][q * lanes<Real>], d[r][q]);
-    for (int r = 0; r < Rows; ++r) {
-        Real* to = target.c + r * target.row_step;
-        for (Index column = 0; column < target.columns; ++column)
-            to[column] = target.add ? to[column] + edge[r][column] : edge[r][column];
-    }
+        LUCID_UNROLL for (int q = 0; q < Width; ++q) {
+            Real* to = target.c + r * target.row_step + q * lanes<Real>;
+            const Index count = target.columns - q * lanes<Real>;
+            if (count > 0) store_some<Real>(to, d[r][q], count, target.add);
+        }
 }
 
 template <class Real, int Rows, int Width>
 LUCID_NOINLINE void accumulate_tile(const Factors<Real>& factors, const Target<Sum<Real>>& target) {
     Vector<Sum<Real>> d[Rows][Width];
-    multiply<Real>(factors, d);
+    Adjacent<Real> a{factors.a, factors.a_step};
+    Vectors<Real> b{factors.b, factors.b_step};
+    multiply_for<Real>(target, factors.depth, a, b, d);
     put<Sum<Real>, Rows, Width>(target, d);
 }
 
@@ -266,10 +283,9 @@ template <class Real, int Rows, int Width>
 LUCID_NOINLINE void accumulate_scaled_tile(
     const Factors<Real>& factors, const Real* scale, Index scale_step, const Target<Real>& target) {
     Vector<Real> d[Rows][Width];
-    clear<Real>(d);
     Adjacent<Real> a{factors.a, factors.a_step};
     Scaled<Real> b{{factors.b, factors.b_step}, scale, scale_step};
-    multiply<Real>(factors.depth, a, b, d);
+    multiply_for<Real>(target, factors.depth, a, b, d);
     put<Real, Rows, Width>(target, d);
 }
 

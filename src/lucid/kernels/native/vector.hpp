@@ -7,7 +7,7 @@
 
 #include <cstdint>
 
-#if defined(__AVX512BF16__)
+#if defined(__AVX512F__)
 #include <immintrin.h>
 #endif
 
@@ -88,6 +88,23 @@ template <class Real> LUCID_INLINE Vector<Real> load(const Real* from) {
 
 template <class Real> LUCID_INLINE void store(Real* to, Vector<Real> value) {
     *reinterpret_cast<Vector<Real>*>(to) = value;
+}
+
+// The first lanes of a vector, so many of them, or added to what is there.
+template <class Real> LUCID_INLINE void store_some(Real* to, Vector<Real> value, Index count, bool add) {
+#if defined(__AVX512F__)
+    const unsigned mask = count < lanes<Real> ? (1u << count) - 1 : ~0u;
+    if constexpr (sizeof(Real) == sizeof(float)) {
+        if (add) value += Vector<Real>(_mm512_maskz_loadu_ps(__mmask16(mask), to));
+        _mm512_mask_storeu_ps(to, __mmask16(mask), __m512(value));
+    } else {
+        if (add) value += Vector<Real>(_mm512_maskz_loadu_pd(__mmask8(mask), to));
+        _mm512_mask_storeu_pd(to, __mmask8(mask), __m512d(value));
+    }
+#else
+    for (int lane = 0; lane < lanes<Real> && lane < count; ++lane)
+        to[lane] = add ? to[lane] + value[lane] : value[lane];
+#endif
 }
 
 // The last lanes of a vector, so many of them, and zeros before: whatever the others hold is gone.

@@ -47,6 +47,7 @@ bool weight_gradient_part(
     const Panels<Real> panels(s.features_2);
     const Pieces rows = c.rows();
     const Index widths = panels.padded;
+    const bool far = is_far(s.outputs * s.features_1 * s.features_2 * Index(sizeof(Number)));
     const Index room = c.products
         ? products_at_once<Real>(s)
         : in_whole_depths(block_bytes() / Index(sizeof(Real)) / widths);
@@ -76,7 +77,7 @@ bool weight_gradient_part(
                         depth, c.g.data + begin * c.g.step + o, c.g.step,
                         second + q * panel<Real> * depth, panels.width(q)};
                     const Target<Real> target{
-                        to + q * panel<Real>, row_step, panels.used(q), adds || begin > samples.begin};
+                        to + q * panel<Real>, row_step, panels.used(q), adds || begin > samples.begin, far};
                     with_tile<tile_rows>(count, panels.wide(q), [&](auto r, auto w) {
                         accumulate_scaled_tile<Real, r.value, w.value>(
                             factors, c.x1.data + begin * c.x1.step + i, c.x1.step, target);
@@ -99,7 +100,7 @@ bool weight_gradient_part(
                         panels.width(q)};
                     const Target<Number> target{
                         to + q * panel<Real>, row_step, panels.used(q),
-                        adds || begin > samples.begin || k > 0};
+                        adds || begin > samples.begin || k > 0, far};
                     with_tile<tile_rows>(count, panels.wide(q), [&](auto r, auto w) {
                         accumulate_tile<Real, r.value, w.value>(factors, target);
                     });

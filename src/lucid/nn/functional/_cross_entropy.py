@@ -21,6 +21,7 @@ from ..._arrays import (
     namespace,
     scatter_add,
     set_item,
+    untraced,
 )
 from ..._errors import GraphError, OutOfRangeError, ShapeError
 from ..._op import op
@@ -253,9 +254,9 @@ def _positions(
     count = input.shape[_class_axis(input)]
     kept = None
     if 0 <= ignore_index < count or not _all_within(classes, count):
+        _check_range(name, input, classes, count, ignore_index)
         kept = classes != ignore_index
         classes = xp.where(kept, classes, xp.zeros_like(classes))
-        _check_range(name, input, classes, count)
     if weights is not None:
         weights = xp.take(weights, classes, axis=0)
     if kept is not None:
@@ -265,19 +266,25 @@ def _positions(
 
 
 def _all_within(classes: Array, count: int) -> bool:
-    if is_traced_by_jax(classes):
-        return False
+    if type(classes) is not np.ndarray:
+        classes = untraced(classes)
     if type(classes) is np.ndarray:  # one pass: as numbers without a sign, negative ones are large
         unsigned = classes.view(classes.dtype.str.replace("i", "u"))
         return not classes.size or int(unsigned.max()) < count
+    if is_traced_by_jax(classes):
+        return False
     xp = namespace(classes)
     return 0 in classes.shape or (int(xp.min(classes)) >= 0 and int(xp.max(classes)) < count)
 
 
-def _check_range(name: str, input: Any, classes: Array, count: int) -> None:
-    if is_traced_by_jax(classes) or _all_within(classes, count):
+def _check_range(name: str, input: Any, classes: Array, count: int, ignore_index: int) -> None:
+    classes = untraced(classes)
+    if is_traced_by_jax(classes):
         return
     xp = namespace(classes)
+    classes = xp.where(classes != ignore_index, classes, xp.zeros_like(classes))
+    if _all_within(classes, count):
+        return
     lowest, highest = int(xp.min(classes)), int(xp.max(classes))
     raise OutOfRangeError(
         f"{name}: target holds the class {lowest if lowest < 0 else highest}, but input "

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from ..._arguments import WHOLE, check
-from ..._arrays import Array, is_traced_by_jax, namespace, scatter_add
+from ..._arrays import Array, is_traced_by_jax, namespace, scatter_add, untraced
 from ..._errors import OutOfRangeError
 from ..._op import op
 from ..._shapes import bind_axes
@@ -59,6 +59,7 @@ _add_rows.gradient(rows=lambda g, input: embedding(input, g))
 
 
 def _check_range(input: Array, count: int) -> None:
+    input = untraced(input)
     if is_traced_by_jax(input) or 0 in input.shape:
         return
     xp = namespace(input)

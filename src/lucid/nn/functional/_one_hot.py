@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from ..._arguments import WHOLE, check
-from ..._arrays import Array, device_of, is_traced_by_jax, namespace
+from ..._arrays import Array, device_of, is_traced_by_jax, namespace, untraced
 from ..._errors import ArgumentError, OutOfRangeError
 from ..._op import op
 from ._checks import check_indices
@@ -27,8 +27,10 @@ def one_hot(input: Array, num_classes: int = -1) -> Array:
     check_indices("one_hot", "input", input)
     check("one_hot", WHOLE, num_classes=num_classes)
     xp = namespace(input)
-    if not is_traced_by_jax(input) and 0 not in input.shape:
-        lowest, highest = int(xp.min(input)), int(xp.max(input))
+    seen = untraced(input)
+    if not is_traced_by_jax(seen) and 0 not in seen.shape:
+        numbers = namespace(seen)
+        lowest, highest = int(numbers.min(seen)), int(numbers.max(seen))
         num_classes = highest + 1 if num_classes == -1 else num_classes
         if lowest < 0 or highest >= num_classes:
             raise OutOfRangeError(

@@ -5,7 +5,7 @@ from __future__ import annotations
 from math import cos, inf, pi, prod
 from typing import Any, NamedTuple
 
-from ..._arrays import Array, is_complex, is_traced_by_jax, namespace
+from ..._arrays import Array, is_complex, is_traced_by_jax, namespace, untraced
 from ..._dtypes import finfo
 from ..._errors import ArgumentError
 from ..._op import op
@@ -83,6 +83,7 @@ def _around(x: Array, small: float) -> tuple[Array, list[tuple[float, float]]] |
     largest, with the size of the smallest that is not. The steps in it are Chebyshev's nodes, an
     even number of them so that none is 0; the weights are Lagrange's, for the value at 0.
     """
+    own, x = namespace(x), untraced(x)
     xp = namespace(x)
     if is_traced_by_jax(x) or not xp.all(xp.isfinite(x)) or _is_far(x, small):
         return None
@@ -100,7 +101,8 @@ def _around(x: Array, small: float) -> tuple[Array, list[tuple[float, float]]] |
     reach = xp.where(xp.isfinite(reach), reach, xp.ones_like(reach))
     reach = xp.maximum(reach, least * (2 / min(map(abs, steps))))
     sizes = xp.where(is_small, reach + zeros, zeros)
-    return xp.matmul(u * sizes[..., None, :], vh), list(zip(steps, weights, strict=True))
+    direction = own.asarray(xp.matmul(u * sizes[..., None, :], vh))
+    return direction, list(zip(steps, weights, strict=True))
 
 
 def _is_far(x: Array, small: float) -> bool:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any, NamedTuple
 
-from ..._arrays import Array, DType, complex_like, is_traced_by_jax, namespace
+from ..._arrays import Array, DType, complex_like, is_traced_by_jax, namespace, untraced
 from ..._errors import ArgumentError
 from ..._op import op
 from ..._shapes import Shape, size_of
@@ -167,7 +167,8 @@ eig.gradient(x=_eig_gradient)
 
 
 def _check_independent(vectors: Array, dtype: DType) -> None:
-    xp, size = namespace(vectors), vectors.shape[-1]
+    vectors, size = untraced(vectors), vectors.shape[-1]
+    xp = namespace(vectors)
     if is_traced_by_jax(vectors):
         return
     least = xp.linalg.svdvals(vectors)[..., -1]
