@@ -277,6 +277,32 @@ IN_BLOCKS: dict[str, tuple[Callable[..., Any], tuple[Array, ...]]] = {
 }  # fmt: skip
 
 
+@pytest.mark.parametrize(
+    "function",
+    [lucid.multiply, lucid.divide, lucid.maximum, lucid.pow, lucid.atan2, lucid.logaddexp],
+)
+def test_there_is_no_block_of_nothing(function: Any, half: str) -> None:
+    """An empty array beside a large one: an empty result, and sums over nothing."""
+    size = _blocks.BLOCK + 1
+    for shapes in (((0, size), (size,)), ((size, 0), (size, 1))):
+        x, y = (Tensor(np.ones(shape, HALVES[half]), requires_grad=True) for shape in shapes)
+        for first, second in ((x, y), (y, x)):
+            slopes = lucid.grad(function(first, second), [x, y])
+            for slope, of in zip(slopes, (x, y), strict=True):
+                assert (slope.shape, slope.dtype) == (of.shape, of.dtype)
+                assert not slope.numpy().any()
+
+
+def test_reductions_of_nothing_to_much(half: str) -> None:
+    x = Tensor(np.ones((0, _blocks.BLOCK + 1), HALVES[half]), requires_grad=True)
+    functions: list[Callable[[Any], Any]] = [
+        lambda x: lucid.linalg.vector_norm(x, axis=0), lambda x: lucid.sum(x, axis=0),
+        lambda x: lucid.logsumexp(x, axis=0), lambda x: lucid.matmul(x.mT, x[:, :3]),
+    ]  # fmt: skip
+    for function in functions:
+        assert lucid.grad(function(x), x).shape == x.shape
+
+
 @pytest.mark.parametrize("name", IN_BLOCKS)
 def test_large_halves_are_never_wide_as_a_whole(name: str) -> None:
     function, arguments = IN_BLOCKS[name]

@@ -26,10 +26,15 @@ BLOCK = 1 << 16
 
 
 def is_large(values: Sequence[Any]) -> bool:
-    """Whether NumPy's arrays are larger than a block and one is half, and there are no others."""
+    """Whether NumPy's arrays are larger than a block and one is half, and there are no others.
+
+    With an empty one nothing is: what is computed of all of them has no elements, and no blocks.
+    """
     has_half = is_large = False
     for value in values:
         if type(value) is np.ndarray:
+            if not value.size:
+                return False
             is_large = is_large or value.size > BLOCK
             has_half = has_half or is_half(value.dtype)
         elif isinstance(value, (tuple, list)):
