@@ -190,7 +190,7 @@ def test_an_axis_along_which_no_input_has_rows_of_its_own(leading: Any, is_secon
     np.testing.assert_allclose(bilinear(x1, x2, weight), expected(x1, x2, weight), 1e-12, 1e-12)
     g = random(3, 4, 5)
     references = expected_gradients(g, x1, x2, weight)
-    for needed in itertools.product((False, True), repeat=3):
+    for needed in itertools.product((False, True), (False, True), (False, True)):
         found = gradients(g, x1, x2, weight, needed)
         for grad, reference, wanted in zip(found, references, needed, strict=True):
             if wanted:

@@ -166,7 +166,7 @@ def test_nothing_is_rounded_before_it_is_added(dtypes: tuple[str, ...], wide: st
         tensors = [Tensor(x, requires_grad=x.dtype != bool) for x in arrays]
         out = form(*tensors)
         assert out.dtype == form(*arrays).dtype == np.dtype(wide)
-        bound = 50 * np.finfo(wide).eps
+        bound = 50 * float(np.finfo(wide).eps)
         np.testing.assert_allclose(out.numpy(), exact, bound, bound)
         out.backward()
         for tensor in tensors:
