@@ -185,9 +185,10 @@ def test_nothing_is_read_beyond_the_arguments() -> None:
 
     random = np.random.default_rng(0)
     leads = [((40,), (40,)), ((1,), (40,)), ((40,), (1,)), ((3, 5, 1), (3, 1, 4)),
-             ((1, 5), (7, 5)), ((6, 1), (6, 9)), ((1, 1), (4, 8))]
+             ((1, 5), (7, 5)), ((6, 1), (6, 9)), ((1, 1), (4, 8)),
+             ((3, 14, 1), (3, 1, 40)), ((3, 40, 1), (3, 1, 14))]
     for (lead_1, lead_2), (i, j, o), expands, dtype in itertools.product(
-        leads, [(13, 18, 5), (3, 70, 2), (33, 1, 1)],
+        leads, [(13, 18, 5), (3, 70, 2), (33, 1, 1), (13, 17, 11)],
         itertools.product((False, True), repeat=2), (np.float32, np.float64),
     ):
         whole = np.broadcast_shapes(lead_1, lead_2)
