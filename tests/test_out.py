@@ -158,6 +158,17 @@ def test_out_that_shows_one_row_again_and_again() -> None:
         assert not out.any()
 
 
+def test_results_that_would_overwrite_each_other() -> None:
+    g, x1, x2, weight = np.ones((4, 2)), np.ones((4, 3)), np.ones((4, 3)), np.ones((2, 3, 3))
+    both = np.zeros((4, 3))
+    with pytest.raises(ArgumentError, match=r"out for x1 and out for x2 share memory, so that"):
+        kernels.gradients(g, x1, x2, weight, out=(both, both, None))
+    assert not both.any()
+    beside = np.zeros((4, 6))  # one behind the other in memory, and nothing in common
+    kernels.gradients(g, x1, x2, weight, out=(beside[:, ::2], beside[:, 1::2], None))
+    assert (beside == 6).all()
+
+
 def test_out_beside_a_tensor_or_another_keyword() -> None:
     x1, x2, weight = factors(SHAPES[0])
     with pytest.raises(LibraryError, match=r"^bilinear: out= is for NumPy arrays, and weight is"):

@@ -337,6 +337,22 @@ def test_infinite_scores() -> None:
 
 
 @pytest.mark.usefixtures("tiles")
+@pytest.mark.parametrize("by", ["the kernel, if there", "tiles"])
+def test_what_is_left_out_is_not_as_large_as_a_score_of_minus_infinity(
+    by: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if by == "tiles":
+        monkeypatch.setattr(_native, "compare_scores", lambda *_: None)
+    given = one_row([1.0, -np.inf, 2.0, -np.inf, 1.0, -np.inf])
+    mask = np.array([[False, True, True, False, True, True]])
+    exclude = np.array([[3, -1, 0]])
+    target = np.arange(6)[None, None]
+    for left_out in ({"mask": mask}, {"exclude": exclude}):
+        ranks = F.bilinear_rank(*given, target=target, **left_out)
+        assert ranks.tolist() == [[[2.5, 3.5, 1.0, 4.0, 2.0, 3.5]]]
+
+
+@pytest.mark.usefixtures("tiles")
 def test_a_row_of_which_nothing_is_left() -> None:
     factors = [Tensor(each, requires_grad=True) for each in one_row([1.0, 2.0, 3.0, 4.0])]
     mask = np.zeros((1, 4), bool)

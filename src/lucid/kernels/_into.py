@@ -60,10 +60,16 @@ def gradients(
                 "give None for it"
             )
         check("gradients", f"out for {name}", each, shape, promoted(np, factors))
-    given = [each for each in out if each is not None]
-    if all(_is_apart(each, factors) for each in given) and not any(
-        np.may_share_memory(*two) for two in combinations(given, 2)
-    ):
+    given = [(name, each) for name, each in zip(NAMES, out, strict=True) if each is not None]
+    is_near = False
+    for (name, one), (other, another) in combinations(given, 2):
+        is_near = is_near or np.may_share_memory(one, another)
+        if _overlap(one, another):
+            raise ArgumentError(
+                f"gradients: out for {name} and out for {other} share memory, so that one result "
+                "would overwrite the other; give each an array of its own"
+            )
+    if not is_near and all(_is_apart(each, factors) for _, each in given):
         found: Gradients | None = _native.gradients_into(g, x1, x2, weight, needed, out, False)
         if found is not None:
             return found
@@ -109,6 +115,14 @@ def _refuse_others(function: str, factors: Sequence[Array]) -> None:
 def _said(value: Any) -> str:
     kind = type(value)
     return f"a {kind.__module__.partition('.')[0]}.{kind.__name__}"
+
+
+def _overlap(one: Array, another: Array) -> bool:
+    """Whether a number of one is one of the other, unless that is too hard to tell."""
+    try:
+        return np.shares_memory(one, another, max_work=1 << 16)  # type: ignore[arg-type]
+    except np.exceptions.TooHardError:
+        return False
 
 
 def _is_apart(out: Array, factors: Sequence[Array]) -> bool:

@@ -181,6 +181,11 @@ class Block:
             tile = self.work.put(tile, self.excluded - part.start, value)
         return tile
 
+    @property
+    def leaves_out(self) -> bool:
+        """Whether there is anything to leave out."""
+        return self.pairs.mask is not None or self.pairs.exclude is not None
+
     @cached_property
     def excluded(self) -> Array | None:
         exclude = self.pairs.exclude
@@ -362,17 +367,18 @@ def rank(pairs: Pairs, target: Array) -> Array:
     found = work.full(shape, 0.0)
     for block in blocks(pairs):
         places = block.of_rows(target, 1)
-        total = _scores.ranks(block, places)
-        if total is None:
-            total = _ranks(block, places)
+        total, own = _scores.ranks(block, places) or _ranks(block, places)
+        if _any(own == -inf) and block.leaves_out:  # which are -∞ in a tile, so as large
+            total = block.work.xp.where(own == -inf, total - _left_out(block, places) / 2, total)
+        total = block.work.xp.where(own != own, own, total)
         found = put(found, (*block.index, slice(0, shape[-1])), block.work.xp.reshape(
             total, (*block.shape, shape[-1])
         ))  # fmt: skip
     return found
 
 
-def _ranks(block: Block, places: Array) -> Array:
-    """The same of one block (R, K), by tiles."""
+def _ranks(block: Block, places: Array) -> tuple[Array, Array]:
+    """The same of one block (R, K), by tiles, and the scores of the places."""
     xp = block.work.xp
     # where all partners are in one tile, it serves for the target's score too
     is_one = block.width >= block.pairs.partners
@@ -395,7 +401,22 @@ def _ranks(block: Block, places: Array) -> Array:
             itself = (block.work.take(tile, mine) == s) & (mine >= 0) & (mine < tile.shape[1])
             equal = _count(block.work, tile == s) - _count(block.work, itself)
             total = add(total, (slice(None), k), larger + equal / 2)
-    return xp.where(xp.isnan(own), xp.full_like(total, float("nan")), total)
+    return total, own
+
+
+def _left_out(block: Block, places: Array) -> Array:
+    """How many partners of each row are left out, but for the place itself (R, K)."""
+    total = block.work.full(tuple(places.shape), 0.0)
+    for part in slices(block.pairs.partners, block.width):
+        out = 1 - _left(block, part)
+        total = total + block.work.sum(out)[:, None] - block.work.take(out, places - part.start)
+    return total
+
+
+def _left(block: Block, part: slice) -> Array:
+    """1 for each pair of a tile, 0 where it is left out."""
+    ones = block.work.full((prod(block.shape), part.stop - part.start), 1.0)
+    return block.leave_out(ones, part, 0.0)
 
 
 def _any(truth: Array) -> bool:
@@ -449,8 +470,7 @@ def counts(pairs: Pairs) -> Array:
     for block in blocks(pairs):
         xp = block.work.xp
         for part in slices(pairs.partners, block.width):
-            ones = block.work.full((prod(block.shape), part.stop - part.start), 1.0)
-            left = block.work.sum(block.leave_out(ones, part, 0.0))
+            left = block.work.sum(_left(block, part))
             found = add(found, block.index, xp.reshape(left, block.shape))
     return work.xp.where(found > 0, found, work.xp.ones_like(found))
 

@@ -86,8 +86,8 @@ def best(block: Any, k: int) -> tuple[Array, Array] | None:
     return values, indices
 
 
-def ranks(block: Any, places: Array) -> Array | None:
-    """The ranks (R, K) of the places among each row's scores."""
+def ranks(block: Any, places: Array) -> tuple[Array, Array] | None:
+    """The ranks (R, K) of the places among each row's scores, and their own scores."""
     if block.work.xp is not np:
         return None
     places = _whole(places)
@@ -101,8 +101,7 @@ def ranks(block: Any, places: Array) -> Array | None:
         arguments = _arguments(block, part, x2)
         if not _native.compare_scores(*arguments, places, own, not is_one, found):
             return None
-    found[np.isnan(own)] = np.nan
-    return found
+    return found, own
 
 
 def _arguments(block: Any, part: slice, x2: Array, leave_out: bool = True) -> tuple[Any, ...]:
