@@ -166,7 +166,8 @@ PyObject* chosen_gradients(PyObject*, PyObject* const* arguments, Py_ssize_t cou
     const auto compute = [&](auto zero) {
         using Real = decltype(zero);
         const Choices<Real> given{rows, many, features, has_q ? q.sizes[1] : rows, at, inside<Real>(slopes),
-                                  has_q ? by_positions<Real>(q) : Strided<const Real>{}, rows_of<Real>(x2)};
+                                  has_q ? by_positions<Real>(q) : Strided<const Real>{},
+                                  {data<Real>(x2), x2.steps[0]}};  // a row at a time, in any order
         return on<Real>().chosen_gradients(given, inside<Real>(d_q), inside<Real>(d_x2), threads);
     };
     Py_INCREF(Py_True);
