@@ -18,16 +18,15 @@ from __future__ import annotations
 import argparse
 import json
 import os
-import platform
 import subprocess
 import sys
 import time
 from collections.abc import Callable
 from importlib import import_module
-from pathlib import Path
 from typing import Any
 
 import numpy as np
+from _compare import Memory, describe_machine
 
 SIZES = {
     "4096 × 4096, 128 → 1": ((4096, 128), (4096, 128), 1),
@@ -63,8 +62,8 @@ def main() -> None:
         serve(options.serve)
         return
     ways = JAX_WAYS if options.jax else WAYS
-    print(f"{processor()}, {os.cpu_count()} cores; Python {platform.python_version()}, ", end="")
-    print(f"NumPy {np.__version__}; float32, ms / MiB, least of {options.rounds} rounds\n")
+    describe_machine(len(os.sched_getaffinity(0)))
+    print(f"float32, ms / MiB, least of {options.rounds} rounds\n")
     print("| | " + " | ".join(ways) + " |")
     print("|---" * (1 + len(ways)) + "|")
     servers = {way: Server(way) for way in ways}
@@ -74,6 +73,8 @@ def main() -> None:
             if not all(word in name for word in options.words):
                 continue
             taken = ways if size != TOO_LARGE else [way for way in ways if way == "lucid"]
+            if not taken:
+                continue
             best: dict[str, dict[str, float]] = {}
             for _ in range(1 if size == TOO_LARGE else options.rounds):
                 for way in taken:
@@ -87,12 +88,6 @@ def main() -> None:
 def told(found: dict[str, float]) -> str:
     ms = found["ms"]
     return f"{ms:,.0f} / {found['mib']:.0f}" if ms >= 20 else f"{ms:.1f} / {found['mib']:.0f}"
-
-
-def processor() -> str:
-    lines = Path("/proc/cpuinfo").read_text().splitlines() if sys.platform == "linux" else []
-    names = [line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")]
-    return names[0] if names else platform.machine()
 
 
 class Server:
@@ -134,24 +129,15 @@ def measured(size: str, reduction: str, way: str) -> dict[str, float]:
     run = makers()[way](reduction, x1, x2, weight, target)
     if way in ("torch.compile", "lucid.jax", "jax dense"):
         run()  # which compiles
-    start = memory("VmRSS")
-    Path("/proc/self/clear_refs").write_text("5")  # the peak starts here
+    memory = Memory()
     times: list[float] = []
     while not times or (size != TOO_LARGE and (sum(times) < SECONDS or len(times) < 3)):
         before = time.perf_counter()
         run()
         times.append(time.perf_counter() - before)
     own = getattr(run, "temporaries", None)  # XLA's memory stays with the process
-    mib = (memory("VmHWM") - start) / 1024 if own is None else own / 2**20
-    return {"ms": 1e3 * min(times), "mib": mib}
-
-
-def memory(name: str) -> int:
-    """KiB of this process."""
-    for line in Path("/proc/self/status").read_text().splitlines():
-        if line.startswith(name):
-            return int(line.split()[1])
-    return 0
+    grown = memory.growth() if own is None else own
+    return {"ms": 1e3 * min(times), "mib": grown / 2**20}
 
 
 def makers() -> dict[str, Callable[..., Callable[[], Any]]]:

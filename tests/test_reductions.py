@@ -337,16 +337,22 @@ def test_infinite_scores() -> None:
 
 
 @pytest.mark.usefixtures("tiles")
-@pytest.mark.parametrize("by", ["the kernel, if there", "tiles"])
+@pytest.mark.parametrize("of", ["numpy", "tiles", "torch", "jax", "Tensors of jax"])
 def test_what_is_left_out_is_not_as_large_as_a_score_of_minus_infinity(
-    by: str, monkeypatch: pytest.MonkeyPatch
+    of: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    if by == "tiles":
+    array: Callable[[Any], Any] = np.asarray
+    if of == "tiles":
         monkeypatch.setattr(_native, "compare_scores", lambda *_: None)
-    given = one_row([1.0, -np.inf, 2.0, -np.inf, 1.0, -np.inf])
-    mask = np.array([[False, True, True, False, True, True]])
-    exclude = np.array([[3, -1, 0]])
-    target = np.arange(6)[None, None]
+    elif of != "numpy":
+        array = pytest.importorskip("torch" if of == "torch" else "jax.numpy").asarray
+    given = [
+        array(each.astype("float32")) for each in one_row([1, -np.inf, 2, -np.inf, 1, -np.inf])
+    ]
+    if of == "Tensors of jax":
+        given = [lucid.asarray(each) for each in given]
+    mask = array(np.array([[False, True, True, False, True, True]]))
+    exclude, target = array(np.array([[3, -1, 0]])), array(np.arange(6)[None, None])
     for left_out in ({"mask": mask}, {"exclude": exclude}):
         ranks = F.bilinear_rank(*given, target=target, **left_out)
         assert ranks.tolist() == [[[2.5, 3.5, 1.0, 4.0, 2.0, 3.5]]]

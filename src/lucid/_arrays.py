@@ -307,6 +307,21 @@ def as_real(x: Array) -> Array:
     return xp.astype(x, xp.asarray(0.0).dtype if hasattr(x, "at") else xp.float64)
 
 
+def common_dtype(function: str, xp: Namespace, *values: Any) -> DType:
+    """What arrays, dtypes and numbers promote to, or DTypeError: such as bfloat16 with int32."""
+    try:
+        return xp.result_type(*values)
+    except TypeError:
+        dtypes = (getattr(each, "dtype", each) for each in values)
+        told = " and ".join(
+            repr(each) if type(each) in (bool, int, float, complex) else dtype_name(each)
+            for each in dtypes
+        )
+        raise DTypeError(
+            f"{function}: {told} promote to no dtype; convert one of them with lucid.astype"
+        ) from None
+
+
 def complex_like(x: Array) -> DType:
     """The dtype of complex numbers in the precision of an array; complex64 for a half."""
     xp = namespace(x)

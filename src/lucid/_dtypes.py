@@ -6,7 +6,17 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from ._arrays import Array, DType, Numbers, dtype_name, is_array, kind, namespace, native_dtype
+from ._arrays import (
+    Array,
+    DType,
+    Numbers,
+    common_dtype,
+    dtype_name,
+    is_array,
+    kind,
+    namespace,
+    native_dtype,
+)
 from ._errors import ArgumentError, DTypeError
 from ._tape import plain
 
@@ -148,16 +158,7 @@ def result_type(*arrays_and_dtypes: Array | DType | complex) -> DType:
         each if is_array(each) or type(each) in _NUMBERS else native_dtype(xp, each)
         for each in values
     ]
-    try:
-        return xp.result_type(*weighed)
-    except TypeError:  # such as bfloat16 with int32, in NumPy
-        told = ", ".join(
-            dtype_name(getattr(each, "dtype", each)) if type(each) not in _NUMBERS else repr(each)
-            for each in weighed
-        )
-        raise DTypeError(
-            f"result_type: {told} promote to no dtype; convert one of them with lucid.astype"
-        ) from None
+    return common_dtype("result_type", xp, *weighed)
 
 
 def _dtype_of(value: DType | Array) -> tuple[Any, DType]:

@@ -275,8 +275,9 @@ class JointRule:
     def run(self, places: Sequence[Any], given: tuple[Any, ...], useful: set[Any] | None) -> Pairs:
         mine = self.pick(places)
         wanted, needed = None, self.all_needed
-        if None in mine if useful is None else not useful.issuperset(mine):  # what is rarely so
-            wanted = [place is not None if useful is None else place in useful for place in mine]
+        all_wanted = None not in mine if useful is None else useful.issuperset(mine)
+        if not all_wanted:  # what is rarely so
+            wanted = [x is not None and (useful is None or x in useful) for x in mine]
             if True not in wanted:
                 return ()
             needed = self.needed(wanted)

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from .._arrays import Array, DType, Namespace, dtype_name, is_half, plain_array
+from .._arrays import Array, DType, Namespace, common_dtype, dtype_name, is_half, plain_array
 from .._errors import ArgumentError, DTypeError, LibraryError, ShapeError
 from .._shapes import Shape, bind_axes
 from ._plan import Needed as Needed
@@ -134,10 +134,4 @@ def promoted(xp: Namespace, factors: tuple[Array | None, ...]) -> DType:
 def _common(xp: Namespace, dtype: DType, other: DType) -> DType:
     if is_half(dtype) and is_half(other) and dtype_name(dtype) != dtype_name(other):
         return xp.float32
-    try:
-        return xp.result_type(dtype, other)
-    except TypeError:  # such as bfloat16 with int32, in NumPy
-        raise DTypeError(
-            f"bilinear: {dtype_name(dtype)} and {dtype_name(other)} promote to no dtype; convert "
-            "one of them with lucid.astype"
-        ) from None
+    return common_dtype("bilinear", xp, dtype, other)

@@ -251,11 +251,11 @@ def _reduced(pairs: Pairs, target: Target | None) -> tuple[Array, Any]:
     with np.errstate(all="ignore"):
         for block in blocks(pairs):
             top, rest, below = _reduced_block(block, target)
-            lse = put(lse, block.index, block.work.xp.reshape(top + rest, block.shape))
+            lse = set_item(lse, block.index, block.work.xp.reshape(top + rest, block.shape))
             if loss is not None and target is not None:
                 # top - s first: where the target is the top, the loss is rest, exactly
                 found = below(top, rest)
-                loss = put(loss, block.index, block.work.xp.reshape(found, block.shape))
+                loss = set_item(loss, block.index, block.work.xp.reshape(found, block.shape))
     return lse, loss
 
 
@@ -332,8 +332,8 @@ def topk(pairs: Pairs, k: int) -> Partners:
         xp = block.work.xp
         best, which = _scores.best(block, k) or _best(block, k)
         index = (*block.index, slice(0, best.shape[1]))
-        values = put(values, index, xp.reshape(best, (*block.shape, best.shape[1])))
-        indices = put(indices, index, xp.reshape(which, (*block.shape, best.shape[1])))
+        values = set_item(values, index, xp.reshape(best, (*block.shape, best.shape[1])))
+        indices = set_item(indices, index, xp.reshape(which, (*block.shape, best.shape[1])))
     return Partners(values, indices)
 
 
@@ -368,12 +368,12 @@ def rank(pairs: Pairs, target: Array) -> Array:
     for block in blocks(pairs):
         places = block.of_rows(target, 1)
         total, own = _scores.ranks(block, places) or _ranks(block, places)
-        if _any(own == -inf) and block.leaves_out:  # which are -∞ in a tile, so as large
-            total = block.work.xp.where(own == -inf, total - _left_out(block, places) / 2, total)
-        total = block.work.xp.where(own != own, own, total)
-        found = put(found, (*block.index, slice(0, shape[-1])), block.work.xp.reshape(
-            total, (*block.shape, shape[-1])
-        ))  # fmt: skip
+        xp, lowest = block.work.xp, own == -inf
+        if block.leaves_out and _any(lowest):  # what is left out is -∞ in a tile, so as large
+            total = xp.where(lowest, total - _left_out(block, places) / 2, total)
+        total = xp.where(own != own, own, total)
+        whole = (*block.index, slice(0, shape[-1]))
+        found = set_item(found, whole, xp.reshape(total, (*block.shape, shape[-1])))
     return found
 
 
@@ -650,11 +650,6 @@ def _with_first(block: Block, d_q: Array, totals: Totals) -> None:
 
 
 # ------------------------------------------------------------------------- results
-
-
-def put(array: Array, index: Any, value: Array) -> Array:
-    """The array with a part replaced: itself, where its library can be written to."""
-    return set_item(array, index, value)
 
 
 def add(array: Array, index: Any, value: Array) -> Array:
